@@ -1,0 +1,43 @@
+/**
+ * When: renewal times, backoff, durations. Pure arithmetic; now is an argument.
+ */
+#ifndef ACME_RENEWAL_H
+#define ACME_RENEWAL_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#include "err.h"
+
+/** A duration, or a share of a certificate's lifetime. */
+typedef struct acme_span_t {
+    apr_interval_time_t duration; /* used if percent is 0; >= 0 */
+    int percent;                  /* 1..99, or 0 */
+} acme_span_t;
+
+/** "30s 10min 12h 30d 4w", a bare number is seconds; "33%" if percent is allowed.
+ *  At most 10 years. @return E_DURATION */
+acme_err_t *acme_span_parse(acme_span_t *span, const char *text, int percent,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** "12 days", "3 hours": the largest unit that fits, for people. From pool. */
+const char *acme_duration_text(apr_interval_time_t duration, apr_pool_t *pool);
+
+/** The moment to renew. The span counts back from not_after; its share is of
+ *  not_after - not_before. span NULL: a third of the lifetime, a half if it is under 10 days.
+ *  Never before not_before + half of what the span leaves ... clamped so that a
+ *  span longer than the lifetime cannot make every fresh certificate due: at
+ *  the earliest a third of the lifetime after not_before. An individual delay
+ *  of up to 2 % of the lifetime earlier, drawn from seed, spreads many
+ *  certificates of one day. */
+apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
+                             const acme_span_t *span, unsigned int seed);
+
+/** Delay before the next attempt after the count-th failure in a row (1..):
+ *  first, ten times longer each time, at most max; jitter adds up to a fifth,
+ *  still within max. Never overflows (CVE-2025-55753).
+ *  @param random  0 .. UINT_MAX, uniform */
+apr_interval_time_t acme_retry_delay(int count, apr_interval_time_t first,
+                                     apr_interval_time_t max,
+                                     unsigned int random);
+
+#endif
