@@ -8,8 +8,8 @@
 #include <apr_time.h>
 #include <openssl/x509.h>
 
-#include "err.h"
-#include "key.h"
+#include "core/err.h"
+#include "core/key.h"
 
 #define ACME_MAX_CHAIN_LENGTH 10
 

@@ -7,7 +7,7 @@
 #include <apr_tables.h>
 #include <openssl/evp.h>
 
-#include "err.h"
+#include "core/err.h"
 
 typedef struct acme_csr_options_t {
     int must_staple; /* TLS feature extension, RFC 7633 */

@@ -8,7 +8,7 @@
 #include <apr_time.h>
 #include <jansson.h>
 
-#include "err.h"
+#include "core/err.h"
 
 #define ACME_MAX_JSON     (64 * 1024)  /* octets of a JSON body from a CA */
 #define ACME_MAX_CHAIN    (256 * 1024) /* octets of a downloaded chain */

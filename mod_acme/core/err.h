@@ -9,7 +9,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "messages.h"
+#include "core/messages.h"
 
 #if defined(__GNUC__)
 #define ACME_MUST_CHECK __attribute__((warn_unused_result))

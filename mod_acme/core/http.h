@@ -9,7 +9,7 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#include "err.h"
+#include "core/err.h"
 
 typedef enum acme_method_t {
     ACME_METHOD_GET,

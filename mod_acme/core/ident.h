@@ -8,7 +8,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
-#include "err.h"
+#include "core/err.h"
 
 #define ACME_MAX_IDENTS 100
 

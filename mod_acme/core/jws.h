@@ -8,7 +8,7 @@
 #include <apr_pools.h>
 #include <openssl/evp.h>
 
-#include "err.h"
+#include "core/err.h"
 
 /** Public key as JWK, members sorted, no white space (RFC 7638 section 3): EC
  *  coordinates of fixed width, RSA integers minimal. */

@@ -7,7 +7,7 @@
 #include <apr_pools.h>
 #include <openssl/evp.h>
 
-#include "err.h"
+#include "core/err.h"
 
 typedef enum acme_key_type_t {
     ACME_KEY_ECDSA_P256,

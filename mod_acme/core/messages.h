@@ -33,11 +33,11 @@ typedef enum acme_level_t {
 } acme_level_t;
 
 /* One file a range, so that each grows without touching the others. */
-#include "messages/config.h"
-#include "messages/store.h"
-#include "messages/ca.h"
-#include "messages/certificate.h"
-#include "messages/event.h"
+#include "core/messages/config.h"
+#include "core/messages/store.h"
+#include "core/messages/ca.h"
+#include "core/messages/certificate.h"
+#include "core/messages/event.h"
 
 #define ACME_MESSAGES(M)                                                       \
     ACME_MESSAGES_CONFIG(M)                                                    \

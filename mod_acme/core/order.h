@@ -13,11 +13,11 @@
 #include <apr_tables.h>
 #include <openssl/evp.h>
 
-#include "cert.h"
-#include "csr.h"
-#include "http.h"
-#include "proof.h"
-#include "session.h"
+#include "core/cert.h"
+#include "core/csr.h"
+#include "core/http.h"
+#include "core/proof.h"
+#include "core/session.h"
 
 typedef struct acme_order_t acme_order_t;
 

@@ -6,7 +6,7 @@
 
 #include <apr_pools.h>
 
-#include "ident.h"
+#include "core/ident.h"
 
 typedef enum acme_proof_type_t {
     ACME_PROOF_HTTP_01,

@@ -7,7 +7,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "err.h"
+#include "core/err.h"
 
 /** A duration, or a share of a certificate's lifetime. */
 typedef struct acme_span_t {
@@ -22,13 +22,11 @@ acme_err_t *acme_span_parse(acme_span_t *span, const char *text, int percent,
 /** "12 days", "3 hours": the largest unit that fits, for people. From pool. */
 const char *acme_duration_text(apr_interval_time_t duration, apr_pool_t *pool);
 
-/** The moment to renew. The span counts back from not_after; its share is of
- *  not_after - not_before. span NULL: a third of the lifetime, a half if it is under 10 days.
- *  Never before not_before + half of what the span leaves ... clamped so that a
- *  span longer than the lifetime cannot make every fresh certificate due: at
- *  the earliest a third of the lifetime after not_before. An individual delay
- *  of up to 2 % of the lifetime earlier, drawn from seed, spreads many
- *  certificates of one day. */
+/** The moment to renew: span before not_after. span NULL: a third of the
+ *  lifetime, a half if that is under 10 days. Never in the first third of the
+ *  lifetime, so that a span longer than it does not order without end. Up to
+ *  2 % of the lifetime earlier than that, drawn from seed, so that many
+ *  certificates of one day spread. */
 apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
                              const acme_span_t *span, unsigned int seed);
 

@@ -9,9 +9,9 @@
 #include <apr_tables.h>
 #include <jansson.h>
 
-#include "err.h"
-#include "ident.h"
-#include "proof.h"
+#include "core/err.h"
+#include "core/ident.h"
+#include "core/proof.h"
 
 typedef struct acme_directory_t {
     const char *new_nonce, *new_account, *new_order; /* never NULL */

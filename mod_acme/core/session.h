@@ -9,8 +9,8 @@
 #include <apr_tables.h>
 #include <openssl/evp.h>
 
-#include "http.h"
-#include "resource.h"
+#include "core/http.h"
+#include "core/resource.h"
 
 typedef struct acme_session_t acme_session_t;
 

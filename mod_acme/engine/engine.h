@@ -1,0 +1,3 @@
+#ifndef ACME_ENGINE_H
+#define ACME_ENGINE_H
+#endif

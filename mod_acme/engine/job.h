@@ -1,0 +1,3 @@
+#ifndef ACME_JOB_H
+#define ACME_JOB_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef ACME_LEASE_H
+#define ACME_LEASE_H
+#endif

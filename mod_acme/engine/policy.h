@@ -1,0 +1,3 @@
+#ifndef ACME_POLICY_H
+#define ACME_POLICY_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef ACME_RECORD_H
+#define ACME_RECORD_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef ACME_SEAL_H
+#define ACME_SEAL_H
+#endif

@@ -1,0 +1,3 @@
+#ifndef ACME_STORE_H
+#define ACME_STORE_H
+#endif

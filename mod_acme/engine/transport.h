@@ -1,0 +1,3 @@
+#ifndef ACME_TRANSPORT_H
+#define ACME_TRANSPORT_H
+#endif
