@@ -2,6 +2,8 @@
 #define ACME_MESSAGES_CA(M)                                                    \
     M(1200, E_CA_UNREACHABLE, WARNING, CA_RETRY, "cannot reach the CA at %s: %s", \
       "Check DNS, routing and firewall from this server to the CA; it is tried again by itself.") \
+    M(1201, E_CA_JSON, WARNING, CA_RETRY, "the CA's %s is not usable JSON: %s", \
+      "It is tried again by itself; if it stays, check that the directory URL is that of an ACME CA and that no proxy answers in its place.") \
     M(1260, E_CA_TLS, WARNING, CA_RETRY, "cannot trust the CA's server at %s: %s", \
       "Check this machine's clock and its trusted certificates (package ca-certificates); name the root of a private CA with AcmeCATrustFile.") \
     M(1261, E_CA_TIMEOUT, WARNING, CA_RETRY, "the CA at %s took too long: %s", \
