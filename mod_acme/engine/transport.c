@@ -2,6 +2,8 @@
 
 #include <apr_strings.h>
 #include <curl/curl.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONNECT_TIMEOUT   15L
@@ -22,8 +24,7 @@ typedef struct call_t call_t;
 typedef struct handle_t {
     struct handle_t *next; /* in the free list */
     CURL *curl;
-    const char *trust_file; /* as set last: points into own_trust_file */
-    char *own_trust_file;
+    char *trust_file; /* as set last; malloc */
 } handle_t;
 
 /** A request under way. Lives in its own pool. */
@@ -124,8 +125,8 @@ static void take_header(call_t *call, const char *line, apr_size_t name_len,
     for (apr_size_t i = 0; i < sizeof(KEPT) / sizeof(KEPT[0]); i++) {
         if (strlen(KEPT[i].name) == name_len
             && !strncasecmp(line, KEPT[i].name, name_len)) {
-            const char **member
-                = (void *)((char *)&call->reply + KEPT[i].offset);
+            const char **member =
+                (void *)((char *)&call->reply + KEPT[i].offset);
             *member = value;
         }
     }
@@ -181,7 +182,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *baton)
 static void handle_free(handle_t *handle)
 {
     curl_easy_cleanup(handle->curl);
-    free(handle->own_trust_file);
+    free(handle->trust_file);
     free(handle);
 }
 
@@ -218,8 +219,8 @@ static void handle_trust(handle_t *handle, const acme_transport_t *transport,
     if (!file || (handle->trust_file && !strcmp(handle->trust_file, file))) {
         return;
     }
-    free(handle->own_trust_file);
-    handle->trust_file = handle->own_trust_file = strdup(file);
+    free(handle->trust_file);
+    handle->trust_file = strdup(file);
     curl_easy_setopt(handle->curl, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(handle->curl, CURLOPT_CAINFO, file);
 }
@@ -467,8 +468,8 @@ static acme_msg_t msg_of(CURLcode code)
 
 static acme_err_t *failure_of(call_t *call, CURLcode code)
 {
-    const char *reason
-        = call->error[0] ? call->error : curl_easy_strerror(code);
+    const char *reason =
+        call->error[0] ? call->error : curl_easy_strerror(code);
     if (call->too_big) {
         reason = apr_psprintf(call->pool, "%s over its limit", call->too_big);
         return acme_err_make(call->pool, ACME_E_CA_TOO_BIG, call->url, reason,
@@ -479,8 +480,8 @@ static acme_err_t *failure_of(call_t *call, CURLcode code)
         return acme_err_make(call->pool, msg, reason, NULL);
     }
     if (msg == ACME_E_CA_TRUST_FILE) {
-        const char *file = call->trust_file ? call->trust_file
-                                            : call->transport->system_trust;
+        const char *file =
+            call->trust_file ? call->trust_file : call->transport->system_trust;
         return acme_err_make(call->pool, msg, file ? file : "of the system",
                              reason, NULL);
     }
