@@ -523,7 +523,7 @@ acme_err_t *acme_transport_poll(acme_transport_t *transport,
     CURLMsg *msg;
 
     CURLMcode rc = curl_multi_poll(transport->multi, NULL, 0, ms, NULL);
-    if (rc == CURLM_OK && transport->busy) {
+    if (rc == CURLM_OK) {
         rc = curl_multi_perform(transport->multi, &running);
     }
     if (rc != CURLM_OK) {
