@@ -28,6 +28,7 @@ typedef struct acme_request_t {
     const char *label;   /* "newOrder": static, for the log */
     int tag;             /* whose it is: given back with the reply */
     int tries;           /* how often it was signed; kept by the session */
+    int epoch;           /* account it was signed for; kept by the session */
 } acme_request_t;
 
 /** The same, signed: what goes over the wire. */
