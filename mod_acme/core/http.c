@@ -12,6 +12,11 @@
 #define MAX_LINKS  16
 #define MAX_DIGITS 9 /* of delta-seconds: more is more than a day anyhow */
 
+int acme_reply_is_success(const acme_reply_t *reply)
+{
+    return !reply->failure && reply->status >= 200 && reply->status <= 299;
+}
+
 /* --- Retry-After ---------------------------------------------------------- */
 
 /* delta-seconds = 1*DIGIT; -1 for anything else. */

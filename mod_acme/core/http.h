@@ -54,6 +54,9 @@ typedef struct acme_reply_t {
     apr_array_header_t *links; /* const char *: each Link header, at most 32 */
 } acme_reply_t;
 
+/** Whether there was an answer of 200..299. */
+int acme_reply_is_success(const acme_reply_t *reply);
+
 /** RFC 8555 section 6.6, RFC 9110 section 10.2.3: delta-seconds or HTTP-date,
  *  as a moment; clamped to now .. now + 1 day.
  *  @return 0 where the header is missing or malformed */

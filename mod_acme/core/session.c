@@ -289,18 +289,13 @@ void acme_session_next(acme_session_step_t *step, acme_session_t *session,
 
 /* --- what was answered ---------------------------------------------------- */
 
-static int is_success(const acme_reply_t *reply)
-{
-    return !reply->failure && reply->status >= 200 && reply->status <= 299;
-}
-
 static acme_err_t *on_directory(acme_session_t *session,
                                 const acme_reply_t *reply, apr_time_t now,
                                 apr_pool_t *pool)
 {
     acme_directory_t *directory;
 
-    if (!is_success(reply)) {
+    if (!acme_reply_is_success(reply)) {
         return acme_reply_error(reply, now, pool);
     }
     ACME_TRY(acme_directory_parse(&directory, reply->body, reply->len, pool));
@@ -340,7 +335,7 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
     apr_pool_t *scratch;
     acme_err_t *err;
 
-    if (is_success(reply) && reply->nonce) {
+    if (acme_reply_is_success(reply) && reply->nonce) {
         session->nonce_failures = 0;
         session->nonce_due = 0;
         return;
@@ -357,7 +352,7 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
     }
     session->nonce_failures = 0;
     scratch = subpool(session->pool);
-    err = is_success(reply)
+    err = acme_reply_is_success(reply)
               ? acme_err_make(scratch, ACME_E_CA_RESOURCE, "newNonce reply",
                               "it has no Replay-Nonce", NULL)
               : acme_reply_error(reply, now, scratch);
@@ -373,7 +368,7 @@ static acme_err_t *on_account(const acme_reply_t *reply, apr_time_t now,
     const char *status = NULL;
     json_t *account;
 
-    if (!is_success(reply)) {
+    if (!acme_reply_is_success(reply)) {
         return acme_reply_error(reply, now, pool);
     }
     if (!reply->location || !acme_url_valid(reply->location)) {
