@@ -177,7 +177,7 @@ static void remove_work(acme_run_t *run)
 static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
 {
     acme_job_t *job = run->job;
-    saved_t saved;
+    saved_t saved = { 0 };
 
     ACME_TRY(parse_saved(&saved, json, len, run->pool));
     run->superseded = strcmp(saved.subject, job->subject) != 0;
