@@ -177,9 +177,14 @@ def stat_fields(pid):
     return text.rpartition(")")[2].split()
 
 
-def _session(pid):
-    """The session of a living process; a zombie has none: it has ended, its parent is to reap it."""
+def living(pid):
+    """False also for a zombie: it has ended, its parent is yet to notice."""
     fields = stat_fields(pid)
-    if not fields or fields[0] == "Z":
+    return bool(fields) and fields[0] not in "ZX"
+
+
+def _session(pid):
+    fields = stat_fields(pid)
+    if not fields or fields[0] in "ZX":
         return None
     return int(fields[3])
