@@ -73,7 +73,7 @@ def progress(status, name):
 
 
 def issued(httpd, name):
-    return httpd.served_cert(name).issuer.startswith("CN=Pebble")
+    return not httpd.served_cert(name).self_signed
 
 
 def curl(httpd, root, name):
@@ -88,12 +88,13 @@ def curl(httpd, root, name):
 
 
 def describe(httpd, name):
-    cert = httpd.served_cert(name)
-    show(f"  names   {', '.join(cert.names)}")
-    show(f"  issuer  {cert.issuer}")
-    show(f"  valid   {cert.not_before} to {cert.not_after}")
-    show(f"  serial  {cert.serial:x}")
-    return cert.serial
+    served = httpd.served_cert(name)
+    leaf = served.leaf
+    show(f"  names   {', '.join(served.names)}")
+    show(f"  issuer  {served.issuer}")
+    show(f"  valid   {leaf.not_valid_before} to {leaf.not_valid_after} UTC")
+    show(f"  serial  {leaf.serial_number:x}")
+    return leaf.serial_number
 
 
 class Visitors:
@@ -135,10 +136,10 @@ def renew(httpd, root, acmectl, name, before):
             show(line)
         if done.returncode:
             raise Failed(f"acmectl renew ended with status {done.returncode}")
-        served = httpd.wait_cert(name, lambda cert: cert.serial != before, timeout=10)
+        served = httpd.wait_cert(name, lambda cert: cert.leaf.serial_number != before, timeout=10)
         count = visitors.count
         wait_until(lambda: visitors.count > count + 20, 10, "visitors after the renewal")
-    show(f"  serial  {before:x}  ->  {served.serial:x}")
+    show(f"  serial  {before:x}  ->  {served.leaf.serial_number:x}")
     show(f"  {visitors.count} requests meanwhile, {len(visitors.failures)} failed")
     if visitors.failures:
         raise Failed(f"a visitor noticed: {visitors.failures[0]}")
