@@ -91,8 +91,8 @@ def acme_module():
     """The mod_acme.so to test: ACME_MODULE, else what build/check or make built."""
     if os.environ.get("ACME_MODULE"):
         return Path(os.environ["ACME_MODULE"]).resolve()
-    out = os.environ.get("ACME_OUT") or "build/out/check"
-    for folder in (TOP / out, TOP):
+    outs = Path(os.environ.get("ACME_OUT_DIR") or TOP / "build/out")
+    for folder in (outs / "check", TOP):
         path = folder / "mod_acme/.libs/mod_acme.so"
         if path.exists():
             return path
