@@ -120,14 +120,18 @@ class Httpd:
 
     mpm      event, worker or prefork
     modules  more modules by name ("http2"), or "name=/path/to/mod_name.so"
+    wrapper  a program to run httpd under, such as ["valgrind", "--trace-children=yes"]
 
     Add to the configuration with vhost() and config(), then start(). Change and graceful() as an
     administrator would. stop() ends it and asserts that nothing crashed and nothing is left.
     """
 
-    def __init__(self, folder, mpm="event", modules=(), loglevel="info acme:trace2 ssl:info"):
+    def __init__(
+        self, folder, mpm="event", modules=(), loglevel="info acme:trace2 ssl:info", wrapper=()
+    ):
         assert mpm in MPMS, mpm
         self.folder = Path(folder)
+        self.wrapper = list(wrapper)
         self.mpm = mpm
         self.modules = list(modules)
         self.loglevel = loglevel
@@ -339,8 +343,8 @@ class Httpd:
         mark = self.mark()
         # SIGTERM, because httpd then takes its children along.
         self._process = Process(
-            "httpd", self._argv("-DFOREGROUND"), self.console, env=self.env, cwd=self.folder,
-            death_signal=signal.SIGTERM,
+            "httpd", [*self.wrapper, *self._argv("-DFOREGROUND")], self.console, env=self.env,
+            cwd=self.folder, death_signal=signal.SIGTERM,
         )  # fmt: skip
         try:
             self._wait_serving(mark)
