@@ -43,11 +43,12 @@ const char *acme_encode_html(const char *text, apr_pool_t *pool);
 int acme_token_valid(const char *token);
 
 /** https:// URL of at most ACME_MAX_URL octets, with a host, a port of 1..65535
- *  or none, no user information, no white space or control characters, no
- *  fragment. RFC 8555 section 6.1. */
+ *  or none, no user information, no fragment, and no characters but those of
+ *  RFC 3986. RFC 8555 section 6.1. */
 int acme_url_valid(const char *url);
 
-/** Parse a JSON object: at most max octets, duplicates refused, depth bounded.
+/** Parse a JSON object: at most max octets, duplicates refused, 32 levels deep
+ *  at most.
  *  @param pool  json_decref of *object is registered as its cleanup
  *  @param what  names the thing in the error ("directory")
  *  @return E_CA_JSON */

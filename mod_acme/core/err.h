@@ -37,6 +37,7 @@ typedef struct acme_err_t {
  * @param msg   entry; its class becomes the error's class
  * @param ...   one const char * for each "%s" of the entry's text, then NULL.
  *              A NULL before the end ends the arguments; missing ones print "?"
+ *              A number that is not in the table gives E_UNKNOWN.
  */
 acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg, ...) ACME_SENTINEL;
 
@@ -54,7 +55,8 @@ acme_err_t *acme_err_ssl(apr_pool_t *pool, acme_msg_t msg, ...) ACME_SENTINEL;
 acme_err_t *acme_err_wrap(acme_err_t *err, apr_pool_t *pool,
                           const char *context);
 
-/** A copy whose strings live in pool, for an error that must outlive its own. */
+/** A copy whose strings live in pool, for an error that must outlive its own.
+ *  NULL stays NULL. */
 acme_err_t *acme_err_dup(const acme_err_t *err, apr_pool_t *pool);
 
 /** One line for a log or a page: "text (detail) [identifier]". */

@@ -26,8 +26,9 @@ typedef struct acme_ident_t {
 /** Parse a host name or an IP literal (brackets allowed around IPv6) as an
  *  administrator writes it. International names must be in A-label form.
  *  @return E_IDENT_SYNTAX: empty, over 253 octets, a label empty, over 63, with
- *          characters other than letters, digits, '-' and '_', a wildcard other
- *          than a leading "*.", an all-numeric last label */
+ *          characters other than letters, digits, '-' and '_', with '-' at an
+ *          end, a wildcard other than a leading "*.", an all-numeric last
+ *          label */
 acme_err_t *acme_ident_parse(acme_ident_t **ident, const char *text,
                              apr_pool_t *pool) ACME_MUST_CHECK;
 
@@ -50,13 +51,16 @@ int acme_idents_equal(const apr_array_header_t *a, const apr_array_header_t *b);
 int acme_idents_subset(const apr_array_header_t *sub,
                        const apr_array_header_t *set);
 
-/** "a.example, b.example and 3 more"; at most show names. */
+/** "a.example, b.example and 3 more"; at most show names. Without any: "no
+ *  names" of an empty array, "5 names" where show is 0. */
 const char *acme_idents_text(const apr_array_header_t *idents, int show,
                              apr_pool_t *pool);
 
 /** A file or directory name for a certificate called after this identifier:
- *  "*." becomes "_wildcard."; ':' of IPv6 becomes '-'. Never "." or "..", no
- *  '/', at most 255 octets; injective over valid identifiers. */
+ *  "*." becomes "_wildcard."; ':' of IPv6 becomes '-', with a 0 in front of a
+ *  leading one. Never "." or "..", no '/', no '-' in front, at most 255 octets;
+ *  injective over valid identifiers (names that look like one of these get a
+ *  '_' in front or a '.' behind, too long ones a digest). */
 const char *acme_ident_filename(const acme_ident_t *ident, apr_pool_t *pool);
 
 #endif

@@ -9,4 +9,4 @@
     M(1003, E_IDENT_LOCAL, WARNING, CONFIG, "%s is a name no public CA certifies: %s", \
       "Use a public domain name, or leave this host out with AcmeManage off.") \
     M(1004, E_DURATION, ERR, CONFIG, "%s is not a duration: %s",               \
-      "Write a number with s, min, h or d (30s, 10min, 12h, 30d), or a percentage such as 33%% where it is allowed.")
+      "Write a number with s, min, h, d or w (30s, 10min, 12h, 30d, 4w), or a percentage such as 33% where it is allowed.")
