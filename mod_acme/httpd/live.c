@@ -7,7 +7,6 @@
 #include <apr_strings.h>
 #include <http_config.h>
 
-#include "core/encode.h"
 #include "httpd/log.h"
 
 /* Changes with any change of the structs below: a newer module that is loaded
@@ -16,7 +15,7 @@
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define FIRST_SLOTS  64
-#define TOKENS       16384 /* power of two */
+#define TOKENS       32768 /* power of two */
 #define WINDOW       32    /* a token lies within so many places of its hash */
 
 #define TAG_FREE 0u
@@ -250,7 +249,7 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
 {
     const _Atomic unsigned int *sequence = &slot->family[family].sequence;
     unsigned int before, after;
-    int tries = 100;
+    int tries = 10000; /* a writer that was killed never ends */
 
     do {
         before = atomic_load_explicit(sequence, memory_order_acquire);
