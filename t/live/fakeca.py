@@ -325,8 +325,9 @@ class FakeCA:
                         and tls-alpn-01 are really looked at, on http_port and tls_port of loopback
     challenges          types offered
     validity            of certificates, in seconds
-    processing_polls    finalize says "processing", and so do that many polls of the order
-    validation_polls    likewise authorizations "pending" behind the challenge's answer
+    processing_polls    how many replies say "processing" before an order is valid, finalize's own
+                        being the first; 0: finalize itself answers with "valid"
+    validation_polls    likewise "pending" for authorizations, the challenge's own being the first
     retry_after         in replies about what is not ready yet; None leaves it out
     ari, profiles, eab  whether there is renewalInfo; {name: text}; {kid: MAC key as base64url}
     terms               whether there are terms of service to agree to

@@ -45,12 +45,12 @@ class MiniClient:
         except urllib.error.HTTPError as err:
             raise Refused(err.code, _decoded(err)) from err
 
-    def post(self, url, payload, **protected):
+    def post(self, target, payload, **protected):
         """A signed POST; payload "" reads. protected adds to or replaces the header's fields."""
         nonce = self.fetch(self.directory["newNonce"], method="HEAD")[1]["Replay-Nonce"]
         signer = {"kid": self.kid} if self.kid else {"jwk": jose.jwk(self.key)}
-        head = {"nonce": nonce, "url": url, **signer, **protected}
-        return self.fetch(url, jose.sign(self.key, head, payload))
+        head = {"nonce": nonce, "url": target, **signer, **protected}
+        return self.fetch(target, jose.sign(self.key, head, payload))
 
     def register(self, **members):
         payload = {"termsOfServiceAgreed": True, **members}

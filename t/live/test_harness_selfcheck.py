@@ -44,7 +44,7 @@ def test_httpd_stop_leaves_no_process(httpd):
     pids = [child.pid for child in httpd.children()]
     assert len(pids) >= 2
     httpd.stop()
-    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    assert not [pid for pid in pids if proc.living(pid)]
 
 
 @pytest.mark.needs_root
@@ -96,9 +96,33 @@ def test_httpd_child_killed_by_test_is_no_crash(httpd):
     httpd.vhost("one.example", cert="self")
     httpd.start()
     victim = httpd.children()[0].pid
-    httpd.kill_child(victim)
-    httpd.wait_log(rf"child pid {victim} exit signal Killed")
+    httpd.kill_child(victim, signal.SIGSEGV)
+    httpd.wait_log(rf"child pid {victim} exit signal Segmentation")
     httpd.stop()
+
+
+def test_httpd_child_killed_at_once_is_replaced(httpd):
+    httpd.vhost("one.example", cert="self")
+    httpd.start()
+    before = {child.pid for child in httpd.children()}
+    httpd.kill_child(min(before))
+    wanted = len(before)
+
+    def replaced():
+        now = {child.pid for child in httpd.children()}
+        return len(now) == wanted and min(before) not in now
+
+    proc.wait_until(replaced, 20, "another child")
+
+
+def test_httpd_killed_whole_starts_again(httpd):
+    httpd.vhost("one.example", cert="self")
+    httpd.start()
+    pids = [child.pid for child in httpd.children()]
+    httpd.kill()
+    assert not [pid for pid in pids if proc.living(pid)]
+    httpd.start()
+    assert httpd.get("/", host="one.example").status == 200
 
 
 def test_httpd_two_key_types_are_told_apart(httpd):
@@ -126,6 +150,13 @@ def test_httpd_alpn_is_seen(make_httpd):
         served = httpd.served_cert("one.example", alpn=["h2", "http/1.1"], version=version)
         assert served.alpn == "h2"
         assert served.version == f"TLSv{version}"
+
+
+def test_httpd_runs_under_a_wrapper(make_httpd):
+    httpd = make_httpd(wrapper=["env", "WRAPPED=yes"])
+    httpd.vhost("one.example", cert="self", http_extra='Header set X-Wrapped "${WRAPPED}"')
+    httpd.start()
+    assert httpd.get("/", host="one.example").headers["x-wrapped"] == "yes"
 
 
 def test_httpd_unverified_name_is_refused(httpd):
@@ -172,10 +203,10 @@ def test_processes_die_with_a_killed_pytest(tmp_path):
         parent.kill()
     assert len(pids) >= 5
 
-    def living():
-        return [pid for pid in pids if (proc.stat_fields(pid) or "Z")[0] != "Z"]
+    def left():
+        return [pid for pid in pids if proc.living(pid)]
 
-    proc.wait_until(lambda: not living(), 20, lambda: f"{living()} are gone")
+    proc.wait_until(lambda: not left(), 20, lambda: f"{left()} are gone")
 
 
 def test_free_port_is_held_and_can_be_listened_on():
@@ -186,6 +217,13 @@ def test_free_port_is_held_and_can_be_listened_on():
     with socket.create_server(("127.0.0.1", port)):
         assert proc.accepts(port)
     assert not proc.accepts(port)
+
+
+def test_ports_are_given_back():
+    with proc.ports():
+        port = proc.free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
 
 
 # Pebble
@@ -474,10 +512,10 @@ def test_fakeca_processing_and_gates(make_fakeca):
     ca = make_fakeca(processing_polls=2, retry_after=3)
     client = MiniClient(ca).register()
     client.obtain(["a.example"])
-    states = [one.reply.json()["status"] for one in ca.requests_to("order")]
-    assert states.count("processing") >= 2
-    stuck = [one for one in ca.requests_to("order") if one.reply.json()["status"] == "processing"]
-    assert stuck[0].reply.headers["Retry-After"] == "3"
+    replies = [one.reply for one in ca.requests_to("finalize", "order")]
+    stuck = [reply for reply in replies if reply.json()["status"] == "processing"]
+    assert len(stuck) == 2
+    assert stuck[0].headers["Retry-After"] == "3"
     ca.validation_gate.clear()
     order, _ = client.new_order(["b.example"])
     authz = client.post(order["authorizations"][0], "")[0]
