@@ -20,9 +20,10 @@ typedef struct acme_chain_t {
 } acme_chain_t;
 
 /** Parse a PEM chain. RFC 8555 section 9.1 and 11.4: nothing but CERTIFICATE
- *  blocks (white space and explanatory text between them is let pass), 1 to
- *  ACME_MAX_CHAIN_LENGTH of them. Linear in len; frees by a cleanup on pool.
- *  @return E_CHAIN_PARSE */
+ *  blocks (white space and explanatory text between them is let pass, another
+ *  BEGIN nowhere), 1 to ACME_MAX_CHAIN_LENGTH of them, in ACME_MAX_CHAIN octets.
+ *  Linear in len; frees by a cleanup on pool.
+ *  @return E_CHAIN_PARSE, E_MEMORY */
 acme_err_t *acme_chain_parse(acme_chain_t **chain, const char *pem,
                              apr_size_t len, apr_pool_t *pool) ACME_MUST_CHECK;
 
@@ -34,12 +35,14 @@ acme_err_t *acme_chain_to_pem(const char **pem, const acme_chain_t *chain,
 typedef struct acme_cert_info_t {
     apr_time_t not_before, not_after; /* far dates clamped, never negative */
     apr_array_header_t *idents;       /* acme_ident_t *, from the SANs */
-    int foreign_names;                /* SANs of other kinds, or unparsable */
+    int foreign_names;                /* SANs of other kinds, unparsable, or
+                                         after the first 1000 */
     const char *serial;               /* hexadecimal, lower case */
     const char *issuer;               /* common name, or whole name if none */
     const char *fingerprint;          /* SHA-256 of the DER, hexadecimal */
     const char *ari_id;               /* RFC 9773 section 4.1; NULL without AKI */
 } acme_cert_info_t;
+/** @return E_CHAIN_PARSE: a date is malformed */
 acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
                            apr_pool_t *pool) ACME_MUST_CHECK;
 
@@ -58,7 +61,10 @@ acme_err_t *acme_chain_verify(const acme_chain_t *chain, EVP_PKEY *key,
 int acme_chain_has_issuer(const acme_chain_t *chain, const char *common_name);
 
 /** A self-signed certificate over idents, ECDSA or RSA by key, valid a year
- *  from now, subject "mod_acme placeholder", for a host without one yet. */
+ *  from now, subject "mod_acme placeholder", for a host without one yet.
+ *  @param cert    freed by a cleanup on pool
+ *  @param idents  1 to ACME_MAX_IDENTS
+ *  @return E_CERT_MAKE */
 acme_err_t *acme_cert_placeholder(X509 **cert, EVP_PKEY *key,
                                   const apr_array_header_t *idents,
                                   apr_time_t now, apr_pool_t *pool)

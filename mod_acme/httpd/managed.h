@@ -30,6 +30,9 @@ typedef struct acme_plan_t acme_plan_t;
 acme_plan_t *acme_managed_plan(server_rec *base, int quiet, apr_pool_t *pconf,
                                apr_pool_t *ptemp);
 
+/** Number of certificates that hosts want, TLS or not. */
+int acme_managed_candidates(const acme_plan_t *plan);
+
 /** mod_ssl brings up TLS for s. Counts the host's names into its certificate.
  *  @param own_files  number of certificate files it is configured with: if there
  *                    are any, the host is left alone (warning if AcmeManage
