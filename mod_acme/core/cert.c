@@ -471,6 +471,7 @@ static acme_err_t *check_usage(X509 *leaf, apr_pool_t *pool)
     return fault ? acme_err_make(pool, ACME_E_CERT_USAGE, fault, NULL) : NULL;
 }
 
+/* Names too: clients look for the issuer by name. */
 static acme_err_t *check_signatures(const acme_chain_t *chain, apr_pool_t *pool)
 {
     X509 *cert = chain->leaf;
@@ -480,7 +481,10 @@ static acme_err_t *check_signatures(const acme_chain_t *chain, apr_pool_t *pool)
         X509 *issuer = sk_X509_value(chain->issuers, i);
         EVP_PKEY *key = X509_get0_pubkey(issuer);
 
-        if (!key || X509_verify(cert, key) != 1) {
+        if (!key || X509_verify(cert, key) != 1
+            || X509_NAME_cmp(X509_get_issuer_name(cert),
+                             X509_get_subject_name(issuer))
+                   != 0) {
             ERR_clear_error();
             return acme_err_make(pool, ACME_E_CERT_CHAIN, apr_itoa(pool, i + 1),
                                  NULL);
