@@ -98,6 +98,8 @@ def one(bench, key, size):
             used = procfs.tree_cpu(subject.pid)
         requests = proxy.requests()
         busy = proxy.tell("stats")
+    if not busy["h2"]:
+        bench.results.note("issue: HTTP/1.1 only, python3-h2 is missing")
     early = early_polls(requests)
     for line in early[:3]:
         bench.say("  early by %.3f s: %s %s" % (
