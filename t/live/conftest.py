@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from . import proc
 from .ca import Pebble
 from .fakeca import FakeCA
 from .httpd import MPMS, Httpd
@@ -55,10 +56,14 @@ def watch(request, server):
 
 @pytest.fixture
 def live_dir():
-    """A folder that the user of httpd's children can get into: pytest's own are for us alone."""
+    """A folder that the user of httpd's children can get into: pytest's own are for us alone.
+
+    The servers' fixtures stand on this one, so their ports are theirs until they have ended.
+    """
     base = Path(tempfile.mkdtemp(prefix="acme-live-"))
     base.chmod(0o755)
-    yield base
+    with proc.ports():
+        yield base
     if os.environ.get("ACME_KEEP"):
         print(f"kept: {base}")
     else:

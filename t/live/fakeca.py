@@ -26,14 +26,9 @@ import re
 import secrets
 import socket
 import ssl
-import struct
 import threading
-import time
-import traceback
 from collections import namedtuple
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -41,259 +36,49 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from . import jose, pki
+from .fakehttp import Server
+from .faults import (
+    ERROR,
+    Exchange,
+    JSON,
+    Problem,
+    Reply,
+    STATUS,
+    big,
+    body,
+    chain,
+    drip,
+    duplicate_keys,
+    edit_body,
+    edit_json,
+    encode,
+    html,
+    http_date,
+    no_nonce,
+    problem,
+    problem_reply,
+    reset,
+    set_headers,
+    silence,
+    status,
+    subproblem,
+    truncate,
+)
 from .proc import Timeout, free_port
 
-ERROR = "urn:ietf:params:acme:error:"
-JSON = "application/json"
-PROBLEM = "application/problem+json"
+# Tests take the actions from here as well.
+__all__ = [
+    "Exchange", "FakeCA", "Problem", "Range", "Reply", "big", "body", "cert_id", "chain",
+    "challenge_error", "drip", "duplicate_keys", "edit_body", "edit_json", "html", "http_date",
+    "no_nonce", "problem", "reset", "rfc3339", "set_headers", "silence", "status", "subproblem",
+    "truncate",
+]  # fmt: skip
+
 CHAIN = "application/pem-certificate-chain"
 KEY_ENDPOINTS = {"new-account"}
 EITHER_ENDPOINTS = {"revoke-cert"}
 PLAIN_ENDPOINTS = {"directory", "new-nonce", "renewal-info", "terms"}
-STATUS = {
-    "accountDoesNotExist": 400, "alreadyReplaced": 409, "alreadyRevoked": 400, "badCSR": 400,
-    "badNonce": 400, "badPublicKey": 400, "badRevocationReason": 400,
-    "badSignatureAlgorithm": 400, "caa": 403, "compound": 400, "conflict": 409,
-    "connection": 400, "dns": 400, "externalAccountRequired": 403, "incorrectResponse": 400,
-    "invalidContact": 400, "invalidProfile": 400, "malformed": 400, "orderNotReady": 403,
-    "rateLimited": 429, "rejectedIdentifier": 400, "serverInternal": 500, "tls": 400,
-    "unauthorized": 403, "unsupportedContact": 400, "unsupportedIdentifier": 400,
-    "userActionRequired": 403,
-}  # fmt: skip
-# Breaches of the protocol, told from refusals any client may meet.
-VIOLATION_TYPES = {"malformed", "badNonce", "badSignatureAlgorithm"}
-
 Range = namedtuple("Range", "start end")
-
-
-class Problem(Exception):
-    """A refusal, as a problem document."""
-
-    def __init__(self, kind, detail="", status=None, headers=None, violation=None, **more):
-        super().__init__(f"{kind}: {detail}")
-        self.status = status or STATUS.get(kind, 400)
-        self.headers = dict(headers or {})
-        self.body = {"type": ERROR + kind, "detail": detail, "status": self.status, **more}
-        self.violation = kind in VIOLATION_TYPES if violation is None else violation
-
-
-@dataclass
-class Reply:
-    """What goes over the wire.
-
-    length       Content-Length other than the body's; the connection then ends behind the body
-    chunk, delay send the body in pieces of chunk octets, delay seconds apart
-    reset        end with a TCP reset after the body, or at once where nothing is to be sent
-    silent       send nothing and hold the connection until the client or the test gives up
-    """
-
-    status: int = 200
-    headers: dict = field(default_factory=dict)
-    body: bytes = b""
-    length: int = None
-    chunk: int = 0
-    delay: float = 0
-    reset: bool = False
-    silent: bool = False
-
-    def json(self):
-        return json.loads(self.body)
-
-
-@dataclass
-class Exchange:
-    """A request as it came and, later, what was answered."""
-
-    endpoint: str
-    method: str
-    path: str
-    url: str
-    headers: dict
-    raw: bytes
-    time: float
-    number: int = 0
-    protected: dict = None
-    payload: object = None
-    reply: Reply = None
-    connection: int = 0
-
-    @property
-    def status(self):
-        return self.reply.status if self.reply else None
-
-
-# Actions for FakeCA.script
-
-
-def problem(kind, detail="said by the test", status=None, retry_after=None, **more):
-    """Refuse with a problem document; more: instance, subproblems, identifier, algorithms ..."""
-
-    def action(_exchange, _reply):
-        made = _problem_reply(Problem(kind, detail, status, **more))
-        return _with_retry(made, retry_after)
-
-    return action
-
-
-def subproblem(kind, name, detail="said by the test"):
-    """An entry of subproblems."""
-    identifier = {"type": "dns", "value": name}
-    return {"type": ERROR + kind, "detail": detail, "identifier": identifier}
-
-
-def status(code, body=b"", content_type="text/plain", retry_after=None, headers=None):
-    """Answer with a bare status, as load balancers do."""
-
-    def action(_exchange, _reply):
-        made = Reply(code, {"Content-Type": content_type, **(headers or {})}, _encode(body))
-        return _with_retry(made, retry_after)
-
-    return action
-
-
-def html(code=502, text="Bad Gateway"):
-    """The page of a proxy whose backend is gone."""
-    page = f"<!DOCTYPE html><html><body><h1>{code} {text}</h1></body></html>"
-    return status(code, page, "text/html")
-
-
-def http_date(seconds):
-    """A time that many seconds from now, in the form of Retry-After's second kind."""
-    return formatdate(time.time() + seconds, usegmt=True)
-
-
-def body(data, content_type=None):
-    """Replace the body; give it as bytes, text or an object."""
-
-    def action(_exchange, reply):
-        reply = reply or Reply(headers={"Content-Type": content_type or JSON})
-        if content_type:
-            reply.headers["Content-Type"] = content_type
-        reply.body = _encode(data)
-        return reply
-
-    return action
-
-
-def big(size=10 * 1024 * 1024):
-    """A body of that size: valid JSON, so that only its size is wrong."""
-    return body(b'{"filler":"' + b"x" * (size - 13) + b'"}')
-
-
-def edit_json(change):
-    """Change the reply's object; change(obj) edits it or returns another. For when="after"."""
-
-    def action(_exchange, reply):
-        obj = reply.json()
-        other = change(obj)
-        reply.body = _encode(obj if other is None else other)
-        return reply
-
-    return action
-
-
-def edit_body(change):
-    """Change the reply's bytes: change(bytes) -> bytes. For when="after"."""
-
-    def action(_exchange, reply):
-        reply.body = change(reply.body)
-        return reply
-
-    return action
-
-
-def set_headers(**fields):
-    """Set or, with None, drop header fields; Replay_Nonce means Replay-Nonce."""
-
-    def action(_exchange, reply):
-        reply = reply or Reply()
-        for name, value in fields.items():
-            name = name.replace("_", "-")
-            reply.headers.pop(name, None)
-            # An empty Replay-Nonce of None keeps _send from adding one.
-            if value is not None or name == "Replay-Nonce":
-                reply.headers[name] = value
-        return reply
-
-    return action
-
-
-def no_nonce():
-    """Leave Replay-Nonce out. For when="after"."""
-    return set_headers(Replay_Nonce=None)
-
-
-def duplicate_keys(**members):
-    """Prefix the reply's object with members it has already, or may have. For when="after"."""
-    extra = ",".join(f"{json.dumps(key)}:{json.dumps(val)}" for key, val in members.items())
-    return edit_body(lambda text: b"{" + extra.encode() + b"," + text.lstrip()[1:])
-
-
-def truncate(size):
-    """Promise the whole body and close after size octets. For when="after"."""
-
-    def action(_exchange, reply):
-        reply.length = len(reply.body)
-        reply.body = reply.body[:size]
-        return reply
-
-    return action
-
-
-def reset(after=None):
-    """Reset the connection: at once, or after that many octets of the body (when="after")."""
-
-    def action(_exchange, reply):
-        if after is None or reply is None:
-            return Reply(status=0, reset=True)
-        reply.length = len(reply.body)
-        reply.body = reply.body[:after]
-        reply.reset = True
-        return reply
-
-    return action
-
-
-def drip(chunk=1, delay=0.1):
-    """Send the body in small pieces. For when="after"."""
-
-    def action(_exchange, reply):
-        reply.chunk, reply.delay = chunk, delay
-        return reply
-
-    return action
-
-
-def silence():
-    """Never answer."""
-    return lambda _exchange, _reply: Reply(status=0, silent=True)
-
-
-def chain(*actions):
-    """Several changes to one reply, in turn."""
-
-    def action(exchange, reply):
-        for one in actions:
-            reply = one(exchange, reply) or reply
-        return reply
-
-    return action
-
-
-def _encode(data):
-    if isinstance(data, bytes):
-        return data
-    return (data if isinstance(data, str) else json.dumps(data)).encode()
-
-
-def _with_retry(reply, retry_after):
-    if retry_after is not None:
-        reply.headers["Retry-After"] = str(retry_after)
-    return reply
-
-
-def _problem_reply(err):
-    return Reply(err.status, {"Content-Type": PROBLEM, **err.headers}, _encode(err.body))
 
 
 @dataclass
@@ -367,7 +152,7 @@ class FakeCA:
         self.retry_after, self.ari, self.profiles = retry_after, ari, dict(profiles or {})
         self.eab = {kid: _decode_mac(mac) for kid, mac in (eab or {}).items()}
         self.terms, self.authz_reuse, self.alternates = terms, authz_reuse, alternates
-        self._cert_file, self._key_file, self.ca_file = pki.write_server_identity(self.folder)
+        self.cert_file, self.key_file, self.ca_file = pki.write_server_identity(self.folder)
         self.port = free_port()
         self.base = f"https://localhost:{self.port}"
         self.directory_url = f"{self.base}/directory"
@@ -389,7 +174,7 @@ class FakeCA:
         self._nonces, self._rules, self._ids = set(), [], itertools.count(1)
         self._lock = threading.RLock()
         self._news = threading.Condition(self._lock)
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._server = None
 
     def __enter__(self):
@@ -400,15 +185,15 @@ class FakeCA:
 
     def start(self):
         """Serve; also again after stop(): what it knows stays, as with a CA after an outage."""
-        self._stopping.clear()
-        self._server = _Server(self)
+        self.stopping.clear()
+        self._server = Server(self)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def stop(self):
         """Stop serving and close what is open."""
         if self._server:
-            self._stopping.set()
+            self.stopping.set()
             self._server.shutdown()
             self._server.close_all()
             self._server.server_close()
@@ -519,14 +304,14 @@ class FakeCA:
             with self._lock:
                 return self._dispatch(exchange)
         except jose.BadJws as err:
-            self._violation(f"{exchange.method} {exchange.path}: {err}")
-            return _problem_reply(Problem("malformed", str(err)))
+            self.note_violation(f"{exchange.method} {exchange.path}: {err}")
+            return problem_reply(Problem("malformed", str(err)))
         except Problem as err:
             if err.violation:
-                self._violation(f"{exchange.method} {exchange.path}: {err}")
-            return _problem_reply(err)
+                self.note_violation(f"{exchange.method} {exchange.path}: {err}")
+            return problem_reply(err)
 
-    def _violation(self, text):
+    def note_violation(self, text):
         with self._lock:
             self.violations.append(text)
 
@@ -632,7 +417,7 @@ class FakeCA:
         fields = {name.replace("_", "-"): str(value) for name, value in headers.items()}
         fields["Content-Type"] = JSON
         fields["Link"] = f'<{self.directory_url}>;rel="index"'
-        return Reply(code, fields, _encode(obj))
+        return Reply(code, fields, encode(obj))
 
     def _not_ready(self):
         return {} if self.retry_after is None else {"Retry_After": self.retry_after}
@@ -774,7 +559,7 @@ class FakeCA:
         if replaces is None:
             return
         if not self.ari:
-            self._violation("replaces in newOrder, though the directory has no renewalInfo")
+            self.note_violation("replaces in newOrder, though the directory has no renewalInfo")
             return
         if replaces not in [cert_id(item["cert"]) for item in self.certs.values()]:
             raise Problem("malformed", f"replaces an unknown certificate: {replaces}")
@@ -902,7 +687,7 @@ class FakeCA:
         if authz["status"] != "pending":
             raise Problem("malformed", f"authorization is {authz['status']}")
         if authz["due"]:
-            self._violation(f"challenge answered twice: {challenge['url']}")
+            self.note_violation(f"challenge answered twice: {challenge['url']}")
             return
         challenge["status"] = "processing"
         outcome = {"challenge": challenge, "error": None, "ready": threading.Event()}
@@ -916,7 +701,7 @@ class FakeCA:
     def _validate(self, identifier, challenge, jwk, outcome):
         """Look at a challenge; the result waits in outcome for the next poll."""
         while not self.validation_gate.wait(0.1):
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 return
         error = self.challenge_result(identifier, challenge["type"])
         if error is None and self.validate == "http":
@@ -1101,126 +886,3 @@ def _wrong_alpn_cert(cert, name, key_auth):
     if not found.critical or found.value.value != wanted:
         return challenge_error("unauthorized", f"{name}: wrong acmeIdentifier extension")
     return None
-
-
-class _Server(ThreadingHTTPServer):
-    """Threads per connection; the TLS handshake happens there, not where connections arrive."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-    allow_reuse_address = True
-
-    def __init__(self, ca):
-        self.ca = ca
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(ca._cert_file, ca._key_file)
-        self.context.set_alpn_protocols(["http/1.1"])
-        self._open, self._guard = {}, threading.Lock()
-        self._numbers = itertools.count(1)
-        super().__init__(("127.0.0.1", ca.port), _Handler)
-
-    def finish_request(self, request, client_address):
-        request.settimeout(60)
-        try:
-            conn = self.context.wrap_socket(request, server_side=True)
-        except OSError:
-            return
-        with self._guard:
-            number = next(self._numbers)
-            self._open[number] = conn
-        try:
-            _Handler(conn, number, self)
-        except OSError:
-            pass
-        finally:
-            with self._guard:
-                self._open.pop(number, None)
-            conn.close()
-
-    def close_all(self):
-        """Wake every thread that waits for its client."""
-        with self._guard:
-            for conn in self._open.values():
-                try:
-                    conn.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-    def handle_error(self, request, client_address):
-        """A client that goes away is no error of ours; anything else is one of the harness."""
-        self.ca._violation("the fake CA itself failed:\n" + traceback.format_exc())
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """HTTP around FakeCA.handle()."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def log_message(self, *_):
-        """The exchanges are the log."""
-
-    def _any(self):
-        ca = self.server.ca
-        length = int(self.headers.get("Content-Length") or 0)
-        raw = self.rfile.read(length)
-        fields = {key.lower(): value for key, value in self.headers.items()}
-        endpoint = self.path.strip("/").partition("/")[0]
-        url = f"https://{fields.get('host', '')}{self.path}"
-        exchange = Exchange(
-            endpoint, self.command, self.path, url, fields, raw, time.time(),
-            connection=self.client_address,
-        )  # fmt: skip
-        self._send(ca.handle(exchange), ca)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _any
-
-    def _send(self, reply, ca):
-        if reply.silent:
-            self._hold(ca)
-            return
-        if reply.status:
-            self._send_head(reply)
-            self._send_body(reply, ca)
-        if reply.reset:
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        if reply.reset or reply.length is not None:
-            self.close_connection = True
-
-    def _send_head(self, reply):
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            if value is not None:
-                self.send_header(name, value)
-        if reply.status != 204 and "Content-Length" not in reply.headers:
-            size = len(reply.body) if reply.length is None else reply.length
-            self.send_header("Content-Length", str(size))
-        self.end_headers()
-
-    def _send_body(self, reply, ca):
-        if self.command == "HEAD" or reply.status == 204:
-            return
-        step = reply.chunk or max(len(reply.body), 1)
-        for start in range(0, len(reply.body), step):
-            self.wfile.write(reply.body[start : start + step])
-            if reply.delay:
-                self.wfile.flush()
-                if ca._stopping.wait(reply.delay):
-                    return
-        self.wfile.flush()
-
-    def _hold(self, ca):
-        """Until the client hangs up or the CA stops."""
-        self.close_connection = True
-        self.connection.settimeout(0.1)
-        while not ca._stopping.is_set():
-            try:
-                if not self.connection.recv(1):
-                    return
-            except socket.timeout:
-                continue
-            except OSError:
-                return

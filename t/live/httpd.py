@@ -91,8 +91,8 @@ def acme_module():
     """The mod_acme.so to test: ACME_MODULE, else what build/check or make built."""
     if os.environ.get("ACME_MODULE"):
         return Path(os.environ["ACME_MODULE"]).resolve()
-    out = os.environ.get("ACME_OUT") or "build/out/check"
-    for folder in (TOP / out, TOP):
+    outs = Path(os.environ.get("ACME_OUT_DIR") or TOP / "build/out")
+    for folder in (outs / "check", TOP):
         path = folder / "mod_acme/.libs/mod_acme.so"
         if path.exists():
             return path
@@ -120,14 +120,18 @@ class Httpd:
 
     mpm      event, worker or prefork
     modules  more modules by name ("http2"), or "name=/path/to/mod_name.so"
+    wrapper  a program to run httpd under, such as ["valgrind", "--trace-children=yes"]
 
     Add to the configuration with vhost() and config(), then start(). Change and graceful() as an
     administrator would. stop() ends it and asserts that nothing crashed and nothing is left.
     """
 
-    def __init__(self, folder, mpm="event", modules=(), loglevel="info acme:trace2 ssl:info"):
+    def __init__(
+        self, folder, mpm="event", modules=(), loglevel="info acme:trace2 ssl:info", wrapper=()
+    ):
         assert mpm in MPMS, mpm
         self.folder = Path(folder)
+        self.wrapper = list(wrapper)
         self.mpm = mpm
         self.modules = list(modules)
         self.loglevel = loglevel
@@ -339,8 +343,8 @@ class Httpd:
         mark = self.mark()
         # SIGTERM, because httpd then takes its children along.
         self._process = Process(
-            "httpd", self._argv("-DFOREGROUND"), self.console, env=self.env, cwd=self.folder,
-            death_signal=signal.SIGTERM,
+            "httpd", [*self.wrapper, *self._argv("-DFOREGROUND")], self.console, env=self.env,
+            cwd=self.folder, death_signal=signal.SIGTERM,
         )  # fmt: skip
         try:
             self._wait_serving(mark)

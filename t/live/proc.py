@@ -4,6 +4,7 @@ Everything here follows one rule: a test ends exactly the processes it started, 
 killed itself, and waits for conditions instead of for time to pass.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -39,12 +40,23 @@ def wait_until(condition, timeout, what):
         time.sleep(POLL)
 
 
-def free_port():
-    """A TCP port of 127.0.0.1 that stays ours.
+@contextlib.contextmanager
+def ports():
+    """Give back the ports taken inside: a long run would otherwise use up file descriptors."""
+    before = len(_reserved)
+    try:
+        yield
+    finally:
+        while len(_reserved) > before:
+            _reserved.pop().close()
 
-    The reserving socket stays bound, not listening, until this process ends: with SO_REUSEADDR on
-    both sides a server may listen on the port, while the kernel gives it to nobody else. So two
-    test runs at a time cannot collide.
+
+def free_port():
+    """A TCP port of 127.0.0.1 that stays ours until the end of ports(), or of this process.
+
+    The reserving socket stays bound, not listening: with SO_REUSEADDR on both sides a server may
+    listen on the port, while the kernel gives it to nobody else. So two test runs at a time cannot
+    collide.
     """
     while True:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -152,6 +152,13 @@ def test_httpd_alpn_is_seen(make_httpd):
         assert served.version == f"TLSv{version}"
 
 
+def test_httpd_runs_under_a_wrapper(make_httpd):
+    httpd = make_httpd(wrapper=["env", "WRAPPED=yes"])
+    httpd.vhost("one.example", cert="self", http_extra='Header set X-Wrapped "${WRAPPED}"')
+    httpd.start()
+    assert httpd.get("/", host="one.example").headers["x-wrapped"] == "yes"
+
+
 def test_httpd_unverified_name_is_refused(httpd):
     httpd.vhost("one.example", cert="self")
     httpd.start()
@@ -210,6 +217,13 @@ def test_free_port_is_held_and_can_be_listened_on():
     with socket.create_server(("127.0.0.1", port)):
         assert proc.accepts(port)
     assert not proc.accepts(port)
+
+
+def test_ports_are_given_back():
+    with proc.ports():
+        port = proc.free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
 
 
 # Pebble

@@ -1,0 +1,143 @@
+#include "core/csr.h"
+
+#include <apr_strings.h>
+#include <arpa/inet.h>
+#include <openssl/asn1.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/ident.h"
+
+#define TLSEXT_STATUS_REQUEST 5 /* RFC 6066, named by RFC 7633 */
+
+/* Octets that go into the name. @return 0 if ident has no value of its type */
+static int name_octets(unsigned char *octets, const acme_ident_t *ident)
+{
+    apr_size_t length = strlen(ident->value);
+
+    if (ident->type == ACME_IDENT_IP) {
+        return inet_pton(AF_INET, ident->value, octets) == 1    ? 4
+               : inet_pton(AF_INET6, ident->value, octets) == 1 ? 16
+                                                                : 0;
+    }
+    if (length > 253) {
+        return 0;
+    }
+    memcpy(octets, ident->value, length);
+    return (int)length;
+}
+
+/* Typed by calls, never through text: a comma in a name stays in the name. */
+static GENERAL_NAME *general_name(const acme_ident_t *ident)
+{
+    int ip = ident->type == ACME_IDENT_IP;
+    unsigned char octets[256];
+    int length = name_octets(octets, ident);
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_STRING *value =
+        ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
+
+    if (!length || !name || !value
+        || ASN1_STRING_set(value, octets, length) != 1) {
+        ASN1_STRING_free(value);
+        GENERAL_NAME_free(name);
+        return NULL;
+    }
+    GENERAL_NAME_set0_value(name, ip ? GEN_IPADD : GEN_DNS, value);
+    return name;
+}
+
+X509_EXTENSION *acme_csr_names(const apr_array_header_t *idents)
+{
+    X509_EXTENSION *extension = NULL;
+    GENERAL_NAMES *names = NULL;
+    int i;
+
+    if (idents->nelts < 1 || idents->nelts > ACME_MAX_IDENTS) {
+        return NULL;
+    }
+    names = GENERAL_NAMES_new();
+    for (i = 0; names && i < idents->nelts; i++) {
+        GENERAL_NAME *name =
+            general_name(APR_ARRAY_IDX(idents, i, acme_ident_t *));
+
+        if (!name || sk_GENERAL_NAME_push(names, name) < 1) {
+            GENERAL_NAME_free(name);
+            goto cleanup;
+        }
+    }
+    if (names) {
+        extension = X509V3_EXT_i2d(NID_subject_alt_name, 0, names);
+    }
+cleanup:
+    GENERAL_NAMES_free(names);
+    return extension;
+}
+
+static X509_EXTENSION *tls_feature(void)
+{
+    X509_EXTENSION *extension = NULL;
+    TLS_FEATURE *features = TLS_FEATURE_new();
+    ASN1_INTEGER *status = ASN1_INTEGER_new();
+
+    if (!features || !status
+        || ASN1_INTEGER_set(status, TLSEXT_STATUS_REQUEST) != 1
+        || sk_ASN1_INTEGER_push(features, status) < 1) {
+        ASN1_INTEGER_free(status);
+    }
+    else {
+        extension = X509V3_EXT_i2d(NID_tlsfeature, 0, features);
+    }
+    TLS_FEATURE_free(features);
+    return extension;
+}
+
+/* Takes extension, also where it fails. */
+static int push(STACK_OF(X509_EXTENSION) *extensions, X509_EXTENSION *extension)
+{
+    if (extension && sk_X509_EXTENSION_push(extensions, extension) > 0) {
+        return 1;
+    }
+    X509_EXTENSION_free(extension);
+    return 0;
+}
+
+static int set_extensions(X509_REQ *request, const apr_array_header_t *idents,
+                          const acme_csr_options_t *options)
+{
+    STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
+    int done = extensions && push(extensions, acme_csr_names(idents))
+               && (!options || !options->must_staple
+                   || push(extensions, tls_feature()))
+               && X509_REQ_add_extensions(request, extensions) == 1;
+
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    return done;
+}
+
+acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
+                          const apr_array_header_t *idents,
+                          const acme_csr_options_t *options, apr_pool_t *pool)
+{
+    X509_REQ *request = X509_REQ_new();
+    unsigned char *der = NULL;
+    acme_err_t *err = NULL;
+    int length;
+
+    if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1
+        || X509_REQ_set_pubkey(request, key) != 1
+        || !set_extensions(request, idents, options)
+        || X509_REQ_sign(request, key, EVP_sha256()) <= 0
+        || (length = i2d_X509_REQ(request, &der)) <= 0) {
+        err = acme_err_ssl(pool, ACME_E_CSR_MAKE,
+                           acme_idents_text(idents, 3, pool), NULL);
+        goto cleanup;
+    }
+    *csr = acme_encode_base64url(der, (apr_size_t)length, pool);
+cleanup:
+    OPENSSL_free(der);
+    X509_REQ_free(request);
+    return err;
+}

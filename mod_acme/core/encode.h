@@ -1,0 +1,70 @@
+/**
+ * Encodings and the first filter for everything that comes from the network.
+ */
+#ifndef ACME_ENCODE_H
+#define ACME_ENCODE_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+#include <jansson.h>
+
+#include "core/err.h"
+
+#define ACME_MAX_JSON     (64 * 1024)  /* octets of a JSON body from a CA */
+#define ACME_MAX_CHAIN    (256 * 1024) /* octets of a downloaded chain */
+#define ACME_MAX_URL      2048         /* octets of a URL from a CA */
+#define ACME_MAX_TOKEN    255          /* characters of a challenge token */
+#define ACME_MAX_DETAIL   1024         /* octets kept of a CA's free text */
+
+/** base64url without padding, RFC 7515 section 2. NUL terminated, from pool. */
+const char *acme_encode_base64url(const void *data, apr_size_t len,
+                                  apr_pool_t *pool);
+
+/** Strict reverse: refuses '=', '+', '/', white space and dangling bits.
+ *  @return APR_SUCCESS, or APR_EINVAL with the outputs untouched */
+apr_status_t acme_decode_base64url(const unsigned char **data, apr_size_t *len,
+                                   const char *text, apr_pool_t *pool);
+
+/** Lower-case hexadecimal, from pool. */
+const char *acme_encode_hex(const void *data, apr_size_t len, apr_pool_t *pool);
+
+/** Text that may go to a log or a terminal: control characters, DEL, and bytes
+ *  that are not valid UTF-8 become '?', bidirectional overrides too; at most
+ *  max octets, "..." at the end where cut. text NULL gives NULL. */
+const char *acme_encode_printable(const char *text, apr_size_t max,
+                                  apr_pool_t *pool);
+
+/** HTML: & < > " ' escaped. */
+const char *acme_encode_html(const char *text, apr_pool_t *pool);
+
+/** RFC 8555 section 8: a token is 1..ACME_MAX_TOKEN characters of
+ *  [A-Za-z0-9_-]. (The specification asks for 22 or more; short ones are let
+ *  pass, since the CA alone suffers.) */
+int acme_token_valid(const char *token);
+
+/** https:// URL of at most ACME_MAX_URL octets, with a host, a port of 1..65535
+ *  or none, no user information, no fragment, and no characters but those of
+ *  RFC 3986. RFC 8555 section 6.1. */
+int acme_url_valid(const char *url);
+
+/** Parse a JSON object: at most max octets, duplicates refused, 32 levels deep
+ *  at most.
+ *  @param pool  json_decref of *object is registered as its cleanup
+ *  @param what  names the thing in the error ("directory")
+ *  @return E_CA_JSON */
+acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
+                            apr_size_t max, const char *what,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Member of type string without embedded NUL, or NULL where it is absent or of
+ *  another type. Borrowed from object. */
+const char *acme_json_string(const json_t *object, const char *name);
+
+/** RFC 3339 time with any fraction and offset ("2026-11-22T08:00:00.123Z").
+ *  @return 0 where it is not one, or is before 1970 */
+apr_time_t acme_time_parse_rfc3339(const char *text);
+
+/** "2026-11-22T08:00:00Z"; from pool. */
+const char *acme_time_format(apr_time_t time, apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,53 @@
+/**
+ * Private keys: of accounts and of certificates. OpenSSL 3 EVP only.
+ */
+#ifndef ACME_KEY_H
+#define ACME_KEY_H
+
+#include <apr_pools.h>
+#include <openssl/evp.h>
+
+#include "core/err.h"
+
+typedef enum acme_key_type_t {
+    ACME_KEY_ECDSA_P256,
+    ACME_KEY_ECDSA_P384,
+    ACME_KEY_RSA2048,
+    ACME_KEY_RSA3072,
+    ACME_KEY_RSA4096,
+} acme_key_type_t;
+#define ACME_KEY_TYPES 5
+
+/** TLS serves one certificate of each family at a time. */
+typedef enum acme_family_t {
+    ACME_FAMILY_ECDSA,
+    ACME_FAMILY_RSA,
+} acme_family_t;
+#define ACME_FAMILIES 2
+
+/** "ecdsa-p256", "rsa2048" ...; static. */
+const char *acme_key_type_name(acme_key_type_t type);
+/** @return 0 and *type, or -1 if no type has this name (case ignored) */
+int acme_key_type_parse(acme_key_type_t *type, const char *name);
+acme_family_t acme_key_family(acme_key_type_t type);
+/** "ecdsa", "rsa"; static. */
+const char *acme_family_name(acme_family_t family);
+/** The type of an existing key. @return 0, or -1 for a key of another kind */
+int acme_key_type_of(acme_key_type_t *type, const EVP_PKEY *key);
+
+/** @param pool  EVP_PKEY_free of *key is registered as its cleanup
+ *  @return E_KEY_MAKE */
+acme_err_t *acme_key_make(EVP_PKEY **key, acme_key_type_t type,
+                          apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** PKCS#8 DER, unencrypted; *der is zeroed when pool is cleaned. */
+acme_err_t *acme_key_to_der(const unsigned char **der, apr_size_t *len,
+                            EVP_PKEY *key, apr_pool_t *pool) ACME_MUST_CHECK;
+/** @return E_KEY_PARSE */
+acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
+                              apr_size_t len, apr_pool_t *pool) ACME_MUST_CHECK;
+/** PKCS#8 PEM, unencrypted, NUL terminated, zeroed when pool is cleaned. */
+acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+
+#endif

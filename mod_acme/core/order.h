@@ -1,0 +1,100 @@
+/**
+ * One certificate order, from newOrder to the downloaded chain, as a machine
+ * that does no I/O. RFC 8555 section 7.4. Its states are a table in order.c.
+ *
+ *   loop: acme_order_next  -> do what it says -> acme_order_feed
+ *
+ * Authorizations of one order run side by side: next may say SEND or PUBLISH
+ * many times before it says WAIT, and replies may be fed in any order.
+ */
+#ifndef ACME_ORDER_H
+#define ACME_ORDER_H
+
+#include <apr_tables.h>
+#include <openssl/evp.h>
+
+#include "core/cert.h"
+#include "core/csr.h"
+#include "core/http.h"
+#include "core/proof.h"
+#include "core/session.h"
+
+typedef struct acme_order_t acme_order_t;
+
+/** Borrowed for the order's life. */
+typedef struct acme_order_config_t {
+    const apr_array_header_t *idents; /* acme_ident_t *, 1..ACME_MAX_IDENTS */
+    EVP_PKEY *key;                    /* the certificate's; on disk already */
+    const char *profile;              /* or NULL */
+    int profile_required;             /* unadvertised: fail, instead of without */
+    int must_staple;
+    const apr_array_header_t *proofs; /* acme_proof_type_t, in order of
+                                         preference; those usable here */
+} acme_order_config_t;
+
+acme_order_t *acme_order_create(const acme_order_config_t *config,
+                                apr_pool_t *parent);
+
+/** Resume from what acme_order_save wrote, perhaps by a process that was
+ *  killed. Requests that may or may not have arrived are asked about, not
+ *  repeated blindly. @return E_ORDER_LOAD: not ours, or of other names */
+acme_err_t *acme_order_load(acme_order_t **order,
+                            const acme_order_config_t *config, const char *json,
+                            apr_size_t len, apr_pool_t *parent) ACME_MUST_CHECK;
+
+/** JSON, from pool. Clears the dirty mark. */
+acme_err_t *acme_order_save(const char **json, acme_order_t *order,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** Whether something happened that must be on disk before the next SEND. */
+int acme_order_dirty(const acme_order_t *order);
+
+typedef enum acme_step_kind_t {
+    ACME_STEP_SEND,     /* send request, feed its reply with acme_order_reply */
+    ACME_STEP_PUBLISH,  /* make proof visible, then acme_order_published */
+    ACME_STEP_WITHDRAW, /* make it invisible; nothing is fed */
+    ACME_STEP_WAIT,     /* until a moment, or (0) until something is fed */
+    ACME_STEP_DONE,     /* chain is there and verified */
+    ACME_STEP_FAILED,   /* error tells why; every proof was withdrawn */
+} acme_step_kind_t;
+
+typedef struct acme_step_t {
+    acme_step_kind_t kind;
+    acme_request_t *request;
+    const acme_proof_t *proof;
+    apr_time_t until;
+    const char *chain_pem; /* DONE: leaf first */
+    acme_err_t *error;
+} acme_step_t;
+
+/** The next thing to do. Strings of the step live until the order's pool ends.
+ *  @param session  READY: its directory, account and thumbprint are read
+ *  A failed order deactivates the authorizations it leaves pending (7.5.2) before it
+ *  says FAILED, as far as the CA answers. */
+void acme_order_next(acme_step_t *step, acme_order_t *order,
+                     const acme_session_t *session, apr_time_t now);
+
+/** @param request  as handed out by acme_order_next
+ *  @param reply    also one with failure set: asked again with a backoff, and
+ *                  given up after an hour */
+void acme_order_reply(acme_order_t *order, const acme_request_t *request,
+                      const acme_reply_t *reply, apr_time_t now);
+
+/** @param error  NULL, or why it could not be published */
+void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
+                          acme_err_t *error);
+
+/** Give up: withdraw, deactivate what is pending, then FAILED with error. */
+void acme_order_cancel(acme_order_t *order, acme_err_t *error);
+
+/** The proofs that are (to be) visible now: after a load, publish them before
+ *  anything is sent. acme_proof_t *. */
+apr_array_header_t *acme_order_proofs(const acme_order_t *order,
+                                      const acme_session_t *session,
+                                      apr_pool_t *pool);
+
+/** For people: "waiting for the CA to validate 2 of 3 names". From pool. */
+const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool);
+/** Name of the present state for logs: "authorizing"; static. */
+const char *acme_order_state_name(const acme_order_t *order);
+
+#endif

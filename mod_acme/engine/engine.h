@@ -1,0 +1,98 @@
+/**
+ * The engine: keeps every managed certificate issued and renewed. One thread,
+ * one loop, many certificates at once; runs in the child that holds the lease
+ * (or in acmectl). Knows no httpd: what must be done in the server goes through
+ * the callbacks.
+ */
+#ifndef ACME_ENGINE_H
+#define ACME_ENGINE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "core/err.h"
+#include "core/proof.h"
+#include "engine/policy.h"
+#include "engine/store.h"
+
+typedef struct acme_engine_t acme_engine_t;
+
+typedef enum acme_state_t {
+    ACME_STATE_UNKNOWN,  /* the engine has not looked yet */
+    ACME_STATE_WAITING,  /* none yet, order due or held back */
+    ACME_STATE_ORDERING, /* an order is in progress */
+    ACME_STATE_VALID,    /* in service, renewal in the future */
+    ACME_STATE_RENEWING, /* in service, an order in progress */
+    ACME_STATE_ERROR,    /* last attempt failed; see next_time */
+    ACME_STATE_MANUAL,   /* in service or not; only on request */
+} acme_state_t;
+/** "valid" ...; static. */
+const char *acme_state_name(acme_state_t state);
+
+/** What the world may know of one certificate and family. Fixed size: it is
+ *  copied into shared memory. Texts are printable and NUL terminated. */
+typedef struct acme_status_t {
+    acme_state_t state;
+    int set_number;          /* 0: none */
+    apr_time_t not_before, not_after; /* of the newest set; 0: none */
+    apr_time_t next_time;    /* of the next action; 0: none planned */
+    apr_time_t error_time;   /* of the last failure */
+    int error_code;          /* message number; 0: the last attempt went well */
+    int failures;            /* in a row */
+    char serial[48], issuer[72];
+    char next_action[96];    /* "renew", "order", "retry" and why */
+    char error[384];         /* acme_err_line */
+    char progress[96];       /* of the order in progress, or "" */
+} acme_status_t;
+
+/** Upward calls; all from the thread that runs the engine. */
+typedef struct acme_engine_callbacks_t {
+    void *baton;
+    /** @param prefix  "[shop.example/ecdsa order=authorizing]", or "" */
+    void (*log)(void *baton, acme_msg_t msg, const char *prefix,
+                const char *text);
+    /** Make a proof visible in every child, at once; idempotent. */
+    acme_err_t *(*publish)(void *baton, const acme_proof_t *proof);
+    void (*withdraw)(void *baton, const acme_proof_t *proof);
+    /** A set is stored and verified: put it into service (its slot's
+     *  generation becomes number). */
+    void (*activate)(void *baton, const acme_managed_t *managed,
+                     acme_family_t family, int number);
+    void (*status)(void *baton, const acme_managed_t *managed,
+                   acme_family_t family, const acme_status_t *status);
+    apr_time_t (*now)(void *baton);
+} acme_engine_callbacks_t;
+
+typedef struct acme_engine_config_t {
+    const apr_array_header_t *managed; /* acme_managed_t * */
+    int concurrency;                   /* orders in progress at once, 1.. */
+    apr_interval_time_t retry_first, retry_max;
+    const char *version;               /* "0.1.0" for User-Agent */
+} acme_engine_config_t;
+
+/** @param config, callbacks  borrowed for the engine's life
+ *  @param store  with a lease set that is held */
+acme_err_t *acme_engine_create(acme_engine_t **engine,
+                               const acme_engine_config_t *config,
+                               const acme_engine_callbacks_t *callbacks,
+                               acme_store_t *store, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+
+/** First thing after the lease was taken: activates every set newer than the
+ *  promoted one, publishes the proofs of the saved orders, and only then lets
+ *  acme_engine_step send anything. Cost is linear in the certificates. */
+acme_err_t *acme_engine_resume(acme_engine_t *engine) ACME_MUST_CHECK;
+
+/** One round: look for requests, start what is due, wait at most max_wait for
+ *  the network, handle what came. @return E_LEASE_LOST: stop at once */
+acme_err_t *acme_engine_step(acme_engine_t *engine,
+                             apr_interval_time_t max_wait) ACME_MUST_CHECK;
+
+/** End a step of another thread at once. Any thread. */
+void acme_engine_wakeup(acme_engine_t *engine);
+
+/** When the next thing is due (0: now; far future if nothing). */
+apr_time_t acme_engine_next_due(const acme_engine_t *engine);
+
+#endif

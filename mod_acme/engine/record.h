@@ -1,0 +1,39 @@
+/**
+ * What is remembered of an issued certificate beside its chain and key:
+ * record.json, readable by everybody, written once with the set it belongs to.
+ */
+#ifndef ACME_RECORD_H
+#define ACME_RECORD_H
+
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "core/cert.h"
+#include "core/err.h"
+#include "core/key.h"
+
+typedef struct acme_record_t {
+    const char *name;        /* the certificate's identity */
+    acme_key_type_t key_type;
+    int number;              /* set number: 1.., grows with every issue */
+    const char *ca_url;      /* directory it came from */
+    const char *account_url; /* kid that ordered it */
+    const char *profile;     /* as asked for, or NULL */
+    apr_array_header_t *idents; /* acme_ident_t * */
+    apr_time_t not_before, not_after, issued;
+    const char *serial, *issuer, *fingerprint;
+    const char *ari_id;      /* or NULL */
+} acme_record_t;
+
+/** Fill a record's certificate fields (dates ... ari_id, idents) from a leaf. */
+acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
+
+acme_err_t *acme_record_format(const char **json, const acme_record_t *record,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+/** @return E_STORE_DAMAGED naming what */
+acme_err_t *acme_record_parse(acme_record_t **record, const char *json,
+                              apr_size_t len, const char *what,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
+
+#endif

@@ -1,0 +1,216 @@
+/**
+ * Everything that is kept, behind few transactional verbs. No other file knows
+ * a file name below AcmeStore; a second backend would implement this page.
+ *
+ * Two writers, never at the same things: root, before the children start (and
+ * acmectl): sets in service, placeholders, requests; the worker, under the
+ * lease: accounts, work, fresh sets, replies. Every put is a whole: written
+ * beside, fsynced, renamed, its directory fsynced; after a crash the old or the
+ * new one is there. Reads refuse symlinks (in the worker's part), files that
+ * are not regular, and more than 1 MiB.
+ *
+ *   store.json                              root 0600  version, sealing secret
+ *   certificates/<certificate>/<family>.<n>/ root       chain.pem record.json
+ *                                                       key.pem (0600)
+ *   certificates/<certificate>/<family>      symlink to the one in service
+ *   placeholder/<certificate>/chain.pem key.pem root
+ *   archive/<certificate>/<family>.<n>/      root       the last three
+ *   control/<id>.json                        root       requests
+ *   accounts/<account>/account.json key      worker
+ *   work/<certificate>/<family>.order ...    worker
+ *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
+ *   replies/<id>.json                        worker
+ *   lock                                     worker     lease
+ */
+#ifndef ACME_STORE_H
+#define ACME_STORE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <openssl/evp.h>
+#include <sys/types.h>
+
+#include "core/cert.h"
+#include "core/err.h"
+#include "core/ident.h"
+#include "engine/lease.h"
+#include "engine/record.h"
+
+#define ACME_STORE_VERSION 1
+
+typedef struct acme_store_t acme_store_t;
+
+typedef struct acme_store_options_t {
+    const char *root;    /* absolute path */
+    uid_t worker_uid;    /* who owns the worker's part; ignored unless root */
+    gid_t worker_gid;
+    int create;          /* make what is missing */
+} acme_store_options_t;
+
+/** Root's view (or that of the one user where httpd runs without root): opens,
+ *  makes what is missing, reads the secret. Not a single certificate is read.
+ *  Never removes anything it did not make. The secret is zeroed with pool.
+ *  @return E_STORE_IO, E_STORE_OWNER (belongs to another user, or writable by
+ *          others), E_STORE_VERSION (newer), E_STORE_DAMAGED (store.json) */
+acme_err_t *acme_store_open(acme_store_t **store,
+                            const acme_store_options_t *options,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** The engine's lease must be set before its verbs below are used; each of them
+ *  is a commit under it. */
+void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease);
+/** Path of the lease's file, for acme_lease_create. */
+const char *acme_store_lock_path(const acme_store_t *store);
+
+/* --- sets: root ---------------------------------------------------------- */
+
+/** The set in service (promoted), from its record alone.
+ *  @param record  NULL if there is none */
+acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Paths of the set in service for mod_ssl: the real files, not through the
+ *  symlink. @param number  as in its record */
+void acme_store_current_files(const char **chain, const char **key,
+                              const acme_store_t *store, const char *dir,
+                              acme_family_t family, int number,
+                              apr_pool_t *pool);
+
+/** Bring the newest fresh set into service, if there is one newer than current.
+ *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
+ *  names held against allowed: it must contain the first of them, and nothing
+ *  but allowed names and those of the set it replaces. New files are written
+ *  from memory; the replaced set goes to the archive, pruned to three.
+ *  @param promoted  the record now in service, or NULL if nothing was done
+ *  @return E_PROMOTE with the reason; the old set stays in service */
+acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               const apr_array_header_t *allowed,
+                               apr_time_t now, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+
+/** Paths of the placeholder; made where it is missing or damaged (ECDSA P-256,
+ *  no fsync each: call acme_store_sync once after the last). */
+acme_err_t *acme_store_placeholder(const char **chain, const char **key,
+                                   acme_store_t *store, const char *dir,
+                                   const apr_array_header_t *idents,
+                                   apr_time_t now, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+/** One syncfs for the placeholders made since the last call; nothing if none. */
+void acme_store_sync(acme_store_t *store);
+
+/* --- sets: worker -------------------------------------------------------- */
+
+typedef struct acme_set_t {
+    acme_record_t *record;
+    acme_chain_t *chain;
+    EVP_PKEY *key;
+} acme_set_t;
+
+/** Number of the newest whole set, promoted or fresh; 0 if none. Cheap: reads
+ *  directory entries only. */
+int acme_store_newest_number(acme_store_t *store, const char *dir,
+                             acme_family_t family, apr_pool_t *scratch);
+
+/** Record of the newest set, promoted or fresh; NULL if none. A damaged one is
+ *  passed over for the next older; the error tells of it all the same.*/
+acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
+                              const char *dir, acme_family_t family,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Store an issued set; under the lease. Sets record->number to the next one.
+ *  Older fresh sets are removed once it is in place. */
+acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
+                                 acme_record_t *record, const char *chain_pem,
+                                 EVP_PKEY *key, apr_pool_t *scratch)
+    ACME_MUST_CHECK;
+
+/** Load one fresh set for service; any child, no lease, no writes.
+ *  @return E_STORE_IO (also: not there any more), E_STORE_DAMAGED, E_SEAL */
+acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
+                                  const char *dir, acme_family_t family,
+                                  int number, apr_pool_t *pool) ACME_MUST_CHECK;
+
+/* --- work in progress: worker ------------------------------------------------ */
+
+/** Small JSON documents of one certificate and family. */
+typedef enum acme_doc_t {
+    ACME_DOC_ORDER, /* the order in progress (acme_order_save) */
+    ACME_DOC_JOB,   /* failures so far, next attempt, last error */
+} acme_doc_t;
+
+acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,
+                               acme_family_t family, acme_doc_t doc,
+                               const char *json, apr_pool_t *scratch)
+    ACME_MUST_CHECK;
+/** *json NULL if there is none. */
+acme_err_t *acme_store_get_doc(const char **json, apr_size_t *len,
+                               acme_store_t *store, const char *dir,
+                               acme_family_t family, acme_doc_t doc,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_remove_doc(acme_store_t *store, const char *dir,
+                                  acme_family_t family, acme_doc_t doc,
+                                  apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** Key of the order in progress, sealed. *key NULL if there is none. */
+acme_err_t *acme_store_put_work_key(acme_store_t *store, const char *dir,
+                                    acme_family_t family, EVP_PKEY *key,
+                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
+                                    const char *dir, acme_family_t family,
+                                    apr_pool_t *pool) ACME_MUST_CHECK;
+/** Order and its key are gone for good: issued, or given up. */
+acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
+                                   acme_family_t family, apr_pool_t *scratch)
+    ACME_MUST_CHECK;
+
+/* --- accounts: worker ------------------------------------------------------ */
+
+typedef struct acme_account_t {
+    const char *directory_url;
+    const char *kid;   /* NULL: key made, not (known to be) registered yet */
+    EVP_PKEY *key;
+} acme_account_t;
+
+/** *account NULL if there is none. */
+acme_err_t *acme_store_get_account(acme_account_t **account, acme_store_t *store,
+                                   const char *account_dir, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
+                                   const acme_account_t *account,
+                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/* --- requests of the administrator ----------------------------------------- */
+
+typedef struct acme_control_t {
+    const char *id;          /* 16 hexadecimal digits */
+    const char *action;      /* "renew" */
+    const char *certificate; /* identity */
+} acme_control_t;
+typedef struct acme_control_reply_t {
+    const char *state;   /* "accepted", "working", "done", "failed" */
+    const char *text;    /* progress, or the outcome in words */
+    int code;            /* message number of a failure, else 0 */
+} acme_control_reply_t;
+
+/** acmectl's side. put makes the id. */
+acme_err_t *acme_store_put_request(acme_control_t *request, acme_store_t *store,
+                                   apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_get_reply(acme_control_reply_t **reply,
+                                 acme_store_t *store, const char *id,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
+/** Request and reply. */
+void acme_store_remove_request(acme_store_t *store, const char *id,
+                               apr_pool_t *scratch);
+
+/** The engine's side. Requests without a reply; costs one stat if nothing
+ *  changed since the last call. *requests: acme_control_t *, perhaps empty. */
+acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
+                                    acme_store_t *store, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+acme_err_t *acme_store_put_reply(acme_store_t *store, const char *id,
+                                 const acme_control_reply_t *reply,
+                                 apr_pool_t *scratch) ACME_MUST_CHECK;
+
+#endif

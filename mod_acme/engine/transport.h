@@ -1,0 +1,53 @@
+/**
+ * Carries requests to CAs: libcurl multi, many at once on few connections
+ * (HTTP/2 where the CA speaks it). Everything from the CA is bounded: https
+ * only, no redirects, body size, time, and speed. Never blocks.
+ */
+#ifndef ACME_TRANSPORT_H
+#define ACME_TRANSPORT_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#include "core/http.h"
+
+typedef struct acme_transport_t acme_transport_t;
+
+/** To be called once in each child, before it has threads. */
+void acme_transport_global_init(void);
+
+/** @param user_agent  "mod_acme/0.1.0 libcurl/7.88.1 ..." is made from it */
+acme_err_t *acme_transport_create(acme_transport_t **transport,
+                                  const char *version, apr_pool_t *pool)
+    ACME_MUST_CHECK;
+
+/** Where requests of one CA go; borrowed while requests are under way. */
+typedef struct acme_transport_ca_t {
+    const char *trust_file; /* PEM, or NULL for the system's trust */
+} acme_transport_ca_t;
+
+/** @param reply  lives in a pool of its own that ends when the callback returns;
+ *                reply->failure is set where there was no HTTP answer
+ *                (E_CA_UNREACHABLE, E_CA_TLS, E_CA_TIMEOUT, E_CA_TOO_BIG) */
+typedef void acme_transport_done_fn_t(void *baton, const acme_reply_t *reply);
+
+/** Send; done is called from acme_transport_poll, never from here.
+ *  @param wire  copied */
+acme_err_t *acme_transport_send(acme_transport_t *transport,
+                                const acme_transport_ca_t *ca,
+                                const acme_wire_t *wire,
+                                acme_transport_done_fn_t *done, void *baton)
+    ACME_MUST_CHECK;
+
+/** Wait at most timeout for something to happen, then call done for what ended.
+ *  The only place where the engine waits. */
+acme_err_t *acme_transport_poll(acme_transport_t *transport,
+                                apr_interval_time_t timeout) ACME_MUST_CHECK;
+
+/** End a poll of another thread at once. Safe from any thread. */
+void acme_transport_wakeup(acme_transport_t *transport);
+
+/** Requests under way. */
+int acme_transport_busy(const acme_transport_t *transport);
+
+#endif

@@ -1,0 +1,98 @@
+/**
+ * Directives: reading, merging, checking. What they mean is in directives.h
+ * (the table), what becomes of them in managed.h.
+ */
+#ifndef ACME_CONFIG_H
+#define ACME_CONFIG_H
+
+#include <httpd.h>
+#include <http_config.h>
+
+#include "engine/policy.h"
+
+struct acme_live_t;
+
+/** Where a directive stands; file is NULL for the main server's own. */
+typedef struct acme_where_t {
+    const char *file;
+    int line;
+} acme_where_t;
+
+typedef enum acme_manage_t {
+    ACME_MANAGE_UNSET,
+    ACME_MANAGE_OFF,
+    ACME_MANAGE_ON,
+    ACME_MANAGE_NAMED, /* uses the <AcmeCertificate> called manage_name */
+} acme_manage_t;
+
+/** Settings that a server, a virtual host and <AcmeCertificate> can hold; each
+ *  member has an "unset" value (NULL, -1 or a zero count) for merging. */
+typedef struct acme_settings_t {
+    const char *ca_alias, *ca_url;
+    const char *ca_trust_file;
+    int agree_terms;
+    apr_array_header_t *contacts;   /* "mailto:..."; empty after "none" */
+    const char *profile;            /* "" after "none"-like reset is not there */
+    int profile_required;
+    acme_key_type_t key_types[ACME_FAMILIES];
+    int key_type_count;             /* 0: unset */
+    acme_span_t renew;
+    int renew_set;                  /* -1: unset */
+    int renew_mode;                 /* acme_renew_mode_t, or -1 */
+} acme_settings_t;
+
+/** <AcmeCertificate name ...> */
+typedef struct acme_declared_t {
+    apr_array_header_t *idents;     /* acme_ident_t *; the first names it */
+    acme_settings_t settings;
+    acme_where_t where;
+} acme_declared_t;
+
+/** Per server and virtual host. */
+typedef struct acme_server_config_t {
+    acme_settings_t settings;
+    acme_manage_t manage;
+    const char *manage_name;
+    acme_where_t manage_where;  /* of AcmeManage as written for this very host */
+    int manage_here;            /* AcmeManage stands in this host itself */
+
+    /* set in post_config */
+    acme_managed_t *managed;    /* candidate, then certificate; NULL: not ours */
+    struct acme_live_t *live;   /* what it serves; NULL: not ours */
+} acme_server_config_t;
+
+/** What only the main server can say; one of it, in the main server's pool. */
+typedef struct acme_global_config_t {
+    const char *store;               /* absolute */
+    apr_array_header_t *declared;    /* acme_declared_t * */
+    int concurrency;
+    apr_interval_time_t retry_first, retry_max;
+    int port_80, port_443;           /* local ports; 0: unreachable ("-") */
+    int status;                      /* section on mod_status's page */
+} acme_global_config_t;
+
+/** Settings of a host or certificate as a policy: defaults filled in. */
+acme_policy_t *acme_config_policy(const acme_settings_t *settings,
+                                  apr_pool_t *pool);
+/** over wins where it is set. */
+void acme_config_merge_settings(acme_settings_t *out,
+                                const acme_settings_t *base,
+                                const acme_settings_t *over);
+
+acme_server_config_t *acme_config_of(const server_rec *s);
+/** The one of this configuration; set by create_server_config of the main
+ *  server, valid until pconf is cleared. */
+acme_global_config_t *acme_config_global(void);
+
+/* for the module record */
+void *acme_config_create(apr_pool_t *pool, server_rec *s);
+void *acme_config_merge(apr_pool_t *pool, void *base, void *over);
+extern const command_rec acme_config_directives[];
+
+/** check_config hook: looks at ap_conftree for contradictions it can explain
+ *  with file and line (AcmeManage on beside SSLCertificateFile, SSLOpenSSLConfCmd
+ *  Certificate, SSLUseStapling ...). Messages only; runs under httpd -t too. */
+int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                      server_rec *s);
+
+#endif

@@ -1,0 +1,68 @@
+/**
+ * The live table: memory that all children of all generations share, so that
+ * what the engine gets in one child is in service in every child at the next
+ * handshake. One slot a certificate, keyed by its identity; and the tokens of
+ * http-01. It outlives graceful restarts (it hangs on the process pool); slots
+ * never move; growth adds segments.
+ *
+ * Writers: the engine, one process at a time (lease), and root in post_config.
+ * Readers: everybody, without locks (sequence counters; C11 atomics).
+ */
+#ifndef ACME_LIVE_H
+#define ACME_LIVE_H
+
+#include <httpd.h>
+#include <apr_hash.h>
+
+#include "core/key.h"
+#include "core/proof.h"
+#include "engine/engine.h"
+
+typedef struct acme_slot_t acme_slot_t;
+
+/** Real pass of post_config, parent: find the table, or make it.
+ *  @return NULL after a logged message if there is no shared memory */
+typedef struct acme_live_table_t acme_live_table_t;
+acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf);
+/** Room for all these certificates (const char *: identities). @return 0 after a
+ *  logged message if there is no shared memory */
+int acme_live_reserve(acme_live_table_t *table,
+                      const apr_array_header_t *names);
+/** The slot of a certificate, made where there is room; NULL without. */
+acme_slot_t *acme_live_slot(acme_live_table_t *table, const char *name);
+
+/** Number of the set in service; 0: none yet. */
+int acme_live_generation(const acme_slot_t *slot, acme_family_t family);
+void acme_live_set_generation(acme_slot_t *slot, acme_family_t family,
+                              int number);
+
+void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
+                          const acme_status_t *status);
+/** A consistent copy. */
+void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
+                          acme_family_t family);
+
+/* --- tokens ------------------------------------------------------------------ */
+
+#define ACME_LIVE_KEY_AUTH (ACME_MAX_TOKEN + 1 + 43)
+
+/** Idempotent. @param epoch  of the lease, so that a later engine can sweep
+ *  @return E_TOKENS_FULL */
+acme_err_t *acme_live_publish(acme_live_table_t *table,
+                              const acme_proof_t *proof, apr_int64_t epoch,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
+void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof);
+/** Remove what engines before epoch published and nobody published again. */
+void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
+/** The key authorization for token if it is published for host (case ignored;
+ *  NULL: any host).
+ *  No lock, no disk, a few cache lines; cheaper still when nothing is published.
+ *  @param buffer  ACME_LIVE_KEY_AUTH + 1 octets
+ *  @return its length, or 0 */
+apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
+                            const char *host, const char *token);
+
+/** The table of this process; NULL before post_config. */
+acme_live_table_t *acme_live_table(void);
+
+#endif
