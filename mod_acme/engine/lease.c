@@ -1,1 +1,450 @@
 #include "engine/lease.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The file holds two slots, written in turn: a write that is cut off damages one
+ * of them, and the other still tells what was. Octets of this machine's order:
+ * machines of different kinds do not share a store. */
+#define SLOT_SIZE  512
+#define SLOT_MAGIC 0x414c5331u /* "ALS1" */
+#define SUM_LEN    16
+
+/* How long to wait for others who have the file locked: they hold it for one
+ * read, or for one commit. */
+#define LOCK_TRIES 1000
+
+/** Where and as what a process runs. */
+typedef struct place_of_work_t {
+    char boot[48];      /* boot id; "" where the system has none */
+    char pid_space[48]; /* containers of one machine share the boot id */
+    apr_int64_t pid;
+    apr_int64_t start_time; /* in clock ticks since boot; 0: not known */
+} place_of_work_t;
+
+typedef struct slot_t {
+    apr_uint32_t magic, size;
+    apr_int64_t epoch;    /* grows with each taking */
+    apr_int64_t sequence; /* grows with each write: the higher slot counts */
+    apr_time_t expires;
+    apr_uint64_t token; /* random, of this taking; 0: released */
+    place_of_work_t holder;
+    unsigned char sum[SUM_LEN];
+} slot_t;
+
+struct acme_lease_t {
+    const char *path;
+    pid_t pid;          /* who took it; a fork inherits nothing */
+    apr_int64_t epoch;  /* of our last taking */
+    apr_uint64_t token; /* 0: not held */
+    apr_time_t last_beat;
+    apr_int64_t highest;       /* epoch ever seen */
+    apr_int64_t seen_sequence; /* of another's slot, and since when */
+    apr_uint64_t seen_token;
+    apr_time_t seen_since;
+    place_of_work_t here; /* of the process here.pid */
+};
+
+acme_lease_t *acme_lease_create(const char *path, apr_pool_t *pool)
+{
+    acme_lease_t *lease = apr_pcalloc(pool, sizeof(*lease));
+
+    lease->path = apr_pstrdup(pool, path);
+    return lease;
+}
+
+int acme_lease_held(const acme_lease_t *lease)
+{
+    return lease->token != 0 && lease->pid == getpid();
+}
+
+apr_int64_t acme_lease_epoch(const acme_lease_t *lease)
+{
+    return lease->epoch;
+}
+
+/* --- who we are, who they are -------------------------------------------------- */
+
+static void read_line(const char *path, char *line, size_t size)
+{
+    FILE *file = fopen(path, "re");
+
+    if (!file || !fgets(line, (int)size, file)) {
+        line[0] = '\0';
+    }
+    line[strcspn(line, "\n")] = '\0';
+    if (file) {
+        fclose(file);
+    }
+}
+
+/* State and start time from /proc/<pid>/stat, proc(5). The command's name may
+ * hold anything, so fields are counted from its last parenthesis.
+ * @return 0 if nothing can be told */
+static int process_stat(apr_int64_t pid, apr_int64_t *start_time, int *ended)
+{
+    char path[64], line[1024];
+    char state = '?';
+    long long threads = 0, start = 0;
+
+    snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
+    read_line(path, line, sizeof(line));
+    const char *fields = strrchr(line, ')');
+    if (!fields
+        || sscanf(fields + 1,
+                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d"
+                  " %*d %*d %*d %lld %*d %lld",
+                  &state, &threads, &start)
+               != 3) {
+        return 0;
+    }
+    *start_time = start;
+    /* A first thread that has ended shows as a zombie while others live on. */
+    *ended = (state == 'Z' || state == 'X') && threads <= 1;
+    return 1;
+}
+
+/* Read once in each process: children that only try for the lease do so often. */
+static const place_of_work_t *where_we_are(acme_lease_t *lease)
+{
+    place_of_work_t *here = &lease->here;
+    int ended;
+
+    if (here->pid == getpid()) {
+        return here;
+    }
+    memset(here, 0, sizeof(*here));
+    read_line("/proc/sys/kernel/random/boot_id", here->boot,
+              sizeof(here->boot));
+    ssize_t len = readlink("/proc/self/ns/pid", here->pid_space,
+                           sizeof(here->pid_space) - 1);
+    here->pid_space[len > 0 ? len : 0] = '\0';
+    here->pid = getpid();
+    if (!process_stat(here->pid, &here->start_time, &ended)) {
+        here->start_time = 0;
+    }
+    return here;
+}
+
+/* Certain that it is gone, not merely silent. */
+static int is_dead(const place_of_work_t *holder, acme_lease_t *lease)
+{
+    const place_of_work_t *here = where_we_are(lease);
+    apr_int64_t start_time;
+    int ended;
+
+    if (here->boot[0] == '\0' || here->pid_space[0] == '\0'
+        || strcmp(here->boot, holder->boot) != 0
+        || strcmp(here->pid_space, holder->pid_space) != 0) {
+        return 0;
+    }
+    if (kill((pid_t)holder->pid, 0) != 0 && errno == ESRCH) {
+        return 1;
+    }
+    if (!process_stat(holder->pid, &start_time, &ended)) {
+        return 0;
+    }
+    return ended || (holder->start_time && start_time != holder->start_time);
+}
+
+/* --- the file ------------------------------------------------------------------- */
+
+static int slot_sum(unsigned char sum[SUM_LEN], const slot_t *slot)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    if (EVP_Digest(slot, offsetof(slot_t, sum), digest, NULL, EVP_sha256(),
+                   NULL)
+        != 1) {
+        return 0;
+    }
+    memcpy(sum, digest, SUM_LEN);
+    return 1;
+}
+
+static int slot_whole(slot_t *slot)
+{
+    unsigned char sum[SUM_LEN];
+
+    slot->holder.boot[sizeof(slot->holder.boot) - 1] = '\0';
+    slot->holder.pid_space[sizeof(slot->holder.pid_space) - 1] = '\0';
+    return slot->magic == SLOT_MAGIC && slot->size == sizeof(*slot)
+           && slot_sum(sum, slot) && memcmp(sum, slot->sum, SUM_LEN) == 0;
+}
+
+/* What counts now. A file without a whole slot is as a released lease. */
+static apr_status_t slot_read(slot_t *current, int fd, acme_lease_t *lease)
+{
+    slot_t slot;
+
+    memset(current, 0, sizeof(*current));
+    for (int i = 0; i < 2; i++) {
+        ssize_t len = pread(fd, &slot, sizeof(slot), i * SLOT_SIZE);
+        if (len < 0) {
+            return errno;
+        }
+        if (len == (ssize_t)sizeof(slot) && slot_whole(&slot)
+            && slot.sequence > current->sequence) {
+            *current = slot;
+        }
+    }
+    if (current->epoch > lease->highest) {
+        lease->highest = current->epoch;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t slot_write(int fd, slot_t *slot)
+{
+    slot->magic = SLOT_MAGIC;
+    slot->size = sizeof(*slot);
+    slot->sequence++;
+    if (!slot_sum(slot->sum, slot)) {
+        return APR_EGENERAL;
+    }
+    ssize_t done =
+        pwrite(fd, slot, sizeof(*slot), (slot->sequence & 1) * SLOT_SIZE);
+    if (done < 0) {
+        return errno;
+    }
+    return done == (ssize_t)sizeof(*slot) ? APR_SUCCESS : ENOSPC;
+}
+
+/* Each use opens anew: a descriptor inherited over a fork would share its lock
+ * with every process that has it.
+ * @param wait  0: EWOULDBLOCK at once where another has it locked */
+static apr_status_t lock_file(int *fd, const acme_lease_t *lease, int wait)
+{
+    const struct timespec pause = { 0, 1000000 };
+    struct stat st;
+    apr_status_t rv = APR_SUCCESS;
+    int opened =
+        open(lease->path,
+             O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+    if (opened < 0) {
+        return errno;
+    }
+    if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
+        rv = EINVAL;
+    }
+    for (int i = 0; rv == APR_SUCCESS && flock(opened, LOCK_EX | LOCK_NB) != 0;
+         i++) {
+        if (errno == EWOULDBLOCK && wait && i < LOCK_TRIES) {
+            nanosleep(&pause, NULL);
+        }
+        else if (errno != EINTR) {
+            rv = errno;
+        }
+    }
+    if (rv != APR_SUCCESS) {
+        close(opened);
+        return rv;
+    }
+    *fd = opened;
+    return APR_SUCCESS;
+}
+
+static acme_err_t *file_error(apr_status_t rv, const char *verb,
+                              const acme_lease_t *lease, apr_pool_t *pool)
+{
+    if (rv == EWOULDBLOCK) {
+        return acme_err_make(pool, ACME_E_LEASE_BUSY, lease->path, NULL);
+    }
+    return acme_err_os(pool, rv, ACME_E_STORE_IO, verb, lease->path, NULL);
+}
+
+/* --- taking --------------------------------------------------------------------- */
+
+static int is_ours(const slot_t *slot, const acme_lease_t *lease)
+{
+    return acme_lease_held(lease) && slot->token == lease->token
+           && slot->epoch == lease->epoch;
+}
+
+/* Expired by the clock; or, where the clock has been set back since (an end
+ * further off than any holder writes), when it was seen without a change for a
+ * whole term. */
+static int is_expired(const slot_t *slot, acme_lease_t *lease, apr_time_t now)
+{
+    if (slot->expires <= now) {
+        return 1;
+    }
+    if (slot->token != lease->seen_token
+        || slot->sequence != lease->seen_sequence || now < lease->seen_since) {
+        lease->seen_token = slot->token;
+        lease->seen_sequence = slot->sequence;
+        lease->seen_since = now;
+        return 0;
+    }
+    return slot->expires > now + 2 * ACME_LEASE_TERM
+           && now - lease->seen_since >= ACME_LEASE_TERM;
+}
+
+static apr_status_t write_ours(int fd, slot_t *slot, acme_lease_t *lease,
+                               apr_time_t now)
+{
+    slot->expires = now + ACME_LEASE_TERM;
+    apr_status_t rv = slot_write(fd, slot);
+    if (rv == APR_SUCCESS) {
+        lease->last_beat = now;
+    }
+    return rv;
+}
+
+static apr_status_t take(int fd, const slot_t *before, acme_lease_t *lease,
+                         apr_time_t now)
+{
+    slot_t slot;
+    apr_uint64_t token = 0;
+
+    memset(&slot, 0, sizeof(slot)); /* padding too: it is summed */
+    if (RAND_bytes((unsigned char *)&token, sizeof(token)) != 1) {
+        return APR_EGENERAL;
+    }
+    slot.sequence = before->sequence;
+    slot.epoch = lease->highest + 1;
+    slot.token = token ? token : 1;
+    slot.holder = *where_we_are(lease);
+    apr_status_t rv = write_ours(fd, &slot, lease, now);
+    if (rv == APR_SUCCESS) {
+        lease->pid = getpid();
+        lease->token = slot.token;
+        lease->epoch = lease->highest = slot.epoch;
+    }
+    return rv;
+}
+
+static apr_status_t try_locked(int *held, int fd, acme_lease_t *lease,
+                               apr_time_t now)
+{
+    slot_t slot;
+    apr_status_t rv = slot_read(&slot, fd, lease);
+
+    *held = 1;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (is_ours(&slot, lease)) {
+        return write_ours(fd, &slot, lease, now);
+    }
+    lease->token = 0;
+    if (slot.token == 0 || is_expired(&slot, lease, now)
+        || is_dead(&slot.holder, lease)) {
+        return take(fd, &slot, lease, now);
+    }
+    *held = 0;
+    return APR_SUCCESS;
+}
+
+acme_err_t *acme_lease_try(int *held, acme_lease_t *lease, apr_time_t now,
+                           apr_pool_t *scratch)
+{
+    int fd, got = 0;
+    apr_status_t rv = lock_file(&fd, lease, acme_lease_held(lease));
+
+    if (rv == EWOULDBLOCK && !acme_lease_held(lease)) {
+        *held = 0; /* somebody is at work on it just now */
+        return NULL;
+    }
+    if (rv != APR_SUCCESS) {
+        return file_error(rv, "lock", lease, scratch);
+    }
+    rv = try_locked(&got, fd, lease, now);
+    close(fd);
+    if (rv != APR_SUCCESS) {
+        return file_error(rv, "write", lease, scratch);
+    }
+    *held = got;
+    return NULL;
+}
+
+/* --- holding -------------------------------------------------------------------- */
+
+static acme_err_t *lost(acme_lease_t *lease, apr_pool_t *pool)
+{
+    lease->token = 0;
+    return acme_err_make(pool, ACME_E_LEASE_LOST, lease->path, NULL);
+}
+
+/* Lock the file and prove that the lease is still ours.
+ * @param fd  locked; to be closed */
+static acme_err_t *lock_ours(int *fd, slot_t *slot, acme_lease_t *lease,
+                             apr_pool_t *scratch)
+{
+    if (!acme_lease_held(lease)) {
+        return lost(lease, scratch);
+    }
+    apr_status_t rv = lock_file(fd, lease, 1);
+    if (rv != APR_SUCCESS) {
+        return file_error(rv, "lock", lease, scratch);
+    }
+    rv = slot_read(slot, *fd, lease);
+    if (rv == APR_SUCCESS && is_ours(slot, lease)) {
+        return NULL;
+    }
+    close(*fd);
+    return rv == APR_SUCCESS ? lost(lease, scratch)
+                             : file_error(rv, "read", lease, scratch);
+}
+
+acme_err_t *acme_lease_beat(acme_lease_t *lease, apr_time_t now,
+                            apr_pool_t *scratch)
+{
+    slot_t slot;
+    int fd;
+
+    /* A clock set back makes it due: others measure us by what is written. */
+    if (acme_lease_held(lease) && now >= lease->last_beat
+        && now - lease->last_beat < ACME_LEASE_BEAT) {
+        return NULL;
+    }
+    ACME_TRY(lock_ours(&fd, &slot, lease, scratch));
+    apr_status_t rv = write_ours(fd, &slot, lease, now);
+    close(fd);
+    return rv == APR_SUCCESS ? NULL : file_error(rv, "write", lease, scratch);
+}
+
+void acme_lease_release(acme_lease_t *lease, apr_pool_t *scratch)
+{
+    slot_t slot;
+    int fd;
+
+    if (!acme_lease_held(lease)) {
+        return;
+    }
+    acme_err_t *err = lock_ours(&fd, &slot, lease, scratch);
+    if (!err) {
+        slot.token = 0;
+        slot.expires = 0;
+        /* If this fails the lease expires by itself. */
+        (void)slot_write(fd, &slot);
+        close(fd);
+    }
+    lease->token = 0;
+}
+
+acme_err_t *acme_lease_commit(acme_lease_t *lease,
+                              acme_lease_commit_fn_t *commit, void *baton,
+                              apr_pool_t *scratch)
+{
+    slot_t slot;
+    int fd;
+
+    ACME_TRY(lock_ours(&fd, &slot, lease, scratch));
+    acme_err_t *err = commit(baton, scratch);
+    close(fd);
+    return err;
+}

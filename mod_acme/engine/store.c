@@ -1,1 +1,514 @@
 #include "engine/store.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/encode.h"
+#include "engine/store_impl.h"
+
+#define STORE_FILE "store.json"
+#define LOCK_FILE  "lock"
+
+typedef struct layout_t {
+    acme_part_t part;
+    const char *name;
+    mode_t mode;
+    int worker; /* belongs to the worker */
+    int sealed; /* holds what nobody can read without the secret */
+} layout_t;
+
+static const layout_t layout[ACME_PARTS] = {
+    { ACME_PART_CERTIFICATES, "certificates", 0755, 0, 0 },
+    { ACME_PART_PLACEHOLDER, "placeholder", 0700, 0, 0 },
+    { ACME_PART_ARCHIVE, "archive", 0700, 0, 0 },
+    { ACME_PART_CONTROL, "control", 0755, 0, 0 },
+    { ACME_PART_ACCOUNTS, "accounts", 0700, 1, 1 },
+    { ACME_PART_WORK, "work", 0700, 1, 1 },
+    { ACME_PART_FRESH, "fresh", 0700, 1, 1 },
+    { ACME_PART_KEYS, "keys", 0700, 1, 1 },
+    { ACME_PART_REPLIES, "replies", 0700, 1, 0 },
+    { ACME_PART_JOURNAL, "journal", 0700, 1, 0 },
+    { ACME_PART_AUDIT, "audit", 0700, 1, 0 },
+};
+
+static acme_err_t *io_error(const char *verb, const char *path,
+                            apr_pool_t *pool)
+{
+    return acme_err_os(pool, errno, ACME_E_STORE_IO, verb, path, NULL);
+}
+
+static apr_status_t store_close(void *data)
+{
+    acme_store_t *store = data;
+
+    OPENSSL_cleanse(store->secret, sizeof(store->secret));
+    for (int i = 0; i < ACME_PARTS; i++) {
+        if (store->parts[i].fd >= 0) {
+            close(store->parts[i].fd);
+        }
+    }
+    if (store->base.fd >= 0) {
+        close(store->base.fd);
+    }
+    return APR_SUCCESS;
+}
+
+/* --- ownership ------------------------------------------------------------------- */
+
+/* @param forbidden  permission bits that must not be there */
+static acme_err_t *check_owner(const struct stat *st, uid_t owner,
+                               mode_t forbidden, const char *path,
+                               apr_pool_t *pool)
+{
+    if (st->st_uid != owner) {
+        return acme_err_make(
+            pool, ACME_E_STORE_OWNER, path,
+            apr_psprintf(pool,
+                         "it belongs to user %ld, it should belong to user %ld",
+                         (long)st->st_uid, (long)owner),
+            NULL);
+    }
+    if (st->st_mode & forbidden) {
+        return acme_err_make(
+            pool, ACME_E_STORE_OWNER, path,
+            apr_psprintf(
+                pool,
+                "its permissions are %04o, others than its owner may %s it",
+                (unsigned)(st->st_mode & 07777),
+                st->st_mode & forbidden & 022 ? "write" : "read"),
+            NULL);
+    }
+    return NULL;
+}
+
+/* To the worker, if it is not: as long as it is root's, nobody else had it in
+ * his hands, and an earlier start has died before this step. */
+static acme_err_t *hand_over(int fd, struct stat *st, const acme_store_t *store,
+                             const char *path, apr_pool_t *pool)
+{
+    if (st->st_uid != store->owner || st->st_uid == store->worker) {
+        return NULL;
+    }
+    if (fchown(fd, store->worker, store->worker_gid) != 0) {
+        return io_error("change the owner of", path, pool);
+    }
+    st->st_uid = store->worker;
+    return NULL;
+}
+
+static acme_err_t *settle_part(const acme_place_t *place, const layout_t *l,
+                               const acme_store_t *store, int create,
+                               apr_pool_t *pool)
+{
+    struct stat st;
+
+    if (fstat(place->fd, &st) != 0) {
+        return io_error("examine", place->path, pool);
+    }
+    if (l->worker && create) {
+        ACME_TRY(hand_over(place->fd, &st, store, place->path, pool));
+    }
+    ACME_TRY(check_owner(&st, l->worker ? store->worker : store->owner, 022,
+                         place->path, pool));
+    /* Also where a start has died before this step, and whatever the umask. */
+    if (create && (st.st_mode & 07777) != l->mode
+        && fchmod(place->fd, l->mode) != 0) {
+        return io_error("set the permissions of", place->path, pool);
+    }
+    return NULL;
+}
+
+static acme_err_t *open_part(acme_store_t *store, const layout_t *l, int create,
+                             apr_pool_t *pool)
+{
+    acme_place_t *place = &store->parts[l->part];
+
+    place->path = acme_fsfile_path(&store->base, l->name, store->pool);
+    if (create && mkdirat(store->base.fd, l->name, 0700) != 0
+        && errno != EEXIST) {
+        return io_error("make the directory", place->path, pool);
+    }
+    place->fd = openat(store->base.fd, l->name,
+                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place->fd < 0) {
+        return io_error("open the directory", place->path, pool);
+    }
+    return settle_part(place, l, store, create, pool);
+}
+
+/* Made here, since the worker cannot make a file in root's directory. */
+static acme_err_t *make_lock_file(acme_store_t *store, apr_pool_t *pool)
+{
+    struct stat st;
+    acme_err_t *err = NULL;
+    int fd =
+        openat(store->base.fd, LOCK_FILE,
+               O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return io_error("open", store->lock_path, pool);
+    }
+    if (fstat(fd, &st) != 0) {
+        err = io_error("examine", store->lock_path, pool);
+    }
+    else if (!S_ISREG(st.st_mode)) {
+        err = acme_err_make(pool, ACME_E_STORE_DAMAGED, store->lock_path,
+                            "it is not a regular file", NULL);
+    }
+    if (!err) {
+        err = hand_over(fd, &st, store, store->lock_path, pool);
+    }
+    if (!err) {
+        err = check_owner(&st, store->worker, 022, store->lock_path, pool);
+    }
+    if (!err && (st.st_mode & 07777) != 0600 && fchmod(fd, 0600) != 0) {
+        err = io_error("set the permissions of", store->lock_path, pool);
+    }
+    close(fd);
+    return err;
+}
+
+/* --- the secret ------------------------------------------------------------------ */
+
+static acme_err_t *secret_damaged(const acme_store_t *store, const char *how,
+                                  apr_pool_t *pool)
+{
+    return acme_err_make(
+        pool, ACME_E_STORE_DAMAGED,
+        acme_fsfile_path(&store->base, STORE_FILE, pool),
+        apr_pstrcat(
+            pool, how,
+            "; without it the keys in accounts, work, fresh and keys cannot be opened: restore it from a backup, or move those four directories away to begin anew",
+            NULL),
+        NULL);
+}
+
+static acme_err_t *parse_secret(acme_store_t *store, const json_t *object,
+                                apr_pool_t *pool)
+{
+    json_int_t version = json_integer_value(json_object_get(object, "version"));
+    const char *text = json_string_value(json_object_get(object, "secret"));
+    const unsigned char *secret;
+    apr_size_t len;
+
+    if (version > ACME_STORE_VERSION) {
+        return acme_err_make(pool, ACME_E_STORE_VERSION, store->base.path,
+                             apr_psprintf(pool, "%ld", (long)version),
+                             APR_STRINGIFY(ACME_STORE_VERSION), NULL);
+    }
+    if (version < 1 || !text
+        || acme_decode_base64url(&secret, &len, text, pool) != APR_SUCCESS
+        || len != ACME_SEAL_SECRET) {
+        return secret_damaged(
+            store, "it has no version and secret as they should be", pool);
+    }
+    memcpy(store->secret, secret, ACME_SEAL_SECRET);
+    OPENSSL_cleanse((void *)(apr_uintptr_t)secret, len);
+    return NULL;
+}
+
+static acme_err_t *check_secret_file(const acme_store_t *store,
+                                     apr_pool_t *pool)
+{
+    struct stat st;
+
+    if (fstatat(store->base.fd, STORE_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return io_error("examine",
+                        acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
+    }
+    return check_owner(&st, store->owner, 077,
+                       acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
+}
+
+/* @param found  0: there is no store.json */
+static acme_err_t *read_secret(int *found, acme_store_t *store,
+                               apr_pool_t *pool)
+{
+    const char *text;
+    apr_size_t len;
+
+    ACME_TRY(acme_fsfile_read(&text, &len, &store->base, STORE_FILE,
+                              ACME_FSFILE_ANYONE, pool));
+    *found = text != NULL;
+    if (!text) {
+        return NULL;
+    }
+    ACME_TRY(check_secret_file(store, pool));
+    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    acme_err_t *err = parse_secret(store, object, pool);
+    json_decref(object);
+    OPENSSL_cleanse((void *)(apr_uintptr_t)text, len);
+    return err;
+}
+
+/* Whether anything is there that was sealed under a secret now lost. */
+static acme_err_t *anything_sealed(int *sealed, const acme_store_t *store,
+                                   apr_pool_t *pool)
+{
+    *sealed = 0;
+    for (int i = 0; i < ACME_PARTS && !*sealed; i++) {
+        apr_array_header_t *names;
+        if (!layout[i].sealed) {
+            continue;
+        }
+        ACME_TRY(acme_fsfile_list(&names, &store->base, layout[i].name, pool));
+        for (int k = 0; names && k < names->nelts; k++) {
+            *sealed |= !acme_fsfile_is_temporary(
+                APR_ARRAY_IDX(names, k, const char *));
+        }
+    }
+    return NULL;
+}
+
+/* In one go with looking once more: httpd and acmectl may start together. */
+static acme_err_t *write_secret(acme_store_t *store, apr_pool_t *pool)
+{
+    unsigned char secret[ACME_SEAL_SECRET];
+    int found;
+
+    ACME_TRY(read_secret(&found, store, pool));
+    if (found) {
+        return NULL;
+    }
+    if (RAND_bytes(secret, sizeof(secret)) != 1) {
+        return acme_err_ssl(pool, ACME_E_SEAL_MAKE, STORE_FILE, NULL);
+    }
+    const char *encoded = acme_encode_base64url(secret, sizeof(secret), pool);
+    const char *text =
+        apr_psprintf(pool, "{\n \"version\": %d,\n \"secret\": \"%s\"\n}\n",
+                     ACME_STORE_VERSION, encoded);
+    acme_fsfile_entry_t entry = { STORE_FILE, 0600, text, strlen(text) };
+    acme_fsfile_clean(&store->base, pool);
+    acme_err_t *err = acme_fsfile_put(&store->base, &entry, pool);
+    if (!err) {
+        memcpy(store->secret, secret, sizeof(secret));
+    }
+    OPENSSL_cleanse(secret, sizeof(secret));
+    OPENSSL_cleanse((void *)(apr_uintptr_t)encoded, strlen(encoded));
+    OPENSSL_cleanse((void *)(apr_uintptr_t)text, strlen(text));
+    return err;
+}
+
+static acme_err_t *settle_secret(acme_store_t *store, int create,
+                                 apr_pool_t *pool)
+{
+    int found, sealed;
+
+    ACME_TRY(read_secret(&found, store, pool));
+    if (found) {
+        return NULL;
+    }
+    ACME_TRY(anything_sealed(&sealed, store, pool));
+    if (sealed) {
+        return secret_damaged(store, "it is missing", pool);
+    }
+    if (!create) {
+        errno = ENOENT;
+        return io_error("open",
+                        acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
+    }
+    /* store.json itself cannot be locked yet. */
+    while (flock(store->base.fd, LOCK_EX) != 0) {
+        if (errno != EINTR) {
+            return io_error("lock", store->base.path, pool);
+        }
+    }
+    acme_err_t *err = write_secret(store, pool);
+    flock(store->base.fd, LOCK_UN);
+    return err;
+}
+
+/* --- opening --------------------------------------------------------------------- */
+
+static acme_err_t *open_base(acme_store_t *store,
+                             const acme_store_options_t *options,
+                             apr_pool_t *pool)
+{
+    const char *path = store->base.path;
+    struct stat st;
+    int made = options->create && mkdir(path, 0700) == 0;
+
+    if (options->create && !made && errno != EEXIST) {
+        return io_error("make the directory", path, pool);
+    }
+    store->base.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->base.fd < 0 || fstat(store->base.fd, &st) != 0) {
+        return io_error("open the directory", path, pool);
+    }
+    ACME_TRY(check_owner(&st, store->owner, 022, path, pool));
+    /* One that was there before may be another's by mistake: nothing is taken
+     * from its permissions, and no more given than passing through. */
+    mode_t mode = made ? 0711 : (st.st_mode & 07777) | 0011;
+    if (options->create && (st.st_mode & 07777) != mode
+        && fchmod(store->base.fd, mode) != 0) {
+        return io_error("set the permissions of", path, pool);
+    }
+    return NULL;
+}
+
+static acme_err_t *open_all(acme_store_t *store,
+                            const acme_store_options_t *options,
+                            apr_pool_t *pool)
+{
+    ACME_TRY(open_base(store, options, pool));
+    ACME_TRY(settle_secret(store, options->create, pool));
+    for (int i = 0; i < ACME_PARTS; i++) {
+        ACME_TRY(open_part(store, &layout[i], options->create, pool));
+    }
+    return options->create ? make_lock_file(store, pool) : NULL;
+}
+
+acme_err_t *acme_store_open(acme_store_t **store,
+                            const acme_store_options_t *options,
+                            apr_pool_t *pool)
+{
+    acme_store_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_pool_t *sub = acme_store_subpool(pool);
+
+    made->pool = pool;
+    made->base.fd = -1;
+    made->base.path = apr_pstrdup(pool, options->root);
+    for (int i = 0; i < ACME_PARTS; i++) {
+        made->parts[i].fd = -1;
+    }
+    made->lock_path = acme_fsfile_path(&made->base, LOCK_FILE, pool);
+    made->owner = geteuid();
+    made->worker = made->owner == 0 ? options->worker_uid : made->owner;
+    made->worker_gid = made->owner == 0 ? options->worker_gid : getegid();
+    apr_pool_cleanup_register(pool, made, store_close, apr_pool_cleanup_null);
+    ACME_TRY(acme_store_leave(open_all(made, options, sub), sub, pool));
+    *store = made;
+    return NULL;
+}
+
+void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease)
+{
+    store->lease = lease;
+}
+
+const char *acme_store_lock_path(const acme_store_t *store)
+{
+    return store->lock_path;
+}
+
+/* --- what the files of the store share --------------------------------------------- */
+
+apr_pool_t *acme_store_subpool(apr_pool_t *pool)
+{
+    apr_pool_t *sub;
+
+    /* Out of memory ends the process in APR, as everywhere in httpd. */
+    apr_pool_create(&sub, pool);
+    return sub;
+}
+
+acme_err_t *acme_store_leave(acme_err_t *err, apr_pool_t *sub, apr_pool_t *pool)
+{
+    acme_err_t *kept = err ? acme_err_dup(err, pool) : NULL;
+
+    apr_pool_destroy(sub);
+    return kept;
+}
+
+acme_err_t *acme_store_check_name(const char *dir, apr_pool_t *pool)
+{
+    if (dir[0] == '\0' || dir[0] == '.' || strchr(dir, '/')
+        || strlen(dir) > 255) {
+        return acme_err_make(pool, ACME_E_STORE_NAME, dir, NULL);
+    }
+    return NULL;
+}
+
+acme_err_t *acme_store_lock_root(int *fd, const acme_store_t *store,
+                                 apr_pool_t *pool)
+{
+    const char *path = acme_fsfile_path(&store->base, STORE_FILE, pool);
+    int opened =
+        openat(store->base.fd, STORE_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (opened < 0) {
+        return io_error("open", path, pool);
+    }
+    while (flock(opened, LOCK_EX) != 0) {
+        if (errno != EINTR) {
+            acme_err_t *err = io_error("lock", path, pool);
+            close(opened);
+            return err;
+        }
+    }
+    *fd = opened;
+    return NULL;
+}
+
+acme_err_t *acme_store_commit(acme_store_t *store,
+                              acme_lease_commit_fn_t *commit, void *baton,
+                              apr_pool_t *scratch)
+{
+    /* What root made there the worker could not replace; and root must not
+     * tread where the worker can lay traps. */
+    if (geteuid() != store->worker) {
+        return acme_err_make(scratch, ACME_E_STORE_ROLE,
+                             store->parts[ACME_PART_FRESH].path, NULL);
+    }
+    return store->lease
+               ? acme_lease_commit(store->lease, commit, baton, scratch)
+               : commit(baton, scratch);
+}
+
+const char *acme_store_set_name(acme_family_t family, int number,
+                                apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s.%d", acme_family_name(family), number);
+}
+
+int acme_store_set_number(const char *name, acme_family_t family)
+{
+    const char *prefix = acme_family_name(family);
+    size_t len = strlen(prefix);
+
+    if (strncmp(name, prefix, len) != 0 || name[len] != '.') {
+        return 0;
+    }
+    const char *digits = name + len + 1;
+    size_t count = strspn(digits, "0123456789");
+    if (count == 0 || count > 9 || digits[count] || digits[0] == '0') {
+        return 0;
+    }
+    return atoi(digits);
+}
+
+static int descending(const void *a, const void *b)
+{
+    int left = *(const int *)a, right = *(const int *)b;
+
+    return (left < right) - (left > right);
+}
+
+acme_err_t *acme_store_numbers(apr_array_header_t **numbers,
+                               const acme_place_t *part, const char *dir,
+                               acme_family_t family, apr_pool_t *pool)
+{
+    apr_array_header_t *names;
+    apr_array_header_t *found = apr_array_make(pool, 4, sizeof(int));
+
+    ACME_TRY(acme_fsfile_list(&names, part, dir, pool));
+    for (int i = 0; names && i < names->nelts; i++) {
+        int number = acme_store_set_number(
+            APR_ARRAY_IDX(names, i, const char *), family);
+        if (number) {
+            APR_ARRAY_PUSH(found, int) = number;
+        }
+    }
+    qsort(found->elts, (size_t)found->nelts, sizeof(int), descending);
+    *numbers = found;
+    return NULL;
+}

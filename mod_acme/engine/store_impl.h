@@ -1,0 +1,95 @@
+/**
+ * What the files of the store share. Nobody else includes this.
+ */
+#ifndef ACME_STORE_IMPL_H
+#define ACME_STORE_IMPL_H
+
+#include <time.h>
+
+#include "engine/fsfile.h"
+#include "engine/seal.h"
+#include "engine/store.h"
+
+#define ACME_STORE_MAX_NUMBER 999999999 /* of a set: nine digits */
+#define ACME_STORE_ARCHIVED   3         /* replaced sets that are kept */
+
+/** Directories directly below AcmeStore. */
+typedef enum acme_part_t {
+    ACME_PART_CERTIFICATES,
+    ACME_PART_PLACEHOLDER,
+    ACME_PART_ARCHIVE,
+    ACME_PART_CONTROL,
+    ACME_PART_ACCOUNTS,
+    ACME_PART_WORK,
+    ACME_PART_FRESH,
+    ACME_PART_KEYS,
+    ACME_PART_REPLIES,
+    ACME_PART_JOURNAL,
+    ACME_PART_AUDIT,
+} acme_part_t;
+#define ACME_PARTS 11
+
+struct acme_store_t {
+    apr_pool_t *pool;
+    const char *lock_path;
+    acme_place_t base; /* AcmeStore itself */
+    acme_place_t parts[ACME_PARTS];
+    uid_t owner;  /* of root's part */
+    uid_t worker; /* of the worker's; may be the same */
+    gid_t worker_gid;
+    acme_lease_t *lease; /* or NULL: nobody else writes */
+    unsigned char secret[ACME_SEAL_SECRET];
+    int placeholders;              /* made since the last sync */
+    int placeholders_clean;        /* leftovers were looked for */
+    struct timespec requests_seen; /* state of control/ at the last look */
+    int requests_quiet;            /* and all of them were answered */
+};
+
+/** @return E_STORE_NAME unless dir is one step, and not hidden */
+acme_err_t *acme_store_check_name(const char *dir,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** One root writer at a time (httpd starting, acmectl): locks store.json, which
+ *  only root can open, until *fd is closed. */
+acme_err_t *acme_store_lock_root(int *fd, const acme_store_t *store,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Run a change to the worker's part under the lease, if one is set.
+ *  @return E_LEASE_LOST, E_STORE_ROLE (root, and the worker is not), or what
+ *          commit returns */
+acme_err_t *acme_store_commit(acme_store_t *store,
+                              acme_lease_commit_fn_t *commit, void *baton,
+                              apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** End of a verb: err moves from its subpool to pool, the subpool ends. */
+acme_err_t *acme_store_leave(acme_err_t *err, apr_pool_t *sub,
+                             apr_pool_t *pool) ACME_MUST_CHECK;
+apr_pool_t *acme_store_subpool(apr_pool_t *pool);
+
+/** "ecdsa.7"; from pool. */
+const char *acme_store_set_name(acme_family_t family, int number,
+                                apr_pool_t *pool);
+/** The reverse. @return 0 if name is not one of this family */
+int acme_store_set_number(const char *name, acme_family_t family);
+
+/** Numbers of the sets of a family in a directory of part, the highest first.
+ *  @param numbers  int; empty if there is no such directory */
+acme_err_t *acme_store_numbers(apr_array_header_t **numbers,
+                               const acme_place_t *part, const char *dir,
+                               acme_family_t family,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Number the symlink of the promoted set shows, whole or not; 0 if none. */
+int acme_store_linked(const acme_store_t *store, const char *dir,
+                      acme_family_t family);
+/** Whether the files of a promoted set are there. Does not look into them. */
+int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
+                              acme_family_t family, int number);
+
+/** As acme_store_load_fresh; also for root: trusts nothing in fresh/. Errors and
+ *  result from pool, all else from scratch. */
+acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
+                                  const char *dir, const char *set_name,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
+
+#endif

@@ -1,0 +1,343 @@
+/* From the worker's fresh/ into service: done by root, who trusts nothing that
+ * he reads there, before the children start. */
+#include <apr_strings.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/store_impl.h"
+
+typedef struct promotion_t {
+    acme_store_t *store;
+    const char *dir;
+    acme_family_t family;
+    const apr_array_header_t *allowed;
+    apr_time_t now;
+} promotion_t;
+
+/* --- may it go into service? --------------------------------------------------------- */
+
+static int contains(const apr_array_header_t *idents, const acme_ident_t *one)
+{
+    for (int i = 0; i < idents->nelts; i++) {
+        if (acme_ident_equal(APR_ARRAY_IDX(idents, i, const acme_ident_t *),
+                             one)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Names are those of the certificate itself; the record is the worker's word. */
+static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
+                               const acme_record_t *replaced, apr_pool_t *pool)
+{
+    acme_cert_info_t *info;
+    const apr_array_header_t *allowed = p->allowed;
+
+    ACME_TRY(acme_cert_info(&info, leaf, pool));
+    if (info->foreign_names) {
+        return acme_err_make(
+            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
+            "it holds names that are neither host names nor addresses", NULL);
+    }
+    const acme_ident_t *first = APR_ARRAY_IDX(allowed, 0, const acme_ident_t *);
+    if (!contains(info->idents, first)) {
+        return acme_err_make(
+            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
+            apr_pstrcat(pool, "it is not for ", first->value, NULL), NULL);
+    }
+    if (replaced) {
+        allowed = apr_array_append(pool, allowed, replaced->idents);
+    }
+    if (!acme_idents_subset(info->idents, allowed)) {
+        return acme_err_make(
+            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
+            apr_pstrcat(pool, "it is for names that are not configured: ",
+                        acme_idents_text(info->idents, 5, pool), NULL),
+            NULL);
+    }
+    return NULL;
+}
+
+static acme_err_t *check_set(const promotion_t *p, const acme_set_t *set,
+                             const acme_record_t *replaced, apr_pool_t *pool)
+{
+    acme_key_type_t type;
+
+    if (acme_key_type_of(&type, set->key) != 0
+        || acme_key_family(type) != p->family) {
+        return acme_err_make(pool, ACME_E_PROMOTE, p->dir,
+                             acme_family_name(p->family),
+                             "its key is of another type", NULL);
+    }
+    ACME_TRY(acme_chain_verify(set->chain, set->key, NULL, p->now, pool));
+    return check_names(p, set->chain->leaf, replaced, pool);
+}
+
+/* --- writing ------------------------------------------------------------------------- */
+
+/* What the certificate says replaces what the worker says of it. */
+static acme_err_t *settle_record(acme_record_t *record, const promotion_t *p,
+                                 const acme_set_t *set, int number,
+                                 apr_pool_t *pool)
+{
+    record->name = APR_ARRAY_IDX(p->allowed, 0, const acme_ident_t *)->value;
+    record->number = number;
+    if (acme_key_type_of(&record->key_type, set->key) != 0) {
+        return acme_err_make(pool, ACME_E_PROMOTE, p->dir,
+                             acme_family_name(p->family),
+                             "its key is of no known type", NULL);
+    }
+    return acme_record_describe(record, set->chain->leaf, pool);
+}
+
+static acme_err_t *write_set(const acme_place_t *place, const promotion_t *p,
+                             const acme_set_t *set, apr_pool_t *scratch)
+{
+    const char *chain, *key, *json;
+    int number = set->record->number;
+
+    ACME_TRY(acme_chain_to_pem(&chain, set->chain, scratch));
+    ACME_TRY(acme_key_to_pem(&key, set->key, scratch));
+    ACME_TRY(acme_record_format(&json, set->record, scratch));
+    const acme_fsfile_entry_t files[] = {
+        { "chain.pem", 0644, chain, strlen(chain) },
+        { "key.pem", 0600, key, strlen(key) },
+        { "record.json", 0644, json, strlen(json) },
+    };
+    const acme_fsfile_dir_t dir = { 0755, files, 3, 1 };
+    const char *name = acme_store_set_name(p->family, number, scratch);
+    /* One of this number may be there of a promotion that was cut off before
+     * the next step: it is not in service, and is replaced. */
+    ACME_TRY(acme_fsfile_put_dir(place, name, &dir, scratch));
+    return acme_fsfile_put_link(place, acme_family_name(p->family), name,
+                                scratch);
+}
+
+static acme_err_t *prune_archive(const acme_place_t *archive,
+                                 acme_family_t family, apr_pool_t *scratch)
+{
+    apr_array_header_t *numbers;
+
+    ACME_TRY(acme_store_numbers(&numbers, archive, NULL, family, scratch));
+    for (int i = ACME_STORE_ARCHIVED; i < numbers->nelts; i++) {
+        ACME_TRY(acme_fsfile_remove_dir(
+            archive,
+            acme_store_set_name(family, APR_ARRAY_IDX(numbers, i, int),
+                                scratch),
+            scratch));
+    }
+    return NULL;
+}
+
+/* All sets but the one in service. */
+static acme_err_t *archive_others(const acme_place_t *place,
+                                  const promotion_t *p, int in_service,
+                                  apr_pool_t *scratch)
+{
+    apr_array_header_t *numbers;
+    acme_place_t *archive = NULL;
+
+    ACME_TRY(acme_store_numbers(&numbers, place, NULL, p->family, scratch));
+    for (int i = 0; i < numbers->nelts; i++) {
+        int number = APR_ARRAY_IDX(numbers, i, int);
+        if (number == in_service) {
+            continue;
+        }
+        if (!archive) {
+            ACME_TRY(acme_fsfile_make(&archive,
+                                      &p->store->parts[ACME_PART_ARCHIVE],
+                                      p->dir, 0700, scratch));
+            acme_fsfile_clean(archive, scratch);
+        }
+        ACME_TRY(acme_fsfile_move_dir(
+            place, archive, acme_store_set_name(p->family, number, scratch),
+            scratch));
+    }
+    return archive ? prune_archive(archive, p->family, scratch) : NULL;
+}
+
+static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
+                                    int number, apr_pool_t *scratch)
+{
+    acme_place_t *place;
+
+    ACME_TRY(settle_record(set->record, p, set, number, scratch));
+    ACME_TRY(acme_fsfile_make(&place, &p->store->parts[ACME_PART_CERTIFICATES],
+                              p->dir, 0755, scratch));
+    acme_fsfile_clean(place, scratch);
+    ACME_TRY(write_set(place, p, set, scratch));
+    /* It is in service now. What fails from here on is done next time. */
+    acme_err_t *later = archive_others(place, p, number, scratch);
+    (void)later;
+    return NULL;
+}
+
+/* --- choosing ------------------------------------------------------------------------ */
+
+/* The promoted number, 0 where its files are gone: then the same number from
+ * fresh/ mends it. */
+static int number_in_service(const promotion_t *p)
+{
+    int number = acme_store_linked(p->store, p->dir, p->family);
+
+    return number
+                   && acme_store_promoted_whole(p->store, p->dir, p->family,
+                                                number)
+               ? number
+               : 0;
+}
+
+static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
+                           const acme_record_t *replaced, apr_pool_t *scratch)
+{
+    acme_set_t *read;
+
+    ACME_TRY(acme_store_read_fresh(
+        &read, p->store, p->dir,
+        acme_store_set_name(p->family, number, scratch), scratch));
+    ACME_TRY(check_set(p, read, replaced, scratch));
+    ACME_TRY(put_into_service(p, read, number, scratch));
+    *set = read;
+    return NULL;
+}
+
+static acme_err_t *give_reason(acme_err_t *err, const promotion_t *p,
+                               apr_pool_t *pool)
+{
+    if (err->msg == ACME_E_PROMOTE) {
+        return err;
+    }
+    return acme_err_make(pool, ACME_E_PROMOTE, p->dir,
+                         acme_family_name(p->family), acme_err_line(err, pool),
+                         NULL);
+}
+
+/* Newest first; one that may not go into service is passed over for the next
+ * older, as long as that is newer than what is in service. */
+static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
+                                  const apr_array_header_t *numbers,
+                                  apr_pool_t *scratch)
+{
+    acme_record_t *replaced = NULL;
+    acme_err_t *first = NULL;
+    int in_service = number_in_service(p);
+
+    /* Damage there is told by acme_store_current; here it is to be mended. */
+    acme_err_t *damage =
+        acme_store_current(&replaced, p->store, p->dir, p->family, scratch);
+    (void)damage;
+    for (int i = 0; i < numbers->nelts; i++) {
+        int number = APR_ARRAY_IDX(numbers, i, int);
+        if (number <= in_service || (replaced && number < replaced->number)) {
+            break;
+        }
+        acme_err_t *err = try_one(set, p, number, replaced, scratch);
+        if (!err) {
+            return NULL;
+        }
+        first = first ? first : err;
+    }
+    return first ? give_reason(first, p, scratch) : NULL;
+}
+
+/* Whether a promotion was cut off after its set went into service. */
+static int is_unfinished(const promotion_t *p, int in_service,
+                         apr_pool_t *scratch)
+{
+    apr_array_header_t *names;
+    acme_err_t *err = acme_fsfile_list(
+        &names, &p->store->parts[ACME_PART_CERTIFICATES], p->dir, scratch);
+
+    for (int i = 0; !err && names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        int number = acme_store_set_number(name, p->family);
+        if ((number && number != in_service)
+            || acme_fsfile_is_temporary(name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static acme_err_t *finish(const promotion_t *p, int in_service,
+                          apr_pool_t *scratch)
+{
+    acme_place_t *place;
+
+    ACME_TRY(acme_fsfile_make(&place, &p->store->parts[ACME_PART_CERTIFICATES],
+                              p->dir, 0755, scratch));
+    acme_fsfile_clean(place, scratch);
+    return archive_others(place, p, in_service, scratch);
+}
+
+static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
+                           apr_pool_t *scratch)
+{
+    apr_array_header_t *numbers;
+    int lock;
+
+    acme_err_t *err =
+        acme_store_numbers(&numbers, &p->store->parts[ACME_PART_FRESH], p->dir,
+                           p->family, scratch);
+    if (err) {
+        return give_reason(err, p, scratch);
+    }
+    if (numbers->nelts == 0) {
+        return NULL;
+    }
+    int in_service = number_in_service(p);
+    int newer = APR_ARRAY_IDX(numbers, 0, int) > in_service;
+    if (!newer && !is_unfinished(p, in_service, scratch)) {
+        return NULL;
+    }
+    if (newer && p->allowed->nelts == 0) {
+        return acme_err_make(scratch, ACME_E_PROMOTE, p->dir,
+                             acme_family_name(p->family),
+                             "no name is configured for it", NULL);
+    }
+    ACME_TRY(acme_store_lock_root(&lock, p->store, scratch));
+    if (newer) {
+        err = promote_locked(set, p, numbers, scratch);
+    }
+    else {
+        /* Nothing but tidiness depends on it. */
+        acme_err_t *later = finish(p, in_service, scratch);
+        (void)later;
+    }
+    close(lock);
+    return err;
+}
+
+/* Into the caller's pool, from the set's own. */
+static acme_err_t *copy_record(acme_record_t **copy,
+                               const acme_record_t *record, apr_pool_t *pool,
+                               apr_pool_t *scratch)
+{
+    const char *json;
+
+    ACME_TRY(acme_record_format(&json, record, scratch));
+    return acme_record_parse(copy, json, strlen(json), record->name, pool);
+}
+
+acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               const apr_array_header_t *allowed,
+                               apr_time_t now, apr_pool_t *pool)
+{
+    const promotion_t p = { store, dir, family, allowed, now };
+    apr_pool_t *sub = acme_store_subpool(pool);
+    acme_set_t *set = NULL;
+    acme_record_t *record = NULL;
+
+    acme_err_t *err = acme_store_check_name(dir, sub);
+    if (!err) {
+        err = promote(&set, &p, sub);
+    }
+    if (!err && set) {
+        err = copy_record(&record, set->record, pool, sub);
+    }
+    ACME_TRY(acme_store_leave(err, sub, pool));
+    *promoted = record;
+    return NULL;
+}

@@ -1,0 +1,474 @@
+/* Sets of chain, key and record: what is in service, and what the worker has
+ * stored since. */
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/store_impl.h"
+
+/* "<dir>/<family>.<n>" of the longest directory name, and a file in it. */
+#define MAX_SET      288
+#define MAX_RELATIVE 320
+
+/* --- promoted -------------------------------------------------------------------- */
+
+int acme_store_linked(const acme_store_t *store, const char *dir,
+                      acme_family_t family)
+{
+    char link[MAX_RELATIVE], target[64];
+
+    snprintf(link, sizeof(link), "%s/%s", dir, acme_family_name(family));
+    ssize_t len = readlinkat(store->parts[ACME_PART_CERTIFICATES].fd, link,
+                             target, sizeof(target) - 1);
+    if (len <= 0) {
+        return 0;
+    }
+    target[len] = '\0';
+    return acme_store_set_number(target, family);
+}
+
+static int promoted_has(const acme_store_t *store, const char *set,
+                        const char *file)
+{
+    char path[MAX_RELATIVE];
+
+    snprintf(path, sizeof(path), "%s/%s", set, file);
+    return acme_fsfile_is_there(&store->parts[ACME_PART_CERTIFICATES], path);
+}
+
+int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
+                              acme_family_t family, int number)
+{
+    char set[MAX_SET];
+
+    snprintf(set, sizeof(set), "%s/%s.%d", dir, acme_family_name(family),
+             number);
+    return promoted_has(store, set, "record.json")
+           && promoted_has(store, set, "chain.pem")
+           && promoted_has(store, set, "key.pem");
+}
+
+static acme_err_t *check_record(const acme_record_t *record,
+                                acme_family_t family, int number,
+                                const char *what, apr_pool_t *pool)
+{
+    if (record->number != number
+        || acme_key_family(record->key_type) != family) {
+        return acme_err_make(pool, ACME_E_STORE_DAMAGED, what,
+                             "it is the record of another set", NULL);
+    }
+    return NULL;
+}
+
+/* @return E_STORE_DAMAGED also where files are missing */
+static acme_err_t *read_promoted(acme_record_t **record,
+                                 const acme_store_t *store, const char *set,
+                                 acme_family_t family, apr_pool_t *pool)
+{
+    const acme_place_t *part = &store->parts[ACME_PART_CERTIFICATES];
+    char path[MAX_RELATIVE];
+    acme_record_t *parsed;
+    const char *json;
+    apr_size_t len;
+
+    snprintf(path, sizeof(path), "%s/record.json", set);
+    ACME_TRY(acme_fsfile_read(&json, &len, part, path, store->owner, pool));
+    const char *what = acme_fsfile_path(part, path, pool);
+    if (!json || !promoted_has(store, set, "chain.pem")
+        || !promoted_has(store, set, "key.pem")) {
+        return acme_err_make(pool, ACME_E_STORE_DAMAGED,
+                             acme_fsfile_path(part, set, pool),
+                             "files of it are missing or empty", NULL);
+    }
+    ACME_TRY(acme_record_parse(&parsed, json, len, what, pool));
+    int number = acme_store_set_number(strrchr(set, '/') + 1, family);
+    ACME_TRY(check_record(parsed, family, number, what, pool));
+    *record = parsed;
+    return NULL;
+}
+
+static int is_damage(const acme_err_t *err)
+{
+    return err->msg == ACME_E_STORE_DAMAGED || err->msg == ACME_E_STORE_OWNER
+           || err->msg == ACME_E_SEAL;
+}
+
+/* The newest whole one beside the symlink's target, which is not. There is one
+ * after a promotion that was cut off, or where the symlink was lost. */
+static acme_err_t *read_beside(acme_record_t **record,
+                               const acme_store_t *store, const char *dir,
+                               acme_family_t family, apr_pool_t *pool)
+{
+    apr_array_header_t *numbers;
+
+    ACME_TRY(acme_store_numbers(&numbers, &store->parts[ACME_PART_CERTIFICATES],
+                                dir, family, pool));
+    *record = NULL;
+    for (int i = 0; i < numbers->nelts && !*record; i++) {
+        const char *name =
+            acme_store_set_name(family, APR_ARRAY_IDX(numbers, i, int), pool);
+        acme_err_t *err = read_promoted(record, store,
+                                        apr_pstrcat(pool, dir, "/", name, NULL),
+                                        family, pool);
+        if (err && !is_damage(err)) {
+            return err;
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *current(acme_record_t **record, const acme_store_t *store,
+                           const char *dir, acme_family_t family,
+                           apr_pool_t *pool)
+{
+    acme_err_t *damage = NULL;
+
+    ACME_TRY(acme_store_check_name(dir, pool));
+    int number = acme_store_linked(store, dir, family);
+    if (number) {
+        char set[MAX_SET];
+        snprintf(set, sizeof(set), "%s/%s.%d", dir, acme_family_name(family),
+                 number);
+        damage = read_promoted(record, store, set, family, pool);
+        if (!damage || !is_damage(damage)) {
+            return damage;
+        }
+    }
+    ACME_TRY(read_beside(record, store, dir, family, pool));
+    return damage;
+}
+
+acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               apr_pool_t *pool)
+{
+    *record = NULL;
+    return current(record, store, dir, family, pool);
+}
+
+void acme_store_current_files(const char **chain, const char **key,
+                              const acme_store_t *store, const char *dir,
+                              acme_family_t family, int number,
+                              apr_pool_t *pool)
+{
+    const char *set = apr_psprintf(pool, "%s/%s/%s.%d",
+                                   store->parts[ACME_PART_CERTIFICATES].path,
+                                   dir, acme_family_name(family), number);
+
+    *chain = apr_pstrcat(pool, set, "/chain.pem", NULL);
+    *key = apr_pstrcat(pool, set, "/key.pem", NULL);
+}
+
+/* --- fresh: reading -------------------------------------------------------------- */
+
+static acme_err_t *missing(const acme_place_t *place, const char *name,
+                           apr_pool_t *pool)
+{
+    return acme_err_make(pool, ACME_E_STORE_DAMAGED, place->path,
+                         apr_pstrcat(pool, name, " is missing", NULL), NULL);
+}
+
+/* Step by step: each directory on the way is the worker's, who could put a
+ * symlink there. */
+static acme_err_t *enter_fresh(acme_place_t **place, const acme_store_t *store,
+                               const char *dir, const char *set,
+                               apr_pool_t *scratch)
+{
+    acme_place_t *parent, *found = NULL;
+
+    ACME_TRY(acme_fsfile_enter(&parent, &store->parts[ACME_PART_FRESH], dir,
+                               scratch));
+    if (parent) {
+        ACME_TRY(acme_fsfile_enter(&found, parent, set, scratch));
+    }
+    if (!found) {
+        return acme_err_os(
+            scratch, ENOENT, ACME_E_STORE_IO, "open the directory",
+            apr_pstrcat(scratch, store->parts[ACME_PART_FRESH].path, "/", dir,
+                        "/", set, NULL),
+            NULL);
+    }
+    *place = found;
+    return NULL;
+}
+
+static acme_err_t *read_fresh_record(acme_record_t **record,
+                                     const acme_store_t *store,
+                                     const acme_place_t *place, const char *set,
+                                     apr_pool_t *pool)
+{
+    const char *json;
+    apr_size_t len;
+    acme_record_t *parsed;
+
+    ACME_TRY(acme_fsfile_read(&json, &len, place, "record.json", store->worker,
+                              pool));
+    if (!json) {
+        return missing(place, "record.json", pool);
+    }
+    ACME_TRY(acme_record_parse(&parsed, json, len,
+                               acme_fsfile_path(place, "record.json", pool),
+                               pool));
+    acme_family_t family = acme_key_family(parsed->key_type);
+    ACME_TRY(check_record(parsed, family, acme_store_set_number(set, family),
+                          place->path, pool));
+    *record = parsed;
+    return NULL;
+}
+
+static const char *fresh_binding(const char *dir, const char *set,
+                                 apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "fresh ", dir, " ", set, NULL);
+}
+
+static acme_err_t *read_fresh_key(EVP_PKEY **key, const acme_store_t *store,
+                                  const acme_place_t *place,
+                                  const char *binding, apr_pool_t *pool)
+{
+    const char *sealed;
+    const unsigned char *der;
+    apr_size_t len, der_len;
+
+    ACME_TRY(
+        acme_fsfile_read(&sealed, &len, place, "key", store->worker, pool));
+    if (!sealed) {
+        return missing(place, "key", pool);
+    }
+    ACME_TRY(acme_unseal(&der, &der_len, store->secret, binding,
+                         (const unsigned char *)sealed, len, pool));
+    return acme_key_from_der(key, der, der_len, pool);
+}
+
+acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
+                                  const char *dir, const char *set_name,
+                                  apr_pool_t *pool)
+{
+    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
+    apr_pool_t *sub = acme_store_subpool(pool);
+    acme_place_t *place;
+    const char *chain;
+    apr_size_t len;
+
+    acme_err_t *err = enter_fresh(&place, store, dir, set_name, sub);
+    if (!err) {
+        err = read_fresh_record(&made->record, store, place, set_name, pool);
+    }
+    if (!err) {
+        err = acme_fsfile_read(&chain, &len, place, "chain.pem", store->worker,
+                               pool);
+    }
+    if (!err && !chain) {
+        err = missing(place, "chain.pem", pool);
+    }
+    if (!err) {
+        err = acme_chain_parse(&made->chain, chain, len, pool);
+    }
+    if (!err) {
+        err = read_fresh_key(&made->key, store, place,
+                             fresh_binding(dir, set_name, sub), pool);
+    }
+    if (!err
+        && EVP_PKEY_eq(X509_get0_pubkey(made->chain->leaf), made->key) != 1) {
+        err = acme_err_make(pool, ACME_E_STORE_DAMAGED, place->path,
+                            "its key is of another certificate", NULL);
+    }
+    ACME_TRY(acme_store_leave(err, sub, pool));
+    *set = made;
+    return NULL;
+}
+
+acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
+                                  const char *dir, acme_family_t family,
+                                  int number, apr_pool_t *pool)
+{
+    ACME_TRY(acme_store_check_name(dir, pool));
+    return acme_store_read_fresh(
+        set, store, dir, acme_store_set_name(family, number, pool), pool);
+}
+
+/* --- newest ---------------------------------------------------------------------- */
+
+int acme_store_newest_number(acme_store_t *store, const char *dir,
+                             acme_family_t family, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    apr_array_header_t *numbers;
+    int newest = acme_store_linked(store, dir, family);
+    acme_err_t *err = acme_store_numbers(
+        &numbers, &store->parts[ACME_PART_FRESH], dir, family, sub);
+
+    if (!err && numbers->nelts && APR_ARRAY_IDX(numbers, 0, int) > newest) {
+        newest = APR_ARRAY_IDX(numbers, 0, int);
+    }
+    apr_pool_destroy(sub);
+    return newest;
+}
+
+static acme_err_t *whole_fresh(acme_record_t **record,
+                               const acme_store_t *store, const char *dir,
+                               const char *set, apr_pool_t *pool)
+{
+    apr_pool_t *sub = acme_store_subpool(pool);
+    acme_place_t *place;
+
+    acme_err_t *err = enter_fresh(&place, store, dir, set, sub);
+    if (!err) {
+        err = read_fresh_record(record, store, place, set, pool);
+    }
+    if (!err && !acme_fsfile_is_there(place, "chain.pem")) {
+        err = missing(place, "chain.pem", pool);
+    }
+    if (!err && !acme_fsfile_is_there(place, "key")) {
+        err = missing(place, "key", pool);
+    }
+    return acme_store_leave(err, sub, pool);
+}
+
+acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
+                              const char *dir, acme_family_t family,
+                              apr_pool_t *pool)
+{
+    apr_array_header_t *numbers;
+    acme_record_t *promoted = NULL;
+
+    *record = NULL;
+    acme_err_t *first = current(&promoted, store, dir, family, pool);
+    if (first && !is_damage(first)) {
+        return first;
+    }
+    *record = promoted;
+    ACME_TRY(acme_store_numbers(&numbers, &store->parts[ACME_PART_FRESH], dir,
+                                family, pool));
+    for (int i = 0; i < numbers->nelts; i++) {
+        int number = APR_ARRAY_IDX(numbers, i, int);
+        acme_record_t *fresh = NULL;
+        if (promoted && number <= promoted->number) {
+            break;
+        }
+        acme_err_t *err =
+            whole_fresh(&fresh, store, dir,
+                        acme_store_set_name(family, number, pool), pool);
+        if (!err) {
+            *record = fresh;
+            break;
+        }
+        first = first ? first : err;
+    }
+    return first;
+}
+
+/* --- fresh: writing -------------------------------------------------------------- */
+
+typedef struct put_fresh_t {
+    acme_store_t *store;
+    const char *dir;
+    acme_family_t family;
+    acme_record_t *record;
+    const char *chain_pem;
+    EVP_PKEY *key;
+} put_fresh_t;
+
+/* Above all that exist, damaged ones too. */
+static acme_err_t *next_number(int *next, const put_fresh_t *put,
+                               apr_pool_t *scratch)
+{
+    static const acme_part_t parts[] = { ACME_PART_CERTIFICATES,
+                                         ACME_PART_FRESH };
+    int highest = acme_store_linked(put->store, put->dir, put->family);
+
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        apr_array_header_t *numbers;
+        ACME_TRY(acme_store_numbers(&numbers, &put->store->parts[parts[i]],
+                                    put->dir, put->family, scratch));
+        if (numbers->nelts && APR_ARRAY_IDX(numbers, 0, int) > highest) {
+            highest = APR_ARRAY_IDX(numbers, 0, int);
+        }
+    }
+    if (highest >= ACME_STORE_MAX_NUMBER) {
+        return acme_err_make(scratch, ACME_E_STORE_DAMAGED, put->dir,
+                             "its set numbers are used up", NULL);
+    }
+    *next = highest + 1;
+    return NULL;
+}
+
+static acme_err_t *seal_key(acme_fsfile_entry_t *entry, const put_fresh_t *put,
+                            const char *set, apr_pool_t *scratch)
+{
+    const unsigned char *der, *sealed;
+    apr_size_t der_len;
+
+    ACME_TRY(acme_key_to_der(&der, &der_len, put->key, scratch));
+    ACME_TRY(acme_seal(&sealed, &entry->len, put->store->secret,
+                       fresh_binding(put->dir, set, scratch), der, der_len,
+                       scratch));
+    entry->name = "key";
+    entry->mode = 0600;
+    entry->data = sealed;
+    return NULL;
+}
+
+/* The new one is in place: a failure here leaves only what is never read. */
+static void remove_older(const acme_place_t *place, acme_family_t family,
+                         int number, apr_pool_t *scratch)
+{
+    apr_array_header_t *numbers;
+    acme_err_t *err =
+        acme_store_numbers(&numbers, place, NULL, family, scratch);
+
+    for (int i = 0; !err && i < numbers->nelts; i++) {
+        int other = APR_ARRAY_IDX(numbers, i, int);
+        if (other < number) {
+            acme_err_t *kept = acme_fsfile_remove_dir(
+                place, acme_store_set_name(family, other, scratch), scratch);
+            (void)kept;
+        }
+    }
+}
+
+static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
+{
+    const put_fresh_t *put = baton;
+    acme_fsfile_entry_t files[3];
+    acme_place_t *place;
+    acme_record_t *readable;
+    const char *json;
+    int number = 0;
+
+    ACME_TRY(next_number(&number, put, scratch));
+    put->record->number = number;
+    const char *set = acme_store_set_name(put->family, number, scratch);
+    ACME_TRY(acme_record_format(&json, put->record, scratch));
+    /* Nothing is stored that could not be read again. */
+    ACME_TRY(acme_record_parse(&readable, json, strlen(json), set, scratch));
+    files[0] = (acme_fsfile_entry_t){ "chain.pem", 0600, put->chain_pem,
+                                      strlen(put->chain_pem) };
+    files[1] = (acme_fsfile_entry_t){ "record.json", 0600, json, strlen(json) };
+    ACME_TRY(seal_key(&files[2], put, set, scratch));
+    ACME_TRY(acme_fsfile_make(&place, &put->store->parts[ACME_PART_FRESH],
+                              put->dir, 0700, scratch));
+    acme_fsfile_clean(place, scratch);
+    acme_fsfile_dir_t dir = { 0700, files, 3, 1 };
+    ACME_TRY(acme_fsfile_put_dir(place, set, &dir, scratch));
+    remove_older(place, put->family, number, scratch);
+    return NULL;
+}
+
+acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
+                                 acme_record_t *record, const char *chain_pem,
+                                 EVP_PKEY *key, apr_pool_t *scratch)
+{
+    put_fresh_t put = { store,  dir,       acme_key_family(record->key_type),
+                        record, chain_pem, key };
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    acme_err_t *err = acme_store_check_name(dir, sub);
+
+    if (!err) {
+        err = acme_store_commit(store, put_fresh, &put, sub);
+    }
+    return acme_store_leave(err, sub, scratch);
+}

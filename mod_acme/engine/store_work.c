@@ -1,0 +1,324 @@
+/* The worker's own notes: orders in progress, their keys, accounts. */
+#include <apr_strings.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "engine/store_impl.h"
+
+/* One file to put or to remove. */
+typedef struct change_t {
+    acme_store_t *store;
+    acme_part_t part;
+    const char *dir;
+    const acme_fsfile_entry_t *entry; /* to put, or NULL */
+    const char *names[2];             /* to remove, in this order */
+} change_t;
+
+static acme_err_t *change_locked(void *baton, apr_pool_t *scratch)
+{
+    const change_t *change = baton;
+    const acme_place_t *part = &change->store->parts[change->part];
+    acme_place_t *place;
+
+    if (change->entry) {
+        ACME_TRY(acme_fsfile_make(&place, part, change->dir, 0700, scratch));
+        acme_fsfile_clean(place, scratch);
+        return acme_fsfile_put(place, change->entry, scratch);
+    }
+    ACME_TRY(acme_fsfile_enter(&place, part, change->dir, scratch));
+    for (int i = 0; place && i < 2; i++) {
+        if (change->names[i]) {
+            ACME_TRY(acme_fsfile_remove(place, change->names[i], scratch));
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *change(change_t *what, apr_pool_t *scratch)
+{
+    ACME_TRY(acme_store_check_name(what->dir, scratch));
+    return acme_store_commit(what->store, change_locked, what, scratch);
+}
+
+/* @param data  NULL if there is none */
+static acme_err_t *read_file(const char **data, apr_size_t *len,
+                             const acme_store_t *store, const change_t *where,
+                             apr_pool_t *pool)
+{
+    acme_place_t *place;
+    apr_pool_t *sub = acme_store_subpool(pool);
+    acme_err_t *err = acme_store_check_name(where->dir, sub);
+
+    *data = NULL;
+    *len = 0;
+    if (!err) {
+        err = acme_fsfile_enter(&place, &store->parts[where->part], where->dir,
+                                sub);
+    }
+    if (!err && place) {
+        err = acme_fsfile_read(data, len, place, where->names[0], store->worker,
+                               pool);
+    }
+    return acme_store_leave(err, sub, pool);
+}
+
+/* --- documents ------------------------------------------------------------------- */
+
+static const char *doc_name(acme_family_t family, acme_doc_t doc,
+                            apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, acme_family_name(family),
+                       doc == ACME_DOC_ORDER ? ".order" : ".job", NULL);
+}
+
+static const char *key_name(acme_family_t family, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, acme_family_name(family), ".key", NULL);
+}
+
+acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,
+                               acme_family_t family, acme_doc_t doc,
+                               const char *json, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    acme_fsfile_entry_t entry = { doc_name(family, doc, sub), 0600, json,
+                                  strlen(json) };
+    change_t what = { store, ACME_PART_WORK, dir, &entry, { NULL, NULL } };
+
+    return acme_store_leave(change(&what, sub), sub, scratch);
+}
+
+acme_err_t *acme_store_get_doc(const char **json, apr_size_t *len,
+                               acme_store_t *store, const char *dir,
+                               acme_family_t family, acme_doc_t doc,
+                               apr_pool_t *pool)
+{
+    const change_t where = {
+        store, ACME_PART_WORK, dir, NULL, { doc_name(family, doc, pool), NULL }
+    };
+
+    return read_file(json, len, store, &where, pool);
+}
+
+acme_err_t *acme_store_remove_doc(acme_store_t *store, const char *dir,
+                                  acme_family_t family, acme_doc_t doc,
+                                  apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    change_t what = {
+        store, ACME_PART_WORK, dir, NULL, { doc_name(family, doc, sub), NULL }
+    };
+
+    return acme_store_leave(change(&what, sub), sub, scratch);
+}
+
+/* --- key of the order in progress -------------------------------------------------- */
+
+static const char *work_binding(const char *dir, acme_family_t family,
+                                apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "work ", dir, " ", acme_family_name(family), NULL);
+}
+
+static acme_err_t *seal_key(const unsigned char **sealed, apr_size_t *len,
+                            const acme_store_t *store, const char *binding,
+                            EVP_PKEY *key, apr_pool_t *pool)
+{
+    const unsigned char *der;
+    apr_size_t der_len;
+
+    ACME_TRY(acme_key_to_der(&der, &der_len, key, pool));
+    return acme_seal(sealed, len, store->secret, binding, der, der_len, pool);
+}
+
+static acme_err_t *put_work_key(acme_store_t *store, const char *dir,
+                                acme_family_t family, EVP_PKEY *key,
+                                apr_pool_t *scratch)
+{
+    const unsigned char *sealed;
+    apr_size_t len;
+
+    ACME_TRY(seal_key(&sealed, &len, store, work_binding(dir, family, scratch),
+                      key, scratch));
+    acme_fsfile_entry_t entry = { key_name(family, scratch), 0600, sealed,
+                                  len };
+    change_t what = { store, ACME_PART_WORK, dir, &entry, { NULL, NULL } };
+    return change(&what, scratch);
+}
+
+acme_err_t *acme_store_put_work_key(acme_store_t *store, const char *dir,
+                                    acme_family_t family, EVP_PKEY *key,
+                                    apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+
+    return acme_store_leave(put_work_key(store, dir, family, key, sub), sub,
+                            scratch);
+}
+
+/* DER and sealed form in scratch, the key in pool. */
+static acme_err_t *get_work_key(EVP_PKEY **key, const acme_store_t *store,
+                                const change_t *where, apr_pool_t *pool,
+                                apr_pool_t *scratch)
+{
+    const char *sealed;
+    const unsigned char *der;
+    apr_size_t len, der_len;
+    acme_family_t family = strcmp(where->names[0], "rsa.key")
+                               ? ACME_FAMILY_ECDSA
+                               : ACME_FAMILY_RSA;
+
+    *key = NULL;
+    ACME_TRY(read_file(&sealed, &len, store, where, scratch));
+    if (!sealed) {
+        return NULL;
+    }
+    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
+                         work_binding(where->dir, family, scratch),
+                         (const unsigned char *)sealed, len, scratch));
+    return acme_key_from_der(key, der, der_len, pool);
+}
+
+acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
+                                    const char *dir, acme_family_t family,
+                                    apr_pool_t *pool)
+{
+    apr_pool_t *sub = acme_store_subpool(pool);
+    const change_t where = {
+        store, ACME_PART_WORK, dir, NULL, { key_name(family, sub), NULL }
+    };
+
+    return acme_store_leave(get_work_key(key, store, &where, pool, sub), sub,
+                            pool);
+}
+
+acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
+                                   acme_family_t family, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    /* The order first: a key without an order is harmless, an order without its
+     * key is not. */
+    change_t what = { store,
+                      ACME_PART_WORK,
+                      dir,
+                      NULL,
+                      { doc_name(family, ACME_DOC_ORDER, sub),
+                        key_name(family, sub) } };
+
+    return acme_store_leave(change(&what, sub), sub, scratch);
+}
+
+/* --- accounts -------------------------------------------------------------------- */
+
+/* One file, so that a key and the URL it is registered under change together. */
+#define ACCOUNT_FILE "account.json"
+
+static const char *account_binding(const char *dir, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "account ", dir, NULL);
+}
+
+static acme_err_t *account_damaged(const acme_store_t *store, const char *dir,
+                                   const char *how, apr_pool_t *pool)
+{
+    return acme_err_make(pool, ACME_E_STORE_DAMAGED,
+                         apr_pstrcat(pool,
+                                     store->parts[ACME_PART_ACCOUNTS].path, "/",
+                                     dir, "/" ACCOUNT_FILE, NULL),
+                         how, NULL);
+}
+
+static const char *copy_url(const json_t *object, const char *name,
+                            apr_pool_t *pool)
+{
+    const char *text = acme_json_string(object, name);
+
+    return text && strlen(text) <= ACME_MAX_URL ? apr_pstrdup(pool, text)
+                                                : NULL;
+}
+
+static acme_err_t *parse_account(acme_account_t *account,
+                                 const acme_store_t *store, const char *dir,
+                                 const json_t *object, apr_pool_t *pool)
+{
+    const char *text = acme_json_string(object, "key");
+    const unsigned char *sealed, *der;
+    apr_size_t len, der_len;
+
+    account->directory_url = copy_url(object, "directory", pool);
+    account->kid = copy_url(object, "kid", pool);
+    if (!account->directory_url || !text
+        || acme_decode_base64url(&sealed, &len, text, pool) != APR_SUCCESS) {
+        return account_damaged(store, dir, "it has no directory or key", pool);
+    }
+    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
+                         account_binding(dir, pool), sealed, len, pool));
+    return acme_key_from_der(&account->key, der, der_len, pool);
+}
+
+acme_err_t *acme_store_get_account(acme_account_t **account,
+                                   acme_store_t *store, const char *account_dir,
+                                   apr_pool_t *pool)
+{
+    const change_t where = {
+        store, ACME_PART_ACCOUNTS, account_dir, NULL, { ACCOUNT_FILE, NULL }
+    };
+    const char *text;
+    apr_size_t len;
+
+    ACME_TRY(read_file(&text, &len, store, &where, pool));
+    if (!text) {
+        *account = NULL;
+        return NULL;
+    }
+    acme_account_t *made = apr_pcalloc(pool, sizeof(*made));
+    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    acme_err_t *err =
+        json_is_object(object)
+            ? parse_account(made, store, account_dir, object, pool)
+            : account_damaged(store, account_dir, "it is not JSON", pool);
+    json_decref(object);
+    if (!err) {
+        *account = made;
+    }
+    return err;
+}
+
+static acme_err_t *put_account(acme_store_t *store, const char *dir,
+                               const acme_account_t *account,
+                               apr_pool_t *scratch)
+{
+    const unsigned char *sealed;
+    apr_size_t len;
+
+    ACME_TRY(acme_store_check_name(dir, scratch));
+    ACME_TRY(seal_key(&sealed, &len, store, account_binding(dir, scratch),
+                      account->key, scratch));
+    json_t *object = json_pack(
+        "{s:s, s:s*, s:s}", "directory", account->directory_url, "kid",
+        account->kid, "key", acme_encode_base64url(sealed, len, scratch));
+    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    json_decref(object);
+    if (!text) {
+        return acme_err_make(scratch, ACME_E_MEMORY, "writing an account",
+                             NULL);
+    }
+    acme_fsfile_entry_t entry = { ACCOUNT_FILE, 0600, text, strlen(text) };
+    change_t what = { store, ACME_PART_ACCOUNTS, dir, &entry, { NULL, NULL } };
+    acme_err_t *err = change(&what, scratch);
+    free(text);
+    return err;
+}
+
+acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
+                                   const acme_account_t *account,
+                                   apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+
+    return acme_store_leave(put_account(store, account_dir, account, sub), sub,
+                            scratch);
+}
