@@ -5,6 +5,7 @@
 #include <http_ssl.h>
 #include <ap_mpm.h>
 #include <mpm_common.h>
+#include <mod_ssl.h>
 #include <mod_status.h>
 #include <openssl/ssl.h>
 
@@ -58,4 +59,6 @@ AP_DECLARE_MODULE(acme) = {
     acme_config_merge,
     acme_config_directives,
     register_hooks,
+    /* a host without any of our directives has a configuration of its own, too */
+    AP_MODULE_FLAG_ALWAYS_MERGE,
 };

@@ -7,7 +7,6 @@
 #include <apr_strings.h>
 #include <http_config.h>
 
-#include "core/encode.h"
 #include "httpd/log.h"
 
 /* Changes with any change of the structs below: a newer module that is loaded
@@ -16,8 +15,14 @@
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define FIRST_SLOTS  64
-#define TOKENS       16384 /* power of two */
+#define TOKENS       32768 /* power of two */
 #define WINDOW       32    /* a token lies within so many places of its hash */
+
+/* A status is read again while it is written, but not for good: its writer may
+ * have been killed. */
+#define READ_SPINS 100
+#define READ_TRIES 200
+#define READ_PAUSE 500 /* microseconds */
 
 #define TAG_FREE 0u
 #define TAG_BUSY 1u
@@ -250,14 +255,17 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
 {
     const _Atomic unsigned int *sequence = &slot->family[family].sequence;
     unsigned int before, after;
-    int tries = 100;
+    int tries = 0;
 
     do {
+        if (tries > READ_SPINS) {
+            apr_sleep(READ_PAUSE); /* the writer lost its processor */
+        }
         before = atomic_load_explicit(sequence, memory_order_acquire);
         memcpy(status, &slot->family[family].status, sizeof(*status));
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(sequence, memory_order_relaxed);
-    } while ((before != after || (before & 1)) && --tries);
+    } while ((before != after || (before & 1)) && ++tries < READ_TRIES);
     /* after a killed writer the copy may be torn: terminate the texts */
     status->serial[sizeof(status->serial) - 1] = '\0';
     status->issuer[sizeof(status->issuer) - 1] = '\0';

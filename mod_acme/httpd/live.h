@@ -14,6 +14,7 @@
 #include <httpd.h>
 #include <apr_hash.h>
 
+#include "core/encode.h"
 #include "core/key.h"
 #include "core/proof.h"
 #include "engine/engine.h"
