@@ -245,8 +245,13 @@ static void run_request(replay_t *replay)
         APR_ARRAY_PUSH(replay->queue, acme_request_t *) = request;
     }
     else if (sent > 0) {
+        const char *label = request->label;
+
         acme_order_reply(replay->order, request, &reply, replay->now);
-        may_die(replay);
+        if (may_die(replay)) { /* before it was saved: as if unanswered */
+            replay->killed_unanswered = 1;
+            replay->killed_label = label;
+        }
     }
     apr_pool_destroy(pool);
 }

@@ -509,9 +509,9 @@ static void test_order_finalize_reply_lost_is_not_finalized_twice(void **state)
     replay->ca->order_polls = 3;
     replay_run(replay);
     assert_done(replay);
-    assert_string_equal(replay->transcript, START
-                        " " PROVE " finalize newNonce order order order "
-                                    "certificate");
+    assert_string_equal(replay->transcript,
+                        START " " PROVE " finalize newNonce order order order "
+                              "certificate");
 }
 
 static void test_order_finalize_500_waits_and_looks_first(void **state)
