@@ -59,6 +59,9 @@ acme_err_t *acme_store_open(acme_store_t **store,
 /** The engine's lease must be set before its verbs below are used; each of them
  *  is a commit under it. */
 void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease);
+/** acme_lease_beat of that lease; nothing if none is set. @return E_LEASE_LOST */
+acme_err_t *acme_store_beat(acme_store_t *store, apr_time_t now,
+                            apr_pool_t *scratch) ACME_MUST_CHECK;
 /** Path of the lease's file, for acme_lease_create. */
 const char *acme_store_lock_path(const acme_store_t *store);
 
