@@ -241,14 +241,14 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
 {
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err =
+    acme_err_t *err = acme_engine_note(
+        engine,
         acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
-                           job->family, ACME_DOC_ORDER, engine->scratch);
-    if (acme_engine_note(engine, err)) {
-        acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
-    }
-    /* One that was put off after a failure waits for its next attempt. */
-    if (!err && json && !job->status.failures) {
+                           job->family, ACME_DOC_ORDER, engine->scratch));
+
+    /* One that was put off after a failure waits for its next attempt; one that
+     * cannot be read is dealt with then, too. */
+    if (!err && json && job->retry_at <= acme_engine_now(engine)) {
         acme_run_resume(job->link, job, json, len);
         return;
     }
