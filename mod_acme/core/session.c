@@ -317,6 +317,9 @@ static void feed_directory(acme_session_t *session, const acme_reply_t *reply,
     apr_pool_clear(pool);
     err = on_directory(session, reply, now, pool);
     if (!err) {
+        if (session->kid) {
+            succeed(session); /* nothing else stands before the orders */
+        }
         return;
     }
     if (session->directory) {

@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 
-#include "core/encode.h"
 #include "replay.h"
 
 /* A process that is killed at any moment and started again must end with the
@@ -168,8 +167,8 @@ static void test_load_of_failed_order_tells_the_same_error(void **state)
 
     (void)state;
     assert_no_err(acme_order_save(&saved, replay->order, pool));
-    assert_no_err(acme_order_load(&order, &replay->wanted, saved,
-                                  strlen(saved), pool));
+    assert_no_err(
+        acme_order_load(&order, &replay->wanted, saved, strlen(saved), pool));
     do {
         acme_order_next(&step, order, replay->session, replay->now);
     } while (step.kind == ACME_STEP_WITHDRAW);
@@ -181,108 +180,149 @@ static void test_load_of_failed_order_tells_the_same_error(void **state)
     assert_string_equal(step.error->identifier, "a.example");
 }
 
-/* --- giving up ------------------------------------------------------------ */
+/* --- by hand: no CA, no session that signs --------------------------------- */
 
-static acme_reply_t reply_of(const char *body)
+#define PENDING_ORDER                                                          \
+    "{\"status\":\"pending\",\"finalize\":\"https://ca.test/f\","              \
+    "\"authorizations\":[\"https://ca.test/authz/0\"]}"
+#define PENDING_AUTHZ                                                          \
+    "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\","                \
+    "\"value\":\"a.example\"},\"challenges\":[{\"type\":\"http-01\","          \
+    "\"url\":\"https://ca.test/c\",\"token\":\"tok\"}]}"
+#define PROCESSING_ORDER                                                       \
+    "{\"status\":\"processing\",\"finalize\":\"https://ca.test/f\","           \
+    "\"authorizations\":[\"https://ca.test/authz/0\"]}"
+
+/* A fresh order beside a session that is ready. */
+static acme_order_t *fresh_order(replay_t **replay)
 {
-    acme_reply_t reply = { NULL, 200, body, strlen(body) };
+    static const scenario_t scenario = { "a.example", 0, 0, NULL };
 
-    return reply;
+    *replay = run(&scenario, 0, pool);
+    return acme_order_create(&(*replay)->wanted, pool);
 }
 
-static void answer(acme_order_t *order, const acme_request_t *request,
-                   const char *body, apr_time_t now)
+/* The next thing to do, waiting where it says so. */
+static acme_step_t next(replay_t *replay, acme_order_t *order,
+                        acme_step_kind_t kind)
 {
-    acme_reply_t reply = reply_of(body);
+    acme_step_t step;
+
+    acme_order_next(&step, order, replay->session, replay->now);
+    if (step.kind == ACME_STEP_WAIT) {
+        assert_true(step.until > replay->now);
+        replay->now = step.until;
+        acme_order_next(&step, order, replay->session, replay->now);
+    }
+    assert_int_equal(step.kind, kind);
+    return step;
+}
+
+static void answer_next(replay_t *replay, acme_order_t *order, const char *body)
+{
+    acme_step_t step = next(replay, order, ACME_STEP_SEND);
+    acme_reply_t reply = { NULL, 200, body, strlen(body) };
 
     reply.location = CA_URL "/order";
-    acme_order_reply(order, request, &reply, now);
+    acme_order_reply(order, step.request, &reply, replay->now);
 }
 
 static void test_cancel_withdraws_and_deactivates_before_failed(void **state)
 {
-    static const scenario_t scenario = { "a.example", 0, 0, NULL };
-    replay_t *replay = run(&scenario, 0, pool);
-    acme_order_t *order = acme_order_create(&replay->wanted, pool);
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
     acme_step_t step;
 
     (void)state;
-    acme_order_next(&step, order, replay->session, replay->now);
-    answer(order, step.request,
-           "{\"status\":\"pending\",\"finalize\":\"https://ca.test/f\","
-           "\"authorizations\":[\"https://ca.test/authz/0\"]}",
-           replay->now);
-    acme_order_next(&step, order, replay->session, replay->now);
-    answer(order, step.request,
-           "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\","
-           "\"value\":\"a.example\"},\"challenges\":[{\"type\":\"http-01\","
-           "\"url\":\"https://ca.test/c\",\"token\":\"tok\"}]}",
-           replay->now);
-    acme_order_next(&step, order, replay->session, replay->now);
-    assert_int_equal(step.kind, ACME_STEP_PUBLISH);
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    next(replay, order, ACME_STEP_PUBLISH);
     acme_order_cancel(order, acme_err_make(pool, ACME_E_ORDER_INVALID, NULL));
     acme_order_cancel(order, acme_err_make(pool, ACME_E_MEMORY, "x", NULL));
 
-    acme_order_next(&step, order, replay->session, replay->now);
-    assert_int_equal(step.kind, ACME_STEP_WITHDRAW);
+    step = next(replay, order, ACME_STEP_WITHDRAW);
     assert_string_equal(step.proof->token, "tok");
-    acme_order_next(&step, order, replay->session, replay->now);
-    assert_int_equal(step.kind, ACME_STEP_SEND);
+    step = next(replay, order, ACME_STEP_SEND);
     assert_string_equal(step.request->payload, "{\"status\":\"deactivated\"}");
-    answer(order, step.request, "", replay->now);
-    acme_order_next(&step, order, replay->session, replay->now);
-    assert_int_equal(step.kind, ACME_STEP_FAILED);
+    assert_string_equal(step.request->url, "https://ca.test/authz/0");
+    acme_order_reply(order, step.request,
+                     &(acme_reply_t){ .status = 200, .body = "" }, replay->now);
+    step = next(replay, order, ACME_STEP_FAILED);
     assert_int_equal(step.error->msg, ACME_E_ORDER_INVALID);
 }
 
 static void test_publish_failure_fails_the_order(void **state)
 {
-    static const scenario_t scenario = { "a.example", 0, 0, NULL };
-    replay_t *replay = run(&scenario, 0, pool);
-    acme_order_t *order = acme_order_create(&replay->wanted, pool);
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
     acme_step_t step;
 
     (void)state;
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    step = next(replay, order, ACME_STEP_PUBLISH);
     acme_order_published(
-        order, NULL, acme_err_make(pool, ACME_E_STORE_IO, "write", "it", NULL));
-    acme_order_next(&step, order, replay->session, replay->now);
-    assert_int_equal(step.kind, ACME_STEP_FAILED);
+        order, step.proof,
+        acme_err_make(pool, ACME_E_STORE_IO, "write", "it", NULL));
+    next(replay, order, ACME_STEP_WITHDRAW);
+    answer_next(replay, order, ""); /* deactivated */
+    step = next(replay, order, ACME_STEP_FAILED);
     assert_int_equal(step.error->msg, ACME_E_STORE_IO);
+}
+
+static void test_progress_counts_names(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+
+    (void)state;
+    assert_string_equal(acme_order_state_name(order), "ordering");
+    answer_next(replay, order, PENDING_ORDER);
+    assert_string_equal(acme_order_state_name(order), "authorizing");
+    assert_string_equal(acme_order_progress(order, pool),
+                        "waiting for the CA to validate 1 of 1 names");
 }
 
 /* --- memory --------------------------------------------------------------- */
 
-/* The order says "processing" for as long as it is asked. */
-static void poll_order(replay_t *replay, acme_order_t *order, int times)
+static void assert_polls_in_constant_memory(replay_t *replay,
+                                            acme_order_t *order,
+                                            const char *body)
 {
-    static const char processing[] =
-        "{\"status\":\"processing\",\"finalize\":\"" CA_URL "/finalize\","
-        "\"authorizations\":[\"" CA_URL "/authz/0\"]}";
-    acme_step_t step;
+    size_t before;
+    int i;
 
-    while (times--) {
-        acme_order_next(&step, order, replay->session, replay->now);
-        if (step.kind == ACME_STEP_WAIT) {
-            replay->now = step.until;
-            acme_order_next(&step, order, replay->session, replay->now);
-        }
-        assert_int_equal(step.kind, ACME_STEP_SEND);
-        answer(order, step.request, processing, replay->now);
+    for (i = 0; i < 10; i++) {
+        answer_next(replay, order, body);
     }
+    before = mallinfo2().uordblks;
+    for (i = 0; i < 10000; i++) {
+        answer_next(replay, order, body);
+    }
+    assert_true(mallinfo2().uordblks <= before + 4096);
 }
 
-static void test_polling_takes_no_more_memory(void **state)
+static void test_polling_an_order_takes_no_more_memory(void **state)
 {
-    static const scenario_t scenario = { "a.example", 0, 0, NULL };
-    replay_t *replay = run(&scenario, 0, pool);
-    acme_order_t *order = acme_order_create(&replay->wanted, pool);
-    size_t before;
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
 
     (void)state;
-    poll_order(replay, order, 10); /* newOrder among them */
-    before = mallinfo2().uordblks;
-    poll_order(replay, order, 10000);
-    assert_true(mallinfo2().uordblks <= before + 4096);
+    assert_polls_in_constant_memory(replay, order, PROCESSING_ORDER);
+}
+
+static void test_polling_an_authorization_takes_no_more_memory(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+
+    (void)state;
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    acme_order_published(order, next(replay, order, ACME_STEP_PUBLISH).proof,
+                         NULL);
+    answer_next(replay, order, "{}"); /* the challenge */
+    assert_polls_in_constant_memory(replay, order, PENDING_AUTHZ);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -294,7 +334,9 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),
     POOL_TEST(test_cancel_withdraws_and_deactivates_before_failed),
     POOL_TEST(test_publish_failure_fails_the_order),
-    POOL_TEST(test_polling_takes_no_more_memory),
+    POOL_TEST(test_progress_counts_names),
+    POOL_TEST(test_polling_an_order_takes_no_more_memory),
+    POOL_TEST(test_polling_an_authorization_takes_no_more_memory),
 };
 
 RUN_TESTS(tests)

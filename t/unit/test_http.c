@@ -47,8 +47,8 @@ static void test_retry_after_is_clamped_to_a_day(void **state)
 
 static void test_retry_after_malformed_counts_as_missing(void **state)
 {
-    static const char *const texts[] = { "",     "-5",        "5s",
-                                         "1.5",  "0x10",      "soon",
+    static const char *const texts[] = { "",     "-5",          "5s",
+                                         "1.5",  "0x10",        "soon",
                                          "5, 6", "Sun, 99 Nov", "\r\n" };
     apr_size_t i;
 
@@ -87,9 +87,8 @@ static void test_links_are_read_as_rfc8288_writes_them(void **state)
               "<https://a/3>;flag;rel=alternate",
               "alternate"),
         "https://a/2 https://a/3");
-    assert_string_equal(links("<https://a/1>;rel=up;rel=alternate",
-                              "alternate"),
-                        "");
+    assert_string_equal(
+        links("<https://a/1>;rel=up;rel=alternate", "alternate"), "");
 }
 
 static void test_links_that_are_broken_or_unsafe_are_ignored(void **state)
@@ -175,8 +174,8 @@ static void test_error_types_have_the_class_of_their_reaction(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        const char *body = apr_pstrcat(pool, "{\"type\":\"" URN, types[i].type,
-                                       "\"}", NULL);
+        const char *body =
+            apr_pstrcat(pool, "{\"type\":\"" URN, types[i].type, "\"}", NULL);
         assert_int_equal(error_of(400, body)->class, types[i].class);
     }
 }
@@ -232,9 +231,10 @@ static void test_error_texts_are_printable_and_bounded(void **state)
     (void)state;
     memset(detail, 'x', 20000);
     detail[20000] = '\0';
-    err = error_of(400, apr_pstrcat(pool, "{\"type\":\"" URN "malformed\","
-                                          "\"instance\":\"https://x/\\u001b\","
-                                          "\"detail\":\"\\u001b[2J\\r\\n",
+    err = error_of(400, apr_pstrcat(pool,
+                                    "{\"type\":\"" URN "malformed\","
+                                    "\"instance\":\"https://x/\\u001b\","
+                                    "\"detail\":\"\\u001b[2J\\r\\n",
                                     detail, "\"}", NULL));
     assert_true(strlen(err->detail) <= 1024);
     assert_null(strpbrk(err->detail, "\033\r\n"));
