@@ -49,8 +49,8 @@ acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
 /** Whether a chain may go into service: leaf's public key is key's, its names
  *  are idents exactly, valid at now (not_before up to an hour ahead is let
  *  pass: clock skew), serverAuth where extended key usage is there, not a CA,
- *  and each signature up the chain verifies with the next one's key. Trust is
- *  not asked: the CA was.
+ *  and each certificate up the chain is issued by the next one, by name and by
+ *  signature. Trust is not asked: the CA was.
  *  @param idents  NULL: names are not compared
  *  @return E_CERT_KEY, E_CERT_NAMES, E_CERT_DATES, E_CERT_USAGE, E_CERT_CHAIN */
 acme_err_t *acme_chain_verify(const acme_chain_t *chain, EVP_PKEY *key,

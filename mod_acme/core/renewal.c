@@ -157,7 +157,7 @@ apr_interval_time_t acme_retry_delay(int count, apr_interval_time_t first,
     apr_interval_time_t delay = first > 0 ? first : APR_USEC_PER_SEC;
     apr_interval_time_t jitter;
 
-    while (count-- > 1 && delay < max) {
+    for (; count > 1 && delay < max; count--) {
         delay = delay > max / 10 ? max : delay * 10;
     }
     if (delay >= max) {

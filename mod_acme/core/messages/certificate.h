@@ -22,7 +22,7 @@
       "Check the clock of this machine first; then ask the CA.")               \
     M(1410, E_CERT_USAGE, ERR, CA_FINAL, "the certificate cannot serve TLS: %s", \
       "The certificate in use stays. Choose another profile if the CA has several, or ask the CA.") \
-    M(1411, E_CERT_CHAIN, ERR, CA_FINAL, "certificate %s of the chain is not signed by the next one", \
+    M(1411, E_CERT_CHAIN, ERR, CA_FINAL, "certificate %s of the chain is not issued by the next one", \
       "The certificate in use stays. Ask the CA, or choose another chain if it has several.") \
     M(1412, E_CERT_MAKE, ERR, LOCAL, "cannot make a self-signed certificate for %s", \
       "Check the OpenSSL configuration of this machine.")
