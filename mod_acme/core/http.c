@@ -1,1 +1,255 @@
 #include "core/http.h"
+
+#include <apr_date.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/problem.h"
+
+#define MAX_WAIT   apr_time_from_sec(24 * 60 * 60)
+#define MAX_LINKS  16
+#define MAX_DIGITS 9 /* of delta-seconds: more is more than a day anyhow */
+
+int acme_reply_is_success(const acme_reply_t *reply)
+{
+    return !reply->failure && reply->status >= 200 && reply->status <= 299;
+}
+
+/* --- Retry-After ---------------------------------------------------------- */
+
+/* delta-seconds = 1*DIGIT; -1 for anything else. */
+static apr_interval_time_t parse_delta_seconds(const char *text)
+{
+    apr_size_t digits = strspn(text, "0123456789");
+    const char *rest = text + digits;
+
+    if (!digits || rest[strspn(rest, " \t")]) {
+        return -1;
+    }
+    if (digits > MAX_DIGITS) {
+        return MAX_WAIT;
+    }
+    return apr_time_from_sec(apr_atoi64(text));
+}
+
+apr_time_t acme_reply_retry_after(const acme_reply_t *reply, apr_time_t now)
+{
+    const char *text = reply->retry_after;
+    apr_interval_time_t delay;
+
+    if (!text) {
+        return 0;
+    }
+    text += strspn(text, " \t");
+    delay = parse_delta_seconds(text);
+    if (delay < 0) {
+        apr_time_t date = apr_date_parse_http(text);
+        if (date == APR_DATE_BAD) {
+            return 0;
+        }
+        delay = date > now ? date - now : 0;
+    }
+    return now + (delay < MAX_WAIT ? delay : MAX_WAIT);
+}
+
+/* --- Link ----------------------------------------------------------------- */
+
+/* A scanner over one Link header, RFC 8288 section 3:
+ *   Link       = #link-value
+ *   link-value = "<" URI-Reference ">" *( OWS ";" OWS [ link-param ] )
+ *   link-param = token BWS [ "=" BWS ( token / quoted-string ) ]  */
+
+static void skip_space(const char **at)
+{
+    *at += strspn(*at, " \t");
+}
+
+/* A token or a quoted string, unquoted; from pool. */
+static const char *scan_value(const char **at, apr_pool_t *pool)
+{
+    char *value, *out;
+
+    if (**at != '"') {
+        apr_size_t len = strcspn(*at, " \t;,");
+        value = apr_pstrmemdup(pool, *at, len);
+        *at += len;
+        return value;
+    }
+    out = value = apr_palloc(pool, strlen(*at) + 1);
+    for (++*at; **at && **at != '"'; ++*at) {
+        if (**at == '\\' && (*at)[1]) {
+            ++*at;
+        }
+        *out++ = **at;
+    }
+    *out = '\0';
+    if (**at) {
+        ++*at;
+    }
+    return value;
+}
+
+/* The parameters after a target. @return the first rel's value, or NULL:
+ * RFC 8288 section 3.3 has later ones ignored. */
+static const char *scan_params(const char **at, apr_pool_t *pool)
+{
+    const char *rel = NULL;
+
+    for (skip_space(at); **at == ';'; skip_space(at)) {
+        const char *name, *value = "";
+        apr_size_t len;
+
+        ++*at;
+        skip_space(at);
+        name = *at;
+        len = strcspn(name, " \t=;,");
+        *at += len;
+        skip_space(at);
+        if (**at == '=') {
+            ++*at;
+            skip_space(at);
+            value = scan_value(at, pool);
+        }
+        if (!rel && len == 3 && !strncasecmp(name, "rel", 3)) {
+            rel = value;
+        }
+    }
+    return rel;
+}
+
+/* Whether rel, a list of relation types separated by spaces, holds type. */
+static int has_relation(const char *rel, const char *type)
+{
+    apr_size_t len = strlen(type);
+
+    while (*rel) {
+        apr_size_t word;
+
+        rel += strspn(rel, " \t");
+        word = strcspn(rel, " \t");
+        if (word == len && !strncasecmp(rel, type, len)) {
+            return 1;
+        }
+        rel += word;
+    }
+    return 0;
+}
+
+static void scan_link(apr_array_header_t *urls, const char *header,
+                      const char *type, apr_pool_t *pool)
+{
+    const char *at = header;
+
+    while (urls->nelts < MAX_LINKS && (at = strchr(at, '<'))) {
+        const char *end = strchr(++at, '>'), *target, *rel;
+
+        if (!end) {
+            return;
+        }
+        target = apr_pstrmemdup(pool, at, (apr_size_t)(end - at));
+        at = end + 1;
+        rel = scan_params(&at, pool);
+        if (rel && has_relation(rel, type) && acme_url_valid(target)) {
+            APR_ARRAY_PUSH(urls, const char *) = target;
+        }
+        at += strspn(at, " \t");
+        if (*at != ',') {
+            return; /* what follows is no list element: nothing to trust */
+        }
+    }
+}
+
+apr_array_header_t *acme_reply_links(const acme_reply_t *reply, const char *rel,
+                                     apr_pool_t *pool)
+{
+    apr_array_header_t *urls = apr_array_make(pool, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; reply->links && i < reply->links->nelts; i++) {
+        scan_link(urls, APR_ARRAY_IDX(reply->links, i, const char *), rel,
+                  pool);
+    }
+    return urls;
+}
+
+/* --- errors --------------------------------------------------------------- */
+
+/* The problem document of a reply, or NULL. Its content type is not looked at:
+ * some CAs send application/json. */
+static const json_t *problem_of(const acme_reply_t *reply, apr_pool_t *pool)
+{
+    json_t *problem;
+    acme_err_t *err;
+
+    if (reply->failure || reply->status < 400 || !reply->len) {
+        return NULL;
+    }
+    err = acme_json_parse(&problem, reply->body, reply->len, ACME_MAX_JSON,
+                          "problem document", pool);
+    return err ? NULL : problem;
+}
+
+/* Some CAs send a bare JSON string in place of a problem document. */
+static const char *bare_string(const acme_reply_t *reply, apr_pool_t *pool)
+{
+    const char *text = NULL;
+    json_t *value;
+
+    if (reply->len > ACME_MAX_JSON || reply->body[0] != '"') {
+        return NULL;
+    }
+    value = json_loadb(reply->body, reply->len, JSON_DECODE_ANY, NULL);
+    if (json_is_string(value)) {
+        text = acme_encode_printable(json_string_value(value), ACME_MAX_DETAIL,
+                                     pool);
+    }
+    json_decref(value);
+    return text;
+}
+
+static const char *terms_link(const acme_reply_t *reply, apr_pool_t *pool)
+{
+    apr_array_header_t *urls =
+        acme_reply_links(reply, "terms-of-service", pool);
+    return urls->nelts ? APR_ARRAY_IDX(urls, 0, const char *) : NULL;
+}
+
+acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
+                             apr_pool_t *pool)
+{
+    const json_t *problem;
+    acme_err_t *err;
+
+    if (reply->failure) {
+        return acme_err_dup(reply->failure, pool);
+    }
+    problem = problem_of(reply, pool);
+    err = acme_problem_of_reply(problem, reply->status, pool);
+    if (!problem) {
+        err->detail = bare_string(reply, pool);
+    }
+    err->retry_at = acme_reply_retry_after(reply, now);
+    if (err->msg == ACME_E_CA_PROBLEM_ACTION && !err->instance) {
+        err->instance = terms_link(reply, pool); /* RFC 8555 section 7.3.3 */
+    }
+    if (err->msg == ACME_E_CA_PROBLEM_RATE && !err->retry_at && err->detail
+        && strstr(err->detail, "https://")) {
+        /* No time given but a page to visit: Let's Encrypt has paused it. */
+        acme_err_t *paused =
+            acme_err_make(pool, ACME_E_CA_PROBLEM_PAUSED, NULL);
+        paused->detail = err->detail;
+        paused->identifier = err->identifier;
+        paused->instance = err->instance;
+        return paused;
+    }
+    return err;
+}
+
+const char *acme_reply_problem_type(const acme_reply_t *reply, apr_pool_t *pool)
+{
+    const json_t *problem = problem_of(reply, pool);
+
+    return problem ? acme_problem_type(problem, pool) : "";
+}

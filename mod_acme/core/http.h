@@ -28,6 +28,7 @@ typedef struct acme_request_t {
     const char *label;   /* "newOrder": static, for the log */
     int tag;             /* whose it is: given back with the reply */
     int tries;           /* how often it was signed; kept by the session */
+    int epoch;           /* account it was signed for; kept by the session */
 } acme_request_t;
 
 /** The same, signed: what goes over the wire. */
@@ -52,6 +53,9 @@ typedef struct acme_reply_t {
     const char *retry_after;
     apr_array_header_t *links; /* const char *: each Link header, at most 32 */
 } acme_reply_t;
+
+/** Whether there was an answer of 200..299. */
+int acme_reply_is_success(const acme_reply_t *reply);
 
 /** RFC 8555 section 6.6, RFC 9110 section 10.2.3: delta-seconds or HTTP-date,
  *  as a moment; clamped to now .. now + 1 day.

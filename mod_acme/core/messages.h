@@ -7,6 +7,7 @@
  *   1100  store and lease              1500  orders, renewal, activation (events)
  *   1200  reaching the CA              1600  requests and status
  *   1300  what the CA said             1700  acmectl
+ *                                      1800  the server: start, live, challenges
  *
  * Level: ERR a human must act; WARNING something is not as it should be;
  * NOTICE a change of state worth a line; INFO, DEBUG.
@@ -38,13 +39,15 @@ typedef enum acme_level_t {
 #include "core/messages/ca.h"
 #include "core/messages/certificate.h"
 #include "core/messages/event.h"
+#include "core/messages/server.h"
 
 #define ACME_MESSAGES(M)                                                       \
     ACME_MESSAGES_CONFIG(M)                                                    \
     ACME_MESSAGES_STORE(M)                                                     \
     ACME_MESSAGES_CA(M)                                                        \
     ACME_MESSAGES_CERTIFICATE(M)                                               \
-    ACME_MESSAGES_EVENT(M)
+    ACME_MESSAGES_EVENT(M)                                                     \
+    ACME_MESSAGES_SERVER(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */
 typedef enum acme_msg_t {

@@ -1,1 +1,358 @@
 #include "core/order.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/order_impl.h"
+
+const char *acme_order_state_name(const acme_order_t *order)
+{
+    return acme_order_rows[order->state].name;
+}
+
+int acme_order_state_parse(const char *name)
+{
+    int i;
+
+    for (i = 0; i < ACME_ORDER_STATES; i++) {
+        if (!strcmp(acme_order_rows[i].name, name)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static acme_authz_t *authz_at(const acme_order_t *order, int i)
+{
+    return APR_ARRAY_IDX(order->authzs, i, acme_authz_t *);
+}
+
+int acme_order_count_valid(const acme_order_t *order)
+{
+    int i, count = 0;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        count += authz_at(order, i)->state == ACME_AUTHZ_VALID;
+    }
+    return count;
+}
+
+void acme_order_enter(acme_order_t *order, acme_order_state_t state)
+{
+    order->state = state;
+    acme_exchange_reset(&order->exchange);
+    order->dirty = 1;
+}
+
+static void fail(acme_order_t *order, const acme_err_t *err)
+{
+    int i;
+
+    if (order->error || order->state == ACME_ORDER_DONE) {
+        return;
+    }
+    order->error = acme_err_dup(err, order->pool);
+    acme_order_enter(order, ACME_ORDER_ABANDON);
+    for (i = 0; i < order->authzs->nelts; i++) {
+        acme_authz_abandon(authz_at(order, i));
+    }
+}
+
+void acme_order_doubt(acme_order_t *order, const acme_err_t *err)
+{
+    if (!order->doubt) {
+        order->doubt = acme_err_dup(err, order->pool);
+        acme_order_enter(order, ACME_ORDER_CHECK);
+    }
+}
+
+/* --- making and ending ---------------------------------------------------- */
+
+acme_order_t *acme_order_alloc(const acme_order_config_t *config,
+                               apr_pool_t *parent)
+{
+    acme_order_t *order;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, parent);
+    order = apr_pcalloc(pool, sizeof(*order));
+    order->pool = pool;
+    apr_pool_create(&order->request_pool, pool);
+    apr_pool_create(&order->scratch, pool);
+    order->config = config;
+    order->authzs =
+        apr_array_make(pool, config->idents->nelts, sizeof(acme_authz_t *));
+    return order;
+}
+
+acme_order_t *acme_order_create(const acme_order_config_t *config,
+                                apr_pool_t *parent)
+{
+    return acme_order_alloc(config, parent);
+}
+
+/* Requests of the order carry tag 0, those of its i-th authorization i + 1. */
+acme_authz_t *acme_order_add_authz(acme_order_t *order, const char *url)
+{
+    acme_authz_t *authz = apr_pcalloc(order->pool, sizeof(*authz));
+
+    authz->url = apr_pstrdup(order->pool, url);
+    APR_ARRAY_PUSH(order->authzs, acme_authz_t *) = authz;
+    authz->exchange.request.tag = order->authzs->nelts;
+    return authz;
+}
+
+void acme_order_cancel(acme_order_t *order, acme_err_t *error)
+{
+    fail(order, error);
+}
+
+int acme_order_dirty(const acme_order_t *order)
+{
+    return order->dirty;
+}
+
+/* --- stepping ------------------------------------------------------------- */
+
+/* Proofs are withdrawn as soon as they have served (RFC 8555 section 8.3). */
+static int next_withdraw(acme_step_t *step, acme_order_t *order,
+                         const acme_session_t *session)
+{
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        acme_authz_t *authz = authz_at(order, i);
+
+        if (authz->visible && (order->error || acme_authz_decided(authz))) {
+            acme_authz_make_proof(authz, session, order->pool);
+            authz->visible = 0;
+            authz->publishing = 0;
+            order->dirty = 1;
+            step->kind = ACME_STEP_WITHDRAW;
+            step->proof = &authz->proof;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int next_of_authzs(acme_step_t *step, acme_order_t *order,
+                          const acme_session_t *session, apr_time_t now)
+{
+    int i;
+
+    if (order->state != ACME_ORDER_AUTHORIZE
+        && order->state != ACME_ORDER_ABANDON) {
+        return 0;
+    }
+    for (i = 0; i < order->authzs->nelts; i++) {
+        if (acme_authz_next(step, order, authz_at(order, i), session, now)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A request of the order itself. @return 0: none now, step->until says when */
+static int next_request(acme_step_t *step, acme_order_t *order,
+                        const acme_session_t *session, apr_time_t now)
+{
+    acme_exchange_t *exchange = &order->exchange;
+    acme_order_build_fn_t *build = acme_order_rows[order->state].build;
+    acme_err_t *err;
+
+    if (!build || exchange->under_way) {
+        return 0;
+    }
+    if (exchange->due > now) {
+        step->until = exchange->due;
+        return 0;
+    }
+    apr_pool_clear(order->request_pool);
+    step->request = acme_exchange_begin(exchange, (int)order->state,
+                                        acme_order_rows[order->state].label);
+    err = build(order, session, step->request);
+    if (err) {
+        exchange->under_way = 0;
+        step->request = NULL;
+        fail(order, err);
+        return 0;
+    }
+    step->kind = ACME_STEP_SEND;
+    return 1;
+}
+
+/* Whether nothing is under way and nothing is left to close. */
+static int is_quiet(const acme_order_t *order)
+{
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        const acme_authz_t *authz = authz_at(order, i);
+
+        if (authz->exchange.under_way || !acme_authz_decided(authz)) {
+            return 0;
+        }
+    }
+    return !order->exchange.under_way;
+}
+
+/* Move on where the authorizations have brought the order. */
+static void advance(acme_order_t *order)
+{
+    if (order->state == ACME_ORDER_AUTHORIZE
+        && acme_order_count_valid(order) == order->authzs->nelts) {
+        /* It is ready by definition (7.1.6): no need to read it again. */
+        acme_order_enter(order, ACME_ORDER_FINALIZE);
+    }
+    else if (order->state == ACME_ORDER_ABANDON && is_quiet(order)) {
+        acme_order_enter(order, ACME_ORDER_FAILED);
+    }
+}
+
+static void next_end(acme_step_t *step, const acme_order_t *order)
+{
+    step->kind = ACME_STEP_WAIT;
+    if (order->state == ACME_ORDER_DONE) {
+        step->kind = ACME_STEP_DONE;
+        step->chain_pem = order->chain_pem;
+    }
+    else if (order->state == ACME_ORDER_FAILED) {
+        step->kind = ACME_STEP_FAILED;
+        step->error = order->error;
+    }
+}
+
+void acme_order_next(acme_step_t *step, acme_order_t *order,
+                     const acme_session_t *session, apr_time_t now)
+{
+    acme_order_state_t before;
+
+    do {
+        before = order->state;
+        memset(step, 0, sizeof(*step));
+        if (next_withdraw(step, order, session)
+            || next_of_authzs(step, order, session, now)
+            || next_request(step, order, session, now)) {
+            return;
+        }
+        advance(order);
+    } while (order->state != before);
+    next_end(step, order);
+}
+
+/* --- what is fed ---------------------------------------------------------- */
+
+static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
+                               apr_time_t now)
+{
+    acme_exchange_t *exchange = &order->exchange;
+    acme_order_state_t state = order->state;
+    acme_err_t *err;
+
+    exchange->under_way = 0;
+    if (exchange->state != (int)state) {
+        return NULL;
+    }
+    if (acme_reply_is_success(reply)) {
+        err = acme_order_rows[state].on_success(order, reply, now);
+        if (!err || err->msg != ACME_E_CA_JSON) {
+            return err;
+        }
+    }
+    else {
+        err = acme_err_wrap(acme_reply_error(reply, now, order->scratch),
+                            order->scratch, acme_order_rows[state].label);
+    }
+    return acme_order_rows[state].on_error(order, reply, err, now);
+}
+
+void acme_order_reply(acme_order_t *order, const acme_request_t *request,
+                      const acme_reply_t *reply, apr_time_t now)
+{
+    acme_err_t *err;
+
+    apr_pool_clear(order->scratch);
+    if (request->tag == 0) {
+        err = order_reply(order, reply, now);
+    }
+    else {
+        err = acme_authz_reply(order, authz_at(order, request->tag - 1), reply,
+                               now);
+    }
+    if (err) {
+        fail(order, err);
+    }
+    advance(order);
+}
+
+void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
+                          acme_err_t *error)
+{
+    int i;
+
+    if (error) {
+        fail(order, error);
+        return;
+    }
+    for (i = 0; i < order->authzs->nelts; i++) {
+        acme_authz_t *authz = authz_at(order, i);
+
+        if (proof == &authz->proof) {
+            acme_authz_published(order, authz);
+        }
+    }
+}
+
+/* --- what it tells -------------------------------------------------------- */
+
+apr_array_header_t *acme_order_proofs(const acme_order_t *order,
+                                      const acme_session_t *session,
+                                      apr_pool_t *pool)
+{
+    apr_array_header_t *proofs =
+        apr_array_make(pool, order->authzs->nelts, sizeof(acme_proof_t *));
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        const acme_authz_t *authz = authz_at(order, i);
+
+        if (authz->visible) {
+            acme_proof_t *proof =
+                apr_pmemdup(pool, &authz->proof, sizeof(authz->proof));
+            proof->key_authorization = acme_proof_key_authorization(
+                proof->token, acme_session_thumbprint(session), pool);
+            APR_ARRAY_PUSH(proofs, acme_proof_t *) = proof;
+        }
+    }
+    return proofs;
+}
+
+const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool)
+{
+    int all = order->authzs->nelts;
+
+    switch (order->state) {
+    case ACME_ORDER_NEW:
+        return "asking the CA for an order";
+    case ACME_ORDER_CHECK:
+        return "asking the CA where the order stands";
+    case ACME_ORDER_AUTHORIZE:
+        return apr_psprintf(pool,
+                            "waiting for the CA to validate %d of %d names",
+                            all - acme_order_count_valid(order), all);
+    case ACME_ORDER_FINALIZE:
+        return "asking the CA for the certificate";
+    case ACME_ORDER_PROCESSING:
+        return "waiting for the CA to issue the certificate";
+    case ACME_ORDER_DOWNLOAD:
+        return "fetching the certificate";
+    case ACME_ORDER_DONE:
+        return "certificate received";
+    case ACME_ORDER_ABANDON:
+        return "giving the order up";
+    case ACME_ORDER_FAILED:
+        break;
+    }
+    return "the order has failed";
+}

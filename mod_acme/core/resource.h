@@ -1,7 +1,8 @@
 /**
  * ACME resources as the CA sends them, checked and turned into structs.
  * RFC 8555 section 7.1. Every URL in them passed acme_url_valid; every text is
- * printable. Unknown members are ignored; wrong types are refused.
+ * printable. Unknown members are ignored; an optional URL that cannot be used
+ * counts as absent; else wrong types are refused.
  */
 #ifndef ACME_RESOURCE_H
 #define ACME_RESOURCE_H
@@ -11,6 +12,7 @@
 
 #include "core/err.h"
 #include "core/ident.h"
+#include "core/problem.h"
 #include "core/proof.h"
 
 typedef struct acme_directory_t {
@@ -36,15 +38,17 @@ typedef enum acme_resource_status_t {
     ACME_STATUS_EXPIRED,
     ACME_STATUS_REVOKED,
 } acme_resource_status_t;
+/** "pending" ...; static. */
+const char *acme_resource_status_name(acme_resource_status_t status);
 
 typedef struct acme_order_resource_t {
     acme_resource_status_t status;
     apr_array_header_t *authorizations; /* const char *: URLs; may be empty */
     const char *finalize;               /* never NULL unless status invalid */
-    const char *certificate;            /* NULL until valid */
+    const char *certificate;            /* never NULL when valid */
     acme_err_t *error;                  /* of the order, or NULL */
 } acme_order_resource_t;
-/** @return E_CA_RESOURCE */
+/** @return E_CA_JSON, E_CA_RESOURCE */
 acme_err_t *acme_order_resource_parse(acme_order_resource_t **order,
                                       const char *body, apr_size_t len,
                                       apr_pool_t *pool) ACME_MUST_CHECK;
@@ -63,13 +67,9 @@ typedef struct acme_authorization_t {
     int wildcard;
     apr_array_header_t *challenges; /* acme_challenge_t *; at most 32 */
 } acme_authorization_t;
-/** @return E_CA_RESOURCE */
+/** @return E_CA_JSON, E_CA_RESOURCE */
 acme_err_t *acme_authorization_parse(acme_authorization_t **authorization,
                                      const char *body, apr_size_t len,
                                      apr_pool_t *pool) ACME_MUST_CHECK;
-
-/** A problem object inside an order or a challenge; class as in
- *  acme_reply_error. @return NULL if error is not an object */
-acme_err_t *acme_problem_parse(const json_t *error, apr_pool_t *pool);
 
 #endif

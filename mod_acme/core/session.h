@@ -31,7 +31,8 @@ acme_session_t *acme_session_create(const acme_session_config_t *config,
 typedef enum acme_session_state_t {
     ACME_SESSION_SEND,  /* send step.request (through sign), feed the reply */
     ACME_SESSION_WAIT,  /* nothing to send before until (0: before a reply) */
-    ACME_SESSION_READY, /* orders may go on; nothing to send now */
+    ACME_SESSION_READY, /* orders may go on; nothing to send now (call again
+                           at until, if not 0: nonces are paced) */
     ACME_SESSION_FAILED,/* error tells; call again from until on to try anew */
 } acme_session_state_t;
 

@@ -7,6 +7,7 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include <apr_hash.h>
 
 #include "engine/policy.h"
 
@@ -48,13 +49,17 @@ typedef struct acme_declared_t {
     acme_where_t where;
 } acme_declared_t;
 
-/** Per server and virtual host. */
+/** Per server and virtual host. Every host has one of its own, also one without
+ *  any of our directives: the module record says AP_MODULE_FLAG_ALWAYS_MERGE. */
 typedef struct acme_server_config_t {
     acme_settings_t settings;
     acme_manage_t manage;
     const char *manage_name;
     acme_where_t manage_where;  /* of AcmeManage as written for this very host */
     int manage_here;            /* AcmeManage stands in this host itself */
+    server_rec *server;         /* whose configuration this is */
+    int nameless;               /* a virtual host without ServerName: httpd puts
+                                   a guess there, which nobody asked for */
 
     /* set in post_config */
     acme_managed_t *managed;    /* candidate, then certificate; NULL: not ours */
@@ -65,15 +70,24 @@ typedef struct acme_server_config_t {
 typedef struct acme_global_config_t {
     const char *store;               /* absolute */
     apr_array_header_t *declared;    /* acme_declared_t * */
+    apr_hash_t *declared_names;      /* any name -> its acme_declared_t */
+    server_rec *server;              /* the main server */
     int concurrency;
     apr_interval_time_t retry_first, retry_max;
     int port_80, port_443;           /* local ports; 0: unreachable ("-") */
     int status;                      /* section on mod_status's page */
+
+    /* set in post_config */
+    apr_array_header_t *managed;     /* acme_managed_t *, by name; or NULL */
 } acme_global_config_t;
 
-/** Settings of a host or certificate as a policy: defaults filled in. */
+/** Settings of a host or certificate as a policy: defaults filled in, http_01
+ *  still 0. Borrows the strings. */
 acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                                   apr_pool_t *pool);
+/** Directives in which two policies differ: "AcmeCA AcmeKeyType", or "". */
+const char *acme_config_differences(const acme_policy_t *a,
+                                    const acme_policy_t *b, apr_pool_t *pool);
 /** over wins where it is set. */
 void acme_config_merge_settings(acme_settings_t *out,
                                 const acme_settings_t *base,
@@ -89,9 +103,13 @@ void *acme_config_create(apr_pool_t *pool, server_rec *s);
 void *acme_config_merge(apr_pool_t *pool, void *base, void *over);
 extern const command_rec acme_config_directives[];
 
-/** check_config hook: looks at ap_conftree for contradictions it can explain
- *  with file and line (AcmeManage on beside SSLCertificateFile, SSLOpenSSLConfCmd
- *  Certificate, SSLUseStapling ...). Messages only; runs under httpd -t too. */
+/** "shop.conf:12"; "the server configuration" where there is no file. */
+const char *acme_where_text(const char *file, int line, apr_pool_t *pool);
+
+/** check_config hook. Refuses AcmeManage with the name of a certificate that is
+ *  not declared; all else is messages. Under httpd -t it goes through the whole
+ *  planning of managed.h with what ap_conftree tells of SSLEngine and
+ *  SSLCertificateFile, so that the warnings of a start are seen beforehand. */
 int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                       server_rec *s);
 

@@ -14,17 +14,22 @@
 #include <httpd.h>
 #include <apr_hash.h>
 
+#include "core/encode.h"
 #include "core/key.h"
 #include "core/proof.h"
 #include "engine/engine.h"
 
 typedef struct acme_slot_t acme_slot_t;
 
-/** Real pass of post_config, parent: find or make the table and a slot for each
- *  certificate. @return NULL and a logged message if memory fails */
+/** Real pass of post_config, parent: find the table, or make it.
+ *  @return NULL after a logged message if there is no shared memory */
 typedef struct acme_live_table_t acme_live_table_t;
-acme_live_table_t *acme_live_open(server_rec *s, int certificates,
-                                  apr_pool_t *pconf);
+acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf);
+/** Room for all these certificates (const char *: identities). @return 0 after a
+ *  logged message if there is no shared memory */
+int acme_live_reserve(acme_live_table_t *table,
+                      const apr_array_header_t *names);
+/** The slot of a certificate, made where there is room; NULL without. */
 acme_slot_t *acme_live_slot(acme_live_table_t *table, const char *name);
 
 /** Number of the set in service; 0: none yet. */
@@ -50,7 +55,8 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
 void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof);
 /** Remove what engines before epoch published and nobody published again. */
 void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
-/** The key authorization for token if it is published for host (case ignored).
+/** The key authorization for token if it is published for host (case ignored;
+ *  NULL: any host).
  *  No lock, no disk, a few cache lines; cheaper still when nothing is published.
  *  @param buffer  ACME_LIVE_KEY_AUTH + 1 octets
  *  @return its length, or 0 */

@@ -8,8 +8,9 @@
 
 #include "core/err.h"
 
-/** Log a message of the table at its level. prefix "" for none. The remedy is
- *  added to ERR and WARNING. */
+/** Log a message of the table at its level. prefix is a
+ *  certificate's name, or a whole "[shop.example/rsa order=pending]", or "". The
+ *  remedy is added to ERR and WARNING. */
 void acme_log(server_rec *s, acme_msg_t msg, const char *prefix,
               const char *text);
 /** Make a message (arguments as in acme_err_make) and log it. */

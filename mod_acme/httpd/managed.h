@@ -19,21 +19,36 @@
 typedef struct acme_plan_t acme_plan_t;
 
 /** Walk all servers once. Sets acme_server_config_t.managed of each host that
- *  takes part to its candidate (hosts with one ServerName share it; a declared
- *  certificate whose names cover the host's wins). Hosts that cannot be managed
- *  (a wildcard or pattern alias, localhost, a name no CA can certify, over 100
- *  names, a name already in another certificate) are left alone with one
- *  numbered warning naming host, file and line, and managed stays NULL; of a
- *  host with some bad aliases, only those are left out. Nothing here stops the
+ *  takes part to its candidate; it stays NULL for hosts that AcmeManage does not
+ *  want and for those that cannot be managed. Which one:
+ *    - AcmeManage with a name: that <AcmeCertificate>;
+ *    - AcmeManage on, and an <AcmeCertificate> has the ServerName among its
+ *      names: that one;
+ *    - else the certificate called after the ServerName, shared by all hosts
+ *      that have it.
+ *  A host is left alone if it has no ServerName, or one that no CA certifies
+ *  (localhost always; private names unless AcmeCA is a URL of one's own), an IP
+ *  address, or over 100 names. What has been found wrong is told by
+ *  acme_managed_tls: hosts without TLS concern nobody. Nothing here stops the
  *  server.
- *  @param quiet  no messages: the first of httpd's two passes */
+ *  @param quiet  no messages: the first of httpd's two passes
+ *  @param pconf  owner of the certificates; ptemp of the plan */
 acme_plan_t *acme_managed_plan(server_rec *base, int quiet, apr_pool_t *pconf,
                                apr_pool_t *ptemp);
 
-/** mod_ssl brings up TLS for s. Counts the host's names into its certificate.
- *  @param own_files  number of certificate files it is configured with: if there
- *                    are any, the host is left alone (warning if AcmeManage
- *                    stands in the host itself)
+/** Number of certificates that hosts want, TLS or not. */
+int acme_managed_candidates(const acme_plan_t *plan);
+
+/** mod_ssl brings up TLS for s; call it for every such host, once. A host that
+ *  cannot be managed, or has certificate files of its own, is left alone, with
+ *  one numbered warning that names host, file and line (of the latter only if
+ *  AcmeManage stands in the host itself), and its managed becomes NULL. mod_ssl
+ *  refuses to start with a host that has no certificate whatsoever: give such a
+ *  one a fallback. Of the hosts that share a certificate, the first one asked
+ *  for gives the settings; they are final when this returns. (httpd lists hosts
+ *  backwards: it is the last one in the file.) A later one with others gets a
+ *  warning.
+ *  @param own_files  number of certificate files it is configured with
  *  @return the certificate whose files it shall serve, or NULL */
 acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
                                  int own_files);
@@ -43,10 +58,19 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
 const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
                                                const acme_managed_t *managed);
 
-/** After mod_ssl: names united, in_use set, what nobody serves dropped (declared
- *  ones with AcmeRenewMode always stay). Warns of AcmeManage on without TLS, of
- *  missing AcmeAgreeTerms and of a missing plain-HTTP listener.
- *  @return acme_managed_t *, in order of name; in pconf */
+/** After mod_ssl: gives the names of hosts with TLS to their certificates, in
+ *  the order of the file, as httpd gives them their requests:
+ *    - an alias that is in another certificate already, a wildcard, a pattern,
+ *      or what no CA certifies is left out; of a host with a declared
+ *      certificate, every name that is not declared; names over 100 as well;
+ *    - a host whose ServerName is an alias in another certificate already is
+ *      left alone after all, and its managed becomes NULL.
+ *  Each with one numbered warning. What nobody serves is dropped (declared ones
+ *  with AcmeRenewMode always stay), http_01 of the policies is set, and what
+ *  concerns more than one host told: AcmeManage without TLS, AcmeAgreeTerms
+ *  missing, no plain-HTTP listener where the world's port 80 arrives.
+ *  @return acme_managed_t *, in order of name; in pconf, and also in
+ *          acme_config_global()->managed */
 apr_array_header_t *acme_managed_finish(acme_plan_t *plan);
 
 #endif

@@ -3,4 +3,94 @@
     M(1200, E_CA_UNREACHABLE, WARNING, CA_RETRY, "cannot reach the CA at %s: %s", \
       "Check DNS, routing and firewall from this server to the CA; it is tried again by itself.") \
     M(1201, E_CA_JSON, WARNING, CA_RETRY, "the CA's %s is not usable JSON: %s", \
-      "It is tried again by itself; if it stays, check that the directory URL is that of an ACME CA and that no proxy answers in its place.")
+      "It is tried again by itself; if it stays, check that the directory URL is that of an ACME CA and that no proxy answers in its place.") \
+    M(1202, E_CA_TLS, WARNING, CA_RETRY, "no trusted connection to the CA at %s: %s", \
+      "Update the system's CA certificates, or name the trust anchors of a private CA with AcmeCATrustFile.") \
+    M(1203, E_CA_TIMEOUT, WARNING, CA_RETRY, "the CA at %s did not answer in time: %s", \
+      "Nothing if it passes; else check the way from this server to the CA and the CA's status page.") \
+    M(1204, E_CA_TOO_BIG, WARNING, CA_RETRY, "the CA at %s sent more than it may: %s", \
+      "Check that AcmeCA names the CA's directory and that no proxy answers in its place.") \
+    M(1205, E_CA_DIRECTORY, WARNING, CA_RETRY, "this is not an ACME directory: %s", \
+      "Check the URL in AcmeCA: it must be the CA's ACME directory, beginning with https://.") \
+    M(1206, E_CA_RESOURCE, WARNING, CA_RETRY, "the CA's %s is not what RFC 8555 asks for: %s", \
+      "Report it to the CA if it lasts; it is tried again by itself.")         \
+    M(1207, E_CA_BUSY, WARNING, CA_RETRY, "the CA is in trouble: HTTP status %s", \
+      "Nothing if it passes; else look at the CA's status page.")              \
+    M(1208, E_CA_REFUSED, WARNING, CA_FINAL, "the CA refused: HTTP status %s", \
+      "Read the CA's words; check that AcmeCA names the right directory.")     \
+    M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
+      "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
+    M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
+      "Check memory and open file limits of the server and restart it.")       \
+    M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
+      "It was registered anew without success: check that AcmeCA and the account key belong together.") \
+    M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \
+      "Nothing: the next attempt asks without naming the old certificate.")    \
+    M(1302, E_CA_PROBLEM_REVOKED, WARNING, CA_FINAL, "the certificate is revoked already", \
+      "Nothing.")                                                              \
+    M(1303, E_CA_PROBLEM_CSR, ERR, CA_FINAL, "the CA refused the certificate request", \
+      "Read the CA's words: often the key type (AcmeKeyType) or a missing contact (AcmeContact) is meant.") \
+    M(1304, E_CA_PROBLEM_NONCE, WARNING, CA_RETRY, "the CA refused ten nonces in a row", \
+      "Nothing if it passes; else a proxy between this server and the CA may be replaying old replies.") \
+    M(1305, E_CA_PROBLEM_KEY, ERR, CA_FINAL, "the CA refused the public key",  \
+      "Choose another key type with AcmeKeyType or AcmeAccountKey.")           \
+    M(1306, E_CA_PROBLEM_REASON, ERR, CA_FINAL, "the CA does not accept this reason for revocation", \
+      "Revoke with another reason; most CAs take 0, 1, 4 and 5.")              \
+    M(1307, E_CA_PROBLEM_ALGORITHM, ERR, CA_FINAL, "the CA does not accept signatures of this account key", \
+      "Choose another type with AcmeAccountKey; every CA takes ecdsa-p256.")   \
+    M(1308, E_CA_PROBLEM_CAA, WARNING, CA_RETRY, "a CAA record forbids this CA to issue", \
+      "Add the CA to the CAA record of the name, or choose a CA that is in it with AcmeCA.") \
+    M(1309, E_CA_PROBLEM_CONFLICT, WARNING, CA_RETRY, "the CA is busy with the same request", \
+      "Nothing: it is tried again by itself.")                                 \
+    M(1310, E_CA_PROBLEM_CONNECTION, WARNING, CA_RETRY, "the CA could not connect to this name", \
+      "Open port 80 (http-01) or 443 (tls-alpn-01) to the whole internet, and check that every A and AAAA record of the name leads here.") \
+    M(1311, E_CA_PROBLEM_DNS, WARNING, CA_RETRY, "the CA could not look up this name", \
+      "Check that the name exists in public DNS, that its name servers answer, and that DNSSEC is in order.") \
+    M(1312, E_CA_PROBLEM_EAB, ERR, CONFIG, "the CA wants a valid external account binding", \
+      "Get a key identifier and an HMAC key from the CA and name them with AcmeExternalAccount; many are good only once.") \
+    M(1313, E_CA_PROBLEM_ANSWER, WARNING, CA_RETRY, "the CA got another answer than ours", \
+      "Another server, a proxy or a CDN answers for this name: check where its A and AAAA records lead, and what stands in between.") \
+    M(1314, E_CA_PROBLEM_CONTACT, ERR, CONFIG, "the CA refused the contact address", \
+      "Correct AcmeContact, or leave it out.")                                 \
+    M(1315, E_CA_PROBLEM_PROFILE, ERR, CONFIG, "the CA refused the profile",   \
+      "Correct AcmeProfile; the CA's directory lists the profiles it has.")    \
+    M(1316, E_CA_PROBLEM_MALFORMED, WARNING, CA_FINAL, "the CA did not understand the request", \
+      "Read the CA's words; report it if they show no mistake of yours.")      \
+    M(1317, E_CA_PROBLEM_NOT_READY, WARNING, CA_RETRY, "the CA says that the order is not ready", \
+      "Nothing: it is tried again by itself.")                                 \
+    M(1318, E_CA_PROBLEM_RATE, WARNING, CA_RETRY, "the CA's rate limit is reached", \
+      "Nothing: it is tried again when the CA allows it. Use the CA's staging service for experiments.") \
+    M(1319, E_CA_PROBLEM_PAUSED, ERR, CA_FINAL, "the CA issues nothing for this name until a human acts", \
+      "Open the address in the CA's words and follow it, after mending why validation failed.") \
+    M(1320, E_CA_PROBLEM_REJECTED, WARNING, CA_FINAL, "the CA does not issue for this name", \
+      "Take the name out (ServerAlias, AcmeCertificate), or choose another CA with AcmeCA.") \
+    M(1321, E_CA_PROBLEM_INTERNAL, WARNING, CA_RETRY, "the CA had an internal error", \
+      "Nothing if it passes; else look at the CA's status page.")              \
+    M(1322, E_CA_PROBLEM_TLS, WARNING, CA_RETRY, "the CA could not do TLS with this name", \
+      "Check that port 443 of the name leads to this server and that nothing in between ends TLS.") \
+    M(1323, E_CA_PROBLEM_UNAUTHORIZED, ERR, CA_FINAL, "the CA says that this account may not do this", \
+      "Check that AcmeCA, the account key and AcmeExternalAccount belong together.") \
+    M(1324, E_CA_PROBLEM_UNSUPPORTED, WARNING, CA_FINAL, "the CA does not certify names of this kind", \
+      "Take the name out, or choose a CA that certifies it (IP addresses: few do, some only with AcmeProfile).") \
+    M(1325, E_CA_PROBLEM_ACTION, ERR, CONFIG, "the CA wants a human to act first", \
+      "Open the address that the CA gives: usually its terms have changed and must be agreed to anew.") \
+    M(1350, E_TERMS, ERR, CONFIG, "the CA's terms of service are not agreed to: %s", \
+      "Read them and, if you agree, write AcmeAgreeTerms on.")                 \
+    M(1351, E_EAB_MISSING, ERR, CONFIG, "this CA serves only customers with an account: it wants an external account binding", \
+      "Get a key identifier and an HMAC key from the CA and name them with AcmeExternalAccount.") \
+    M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
+      "Make a new account: a closed one stays closed.")                        \
+    M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
+      "Make one of these usable (AcmeChallenges, AcmePortMap, AcmeDnsCommand); wildcard names need dns-01.") \
+    M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
+      "Correct AcmeProfile, or leave out \"required\".")                       \
+    M(1355, E_ORDER_LOAD, WARNING, LOCAL, "the saved order cannot be resumed: %s", \
+      "Nothing: a new order is made.")                                         \
+    M(1356, E_ORDER_INVALID, WARNING, CA_RETRY, "the CA gave the order up without saying why", \
+      "Nothing if it passes; else ask the CA.")                                \
+    M(1357, E_ORDER_STUCK, WARNING, CA_RETRY, "the order does not move on at the CA: it is still %s", \
+      "Nothing if it passes; else look at the CA's status page.")              \
+    M(1358, E_AUTHZ_STATE, WARNING, CA_RETRY, "the CA's authorization for %s is %s", \
+      "Nothing: the next attempt asks for a new one.")                         \
+    M(1359, E_AUTHZ_FOREIGN, WARNING, CA_RETRY, "the CA wants control of %s proved, which was not ordered", \
+      "Report it to the CA.")

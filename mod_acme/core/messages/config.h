@@ -9,4 +9,54 @@
     M(1003, E_IDENT_LOCAL, WARNING, CONFIG, "%s is a name no public CA certifies: %s", \
       "Use a public domain name, or leave this host out with AcmeManage off.") \
     M(1004, E_DURATION, ERR, CONFIG, "%s is not a duration: %s",               \
-      "Write a number with s, min, h, d or w (30s, 10min, 12h, 30d, 4w), or a percentage such as 33% where it is allowed.")
+      "Write a number with s, min, h, d or w (30s, 10min, 12h, 30d, 4w), or a percentage such as 33% where it is allowed.") \
+    M(1010, E_DIRECTIVE, ERR, CONFIG, "%s: %s", \
+      "Correct the directive; the sentence says what is allowed. All are described in the directive reference.") \
+    M(1011, E_MANAGE_UNDECLARED, ERR, CONFIG, "%s: AcmeManage %s: no <AcmeCertificate> is called that%s", \
+      "Write on, off, or the first name of an <AcmeCertificate>.") \
+    M(1012, W_HOST_NAMELESS, WARNING, CONFIG, "the host at %s has no ServerName and is left alone", \
+      "Give it a ServerName, or AcmeManage off.") \
+    M(1013, W_HOST_NAME, WARNING, CONFIG, "the host at %s is left alone: %s", \
+      "Correct its ServerName, or give it AcmeManage off.") \
+    M(1014, W_HOST_PRIVATE, WARNING, CONFIG, "the host %s (%s) is left alone, because no public CA certifies that name: %s", \
+      "Use a public domain name, set AcmeCA to the URL of a CA of your own, or give it AcmeManage off.") \
+    M(1015, W_HOST_ADDRESS, WARNING, CONFIG, "the host %s (%s) is left alone, because certificates for IP addresses are not supported yet", \
+      "Give it a domain name as ServerName, or AcmeManage off and a certificate of its own.") \
+    M(1016, W_ALIAS_NAME, WARNING, CONFIG, "of the host %s (%s) an alias is left out of the certificate: %s", \
+      "Correct the ServerAlias, or remove it.") \
+    M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, which is not supported yet", \
+      "List the names one by one in ServerAlias, as far as they are known.") \
+    M(1018, W_ALIAS_PATTERN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: no certificate can hold a pattern", \
+      "List the names one by one in ServerAlias.") \
+    M(1019, W_ALIAS_TAKEN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: it is already in the certificate %s (%s)", \
+      "Remove the alias from one of the two hosts.") \
+    M(1020, W_HOST_TAKEN, WARNING, CONFIG, "the host %s (%s) is left alone, because its ServerName is already in the certificate %s (%s)", \
+      "Give both hosts the same ServerName, or remove the alias from the other one, or declare one certificate for both with <AcmeCertificate>.") \
+    M(1021, W_HOST_CROWDED, WARNING, CONFIG, "the host %s (%s) is left alone, because it has %s names and a certificate holds at most 100", \
+      "Split the host, or declare several certificates with <AcmeCertificate>.") \
+    M(1022, W_ALIAS_CROWDED, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: with the names of the other hosts called %s it already holds 100", \
+      "Split the hosts, or declare several certificates with <AcmeCertificate>.") \
+    M(1023, W_OWN_FILES, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLCertificateFile", \
+      "Remove SSLCertificateFile and SSLCertificateKeyFile from it, or AcmeManage.") \
+    M(1024, W_HOST_NO_TLS, WARNING, CONFIG, "AcmeManage at %s has no effect: no virtual host with SSLEngine on has the ServerName %s", \
+      "Write SSLEngine on into the host that listens on port 443.") \
+    M(1025, W_NO_TLS, WARNING, CONFIG, "AcmeManage at %s has no effect: there is no virtual host with SSLEngine on that could use it", \
+      "Load mod_ssl and write SSLEngine on into the hosts that listen on port 443.") \
+    M(1026, W_TERMS, WARNING, CONFIG, "AcmeAgreeTerms is not on for %s: nothing is ordered for it", \
+      "Read the CA's terms of service, then write AcmeAgreeTerms on.") \
+    M(1027, W_NO_HTTP, WARNING, CONFIG, "the CA cannot validate %s: %s", \
+      "Add a Listen for plain HTTP on port 80, or say with AcmePortMap where the world's port 80 arrives.") \
+    M(1028, W_SETTINGS_DIFFER, WARNING, CONFIG, "the host %s (%s) shares the certificate of the host at %s, but has other settings for it (%s): they are not used", \
+      "Write the settings of both hosts alike.") \
+    M(1029, W_ALIAS_UNDECLARED, WARNING, CONFIG, "of the host %s (%s) the name %s is not in the certificate it uses, %s (%s)", \
+      "Add the name to <AcmeCertificate>, or remove it from the host.") \
+    M(1030, W_DECLARED_UNUSED, NOTICE, NONE, "the certificate %s (%s) is used by no virtual host with SSLEngine on and is not kept up", \
+      "To keep it all the same, write AcmeRenewMode always into it.") \
+    M(1031, W_DECLARED_NAME, WARNING, CONFIG, "from the certificate %s (%s) the name %s is left out: %s", \
+      "Remove the name until then.") \
+    M(1032, W_DECLARED_UNUSABLE, WARNING, CONFIG, "the certificate %s (%s) is set aside: %s", \
+      "Begin it with a plain domain name.") \
+    M(1033, W_STAPLING, WARNING, CONFIG, "SSLUseStapling at %s does not cover the certificates of mod_acme", \
+      "Most CAs have given up OCSP; remove SSLUseStapling.") \
+    M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
+      "Remove that SSLOpenSSLConfCmd, or AcmeManage.")

@@ -1,0 +1,458 @@
+#include "core/authz.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/order_impl.h"
+
+#define MAX_ANSWERS  5
+#define ANSWER_AGAIN apr_time_from_sec(60)
+#define DEACTIVATION "{\"status\":\"deactivated\"}"
+
+typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
+                                    const acme_reply_t *reply, apr_time_t now);
+typedef acme_err_t *on_error_fn_t(acme_order_t *order, acme_authz_t *authz,
+                                  const acme_reply_t *reply, acme_err_t *err,
+                                  apr_time_t now);
+
+static on_success_fn_t on_authorization, on_answered, on_deactivated;
+static on_error_fn_t on_unreadable, on_answer_error, on_deactivate_error;
+
+/* RFC 8555 section 7.5 as this client goes through it. States without a label
+ * send nothing. */
+static const struct {
+    const char *name;
+    const char *label;
+    const char *payload;
+    on_success_fn_t *on_success;
+    on_error_fn_t *on_error;
+} states[ACME_AUTHZ_STATES] = {
+    [ACME_AUTHZ_READ] = { "reading", "authorization", "", on_authorization,
+                          on_unreadable },
+    [ACME_AUTHZ_PUBLISH] = { "publishing" },
+    [ACME_AUTHZ_ANSWER] = { "answering", "challenge", "{}", on_answered,
+                            on_answer_error },
+    [ACME_AUTHZ_POLL] = { "polling", "authorization", "", on_authorization,
+                          on_unreadable },
+    [ACME_AUTHZ_VALID] = { "valid" },
+    [ACME_AUTHZ_DEACTIVATE] = { "deactivating", "deactivate", DEACTIVATION,
+                                on_deactivated, on_deactivate_error },
+    [ACME_AUTHZ_CLOSED] = { "closed" },
+};
+
+const char *acme_authz_state_name(acme_authz_state_t state)
+{
+    return states[state].name;
+}
+
+int acme_authz_decided(const acme_authz_t *authz)
+{
+    return authz->state == ACME_AUTHZ_VALID
+           || authz->state == ACME_AUTHZ_CLOSED;
+}
+
+static void enter(acme_order_t *order, acme_authz_t *authz,
+                  acme_authz_state_t state)
+{
+    authz->state = state;
+    acme_exchange_reset(&authz->exchange);
+    order->dirty = 1;
+}
+
+/* --- what to do ----------------------------------------------------------- */
+
+void acme_authz_make_proof(acme_authz_t *authz, const acme_session_t *session,
+                           apr_pool_t *pool)
+{
+    if (!authz->proof.key_authorization) {
+        authz->proof.key_authorization = acme_proof_key_authorization(
+            authz->proof.token, acme_session_thumbprint(session), pool);
+    }
+}
+
+static int next_publish(acme_step_t *step, acme_order_t *order,
+                        acme_authz_t *authz, const acme_session_t *session)
+{
+    if (authz->publishing) {
+        return 0;
+    }
+    acme_authz_make_proof(authz, session, order->pool);
+    authz->publishing = 1;
+    authz->visible = 1;
+    order->dirty = 1;
+    step->kind = ACME_STEP_PUBLISH;
+    step->proof = &authz->proof;
+    return 1;
+}
+
+int acme_authz_next(acme_step_t *step, acme_order_t *order, acme_authz_t *authz,
+                    const acme_session_t *session, apr_time_t now)
+{
+    acme_exchange_t *exchange = &authz->exchange;
+    acme_request_t *request;
+
+    if (authz->state == ACME_AUTHZ_PUBLISH) {
+        return next_publish(step, order, authz, session);
+    }
+    if (!states[authz->state].label || exchange->under_way) {
+        return 0;
+    }
+    if (exchange->due > now) {
+        if (!step->until || exchange->due < step->until) {
+            step->until = exchange->due;
+        }
+        return 0;
+    }
+    request = acme_exchange_begin(exchange, (int)authz->state,
+                                  states[authz->state].label);
+    request->payload = states[authz->state].payload;
+    request->url = authz->url;
+    if (authz->state == ACME_AUTHZ_ANSWER) {
+        /* On disk before it is sent: whoever resumes must not answer blindly,
+         * a second answer may be an error (409). */
+        request->url = authz->challenge_url;
+        authz->answers++;
+        order->dirty = 1;
+    }
+    step->kind = ACME_STEP_SEND;
+    step->request = request;
+    return 1;
+}
+
+void acme_authz_published(acme_order_t *order, acme_authz_t *authz)
+{
+    if (authz->state == ACME_AUTHZ_PUBLISH) {
+        authz->publishing = 0;
+        enter(order, authz,
+              authz->answers ? ACME_AUTHZ_POLL : ACME_AUTHZ_ANSWER);
+    }
+}
+
+void acme_authz_abandon(acme_authz_t *authz)
+{
+    switch (authz->state) {
+    case ACME_AUTHZ_PUBLISH:
+    case ACME_AUTHZ_ANSWER:
+    case ACME_AUTHZ_POLL:
+        authz->state = ACME_AUTHZ_DEACTIVATE;
+        acme_exchange_reset(&authz->exchange);
+        break;
+    case ACME_AUTHZ_READ: /* may be valid, and good for a later order */
+        authz->state = ACME_AUTHZ_CLOSED;
+        break;
+    case ACME_AUTHZ_VALID:
+    case ACME_AUTHZ_DEACTIVATE:
+    case ACME_AUTHZ_CLOSED:
+        break;
+    }
+}
+
+/* --- reading an authorization --------------------------------------------- */
+
+static const char *full_name(const acme_authorization_t *resource,
+                             apr_pool_t *pool)
+{
+    return resource->wildcard
+               ? apr_pstrcat(pool, "*.", resource->ident->value, NULL)
+               : resource->ident->value;
+}
+
+/* By identifier and wildcard, never by position: RFC 8555 section 7.1.3 gives
+ * no order. @return NULL: not one of the order's */
+static const acme_ident_t *find_ident(const acme_order_t *order,
+                                      const acme_authorization_t *resource)
+{
+    acme_ident_t wanted = { resource->ident->type,
+                            full_name(resource, order->scratch) };
+    int i;
+
+    for (i = 0; i < order->config->idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(order->config->idents, i, const acme_ident_t *);
+        if (acme_ident_equal(ident, &wanted)) {
+            return ident;
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *identify(acme_order_t *order, acme_authz_t *authz,
+                            const acme_authorization_t *resource)
+{
+    const acme_ident_t *ident = find_ident(order, resource);
+
+    if (authz->ident ? ident != authz->ident
+                     : !ident && resource->status != ACME_STATUS_VALID) {
+        return acme_err_make(order->scratch, ACME_E_AUTHZ_FOREIGN,
+                             full_name(resource, order->scratch), NULL);
+    }
+    authz->ident = ident;
+    return NULL;
+}
+
+/* Whether this kind of proof exists for this identifier: RFC 8555 section 8.3
+ * and RFC 8737 section 3 have no wildcards, RFC 8738 section 7 no DNS. */
+static int suits(acme_proof_type_t type, const acme_ident_t *ident)
+{
+    if (type == ACME_PROOF_DNS_01) {
+        return ident->type == ACME_IDENT_DNS;
+    }
+    return !acme_ident_is_wildcard(ident);
+}
+
+static const acme_challenge_t *find_challenge(
+    const acme_authorization_t *resource, acme_proof_type_t type)
+{
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const acme_challenge_t *challenge =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
+        if (!strcmp(challenge->type, acme_proof_type_name(type))
+            && challenge->url && challenge->token
+            && (challenge->status == ACME_STATUS_PENDING
+                || challenge->status == ACME_STATUS_PROCESSING)) {
+            return challenge;
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *no_challenge(const acme_order_t *order,
+                                const acme_authz_t *authz,
+                                const acme_authorization_t *resource)
+{
+    const char *offered = NULL;
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const char *type =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *)->type;
+        offered = offered
+                      ? apr_pstrcat(order->scratch, offered, ", ", type, NULL)
+                      : type;
+    }
+    return acme_err_make(order->scratch, ACME_E_NO_CHALLENGE,
+                         authz->ident->value, offered ? offered : "nothing",
+                         NULL);
+}
+
+/* The administrator orders the preference, the CA's offer decides. */
+static acme_err_t *choose(acme_order_t *order, acme_authz_t *authz,
+                          const acme_authorization_t *resource)
+{
+    const apr_array_header_t *proofs = order->config->proofs;
+    int i;
+
+    for (i = 0; i < proofs->nelts; i++) {
+        acme_proof_type_t type = APR_ARRAY_IDX(proofs, i, acme_proof_type_t);
+        const acme_challenge_t *challenge = find_challenge(resource, type);
+
+        if (challenge && suits(type, authz->ident)) {
+            authz->challenge_url = apr_pstrdup(order->pool, challenge->url);
+            authz->proof.type = type;
+            authz->proof.ident = authz->ident;
+            authz->proof.token = apr_pstrdup(order->pool, challenge->token);
+            /* A reused authorization may be under validation already: then
+             * it waits for the proof alone. */
+            authz->answers = challenge->status == ACME_STATUS_PROCESSING;
+            enter(order, authz, ACME_AUTHZ_PUBLISH);
+            return NULL;
+        }
+    }
+    return no_challenge(order, authz, resource);
+}
+
+/* --- waiting for the verdict ---------------------------------------------- */
+
+static acme_err_t *bad_state(const acme_order_t *order,
+                             const acme_authz_t *authz, const char *what)
+{
+    return acme_err_make(order->scratch, ACME_E_AUTHZ_STATE,
+                         authz->ident ? authz->ident->value : "a name", what,
+                         NULL);
+}
+
+/* The error of the challenge that failed: ours if there is one. */
+static acme_err_t *validation_error(const acme_order_t *order,
+                                    const acme_authz_t *authz,
+                                    const acme_authorization_t *resource)
+{
+    acme_err_t *err = NULL;
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const acme_challenge_t *challenge =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
+        int ours = authz->challenge_url && challenge->url
+                   && !strcmp(challenge->url, authz->challenge_url);
+
+        if (challenge->error && (ours || !err)) {
+            err = challenge->error;
+        }
+    }
+    if (!err) {
+        return bad_state(order, authz, "invalid");
+    }
+    if (authz->ident) {
+        err->identifier = authz->ident->value;
+    }
+    return err;
+}
+
+/* Whether the chosen challenge is lost, though the authorization is pending. */
+static int challenge_failed(const acme_authz_t *authz,
+                            const acme_authorization_t *resource)
+{
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const acme_challenge_t *challenge =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
+        if (challenge->url && !strcmp(challenge->url, authz->challenge_url)) {
+            return challenge->status == ACME_STATUS_INVALID;
+        }
+    }
+    return 0;
+}
+
+static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
+                                 const acme_reply_t *reply, apr_time_t now)
+{
+    if (authz->refusal) {
+        return authz->refusal;
+    }
+    if (authz->doubtful && !authz->answer_again) {
+        authz->answer_again = now + ANSWER_AGAIN;
+    }
+    if (authz->doubtful && now >= authz->answer_again) {
+        authz->doubtful = 0;
+        authz->answer_again = 0;
+        enter(order, authz, ACME_AUTHZ_ANSWER);
+        return NULL;
+    }
+    acme_exchange_poll(&authz->exchange, reply, now);
+    return NULL;
+}
+
+static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
+                                    const acme_reply_t *reply, apr_time_t now)
+{
+    acme_authorization_t *resource;
+
+    ACME_TRY(acme_authorization_parse(&resource, reply->body, reply->len,
+                                      order->scratch));
+    ACME_TRY(identify(order, authz, resource));
+    authz->exchange.failures = 0;
+    switch (resource->status) {
+    case ACME_STATUS_VALID:
+        enter(order, authz, ACME_AUTHZ_VALID);
+        return NULL;
+    case ACME_STATUS_PENDING:
+    case ACME_STATUS_PROCESSING:
+        if (authz->state == ACME_AUTHZ_READ) {
+            return choose(order, authz, resource);
+        }
+        if (challenge_failed(authz, resource)) {
+            return validation_error(order, authz, resource);
+        }
+        return still_pending(order, authz, reply, now);
+    case ACME_STATUS_INVALID:
+        enter(order, authz, ACME_AUTHZ_CLOSED);
+        return validation_error(order, authz, resource);
+    case ACME_STATUS_READY:
+    case ACME_STATUS_DEACTIVATED:
+    case ACME_STATUS_EXPIRED:
+    case ACME_STATUS_REVOKED:
+        break;
+    }
+    enter(order, authz, ACME_AUTHZ_CLOSED);
+    return bad_state(order, authz, acme_resource_status_name(resource->status));
+}
+
+static acme_err_t *on_unreadable(acme_order_t *order, acme_authz_t *authz,
+                                 const acme_reply_t *reply, acme_err_t *err,
+                                 apr_time_t now)
+{
+    err = acme_exchange_retry(&authz->exchange, reply, err, now);
+    if (err) {
+        enter(order, authz, ACME_AUTHZ_CLOSED);
+        acme_order_doubt(order, err);
+    }
+    return NULL;
+}
+
+/* --- answering and deactivating ------------------------------------------- */
+
+/* The challenge object of the reply tells nothing that the authorization will
+ * not tell. */
+static acme_err_t *on_answered(acme_order_t *order, acme_authz_t *authz,
+                               const acme_reply_t *reply, apr_time_t now)
+{
+    authz->exchange.failures = 0;
+    enter(order, authz, ACME_AUTHZ_POLL);
+    acme_exchange_poll(&authz->exchange, reply, now);
+    return NULL;
+}
+
+static acme_err_t *on_answer_error(acme_order_t *order, acme_authz_t *authz,
+                                   const acme_reply_t *reply, acme_err_t *err,
+                                   apr_time_t now)
+{
+    if (reply->status == 409) {
+        /* It is being validated already: Boulder refuses parallel answers. */
+        return on_answered(order, authz, reply, now);
+    }
+    enter(order, authz, ACME_AUTHZ_POLL);
+    if (!acme_exchange_passes(reply, err)) {
+        /* Perhaps it was validated in the meantime; if not, this is why. */
+        authz->refusal = acme_err_dup(err, order->pool);
+        return NULL;
+    }
+    if (authz->answers >= MAX_ANSWERS) {
+        return err;
+    }
+    authz->doubtful = 1;
+    return acme_exchange_retry(&authz->exchange, reply, err, now);
+}
+
+static acme_err_t *on_deactivated(acme_order_t *order, acme_authz_t *authz,
+                                  const acme_reply_t *reply, apr_time_t now)
+{
+    (void)reply;
+    (void)now;
+    enter(order, authz, ACME_AUTHZ_CLOSED);
+    return NULL;
+}
+
+/* A courtesy: not worth a second try. */
+static acme_err_t *on_deactivate_error(acme_order_t *order, acme_authz_t *authz,
+                                       const acme_reply_t *reply,
+                                       acme_err_t *err, apr_time_t now)
+{
+    (void)err;
+    return on_deactivated(order, authz, reply, now);
+}
+
+acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
+                             const acme_reply_t *reply, apr_time_t now)
+{
+    acme_exchange_t *exchange = &authz->exchange;
+    acme_err_t *err;
+
+    exchange->under_way = 0;
+    if (exchange->state != (int)authz->state) {
+        return NULL;
+    }
+    if (acme_reply_is_success(reply)) {
+        err = states[authz->state].on_success(order, authz, reply, now);
+        if (!err || err->msg != ACME_E_CA_JSON) {
+            return err;
+        }
+    }
+    else {
+        err = acme_err_wrap(acme_reply_error(reply, now, order->scratch),
+                            order->scratch, states[authz->state].label);
+    }
+    return states[authz->state].on_error(order, authz, reply, err, now);
+}

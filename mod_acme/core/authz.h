@@ -1,0 +1,66 @@
+/**
+ * Internal to the order: one authorization on its way to "valid". RFC 8555
+ * section 7.5. Its states are a table in authz.c.
+ */
+#ifndef ACME_AUTHZ_H
+#define ACME_AUTHZ_H
+
+#include "core/exchange.h"
+#include "core/order.h"
+#include "core/proof.h"
+#include "core/resource.h"
+
+typedef enum acme_authz_state_t {
+    ACME_AUTHZ_READ,       /* what is it for, what does it offer? */
+    ACME_AUTHZ_PUBLISH,    /* challenge chosen: its proof is to be published */
+    ACME_AUTHZ_ANSWER,     /* published: tell the CA, once */
+    ACME_AUTHZ_POLL,       /* wait for the CA's verdict */
+    ACME_AUTHZ_VALID,      /* proved */
+    ACME_AUTHZ_DEACTIVATE, /* order abandoned: so is this, section 7.5.2 */
+    ACME_AUTHZ_CLOSED,     /* failed, or of no interest any more */
+} acme_authz_state_t;
+#define ACME_AUTHZ_STATES 7
+
+/** Owner: the order's pool. */
+typedef struct acme_authz_t {
+    const char *url;
+    acme_authz_state_t state;
+    acme_exchange_t exchange;
+    const acme_ident_t *ident; /* one of the order's; NULL: not known yet */
+    const char *challenge_url; /* of the chosen challenge, or NULL */
+    acme_proof_t proof;        /* token NULL: none chosen yet; key_authorization
+                                  NULL: not made yet since a load */
+    int publishing;            /* PUBLISH was said, nothing fed yet */
+    int visible;               /* the proof is (to be) published */
+    int answers;               /* how often the challenge was answered */
+    int doubtful;              /* whether the answer has arrived is unknown */
+    apr_time_t answer_again;   /* if doubtful and still pending then */
+    acme_err_t *refusal;       /* of the answer: told if it stays pending */
+} acme_authz_t;
+
+/** "polling"; static. */
+const char *acme_authz_state_name(acme_authz_state_t state);
+
+/** Whether nothing more is expected to happen to it. */
+int acme_authz_decided(const acme_authz_t *authz);
+
+/** What it wants done: SEND or PUBLISH.
+ *  @return 0: nothing now; step untouched but for an earlier step->until */
+int acme_authz_next(acme_step_t *step, acme_order_t *order, acme_authz_t *authz,
+                    const acme_session_t *session, apr_time_t now);
+
+/** @return why the order has failed */
+acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
+                             const acme_reply_t *reply,
+                             apr_time_t now) ACME_MUST_CHECK;
+
+void acme_authz_published(acme_order_t *order, acme_authz_t *authz);
+
+/** The order has failed: deactivate what is pending, forget the rest. */
+void acme_authz_abandon(acme_authz_t *authz);
+
+/** Complete proof with its key authorization, made in pool. */
+void acme_authz_make_proof(acme_authz_t *authz, const acme_session_t *session,
+                           apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,86 @@
+#include "core/exchange.h"
+
+#include <string.h>
+
+#include "core/encode.h"
+
+#define POLL_MAX  30 /* seconds */
+#define RETRY_MAX 60 /* seconds */
+#define GIVE_UP   apr_time_from_sec(60 * 60)
+
+void acme_exchange_reset(acme_exchange_t *exchange)
+{
+    exchange->due = 0;
+    exchange->polls = 0;
+}
+
+acme_request_t *acme_exchange_begin(acme_exchange_t *exchange, int state,
+                                    const char *label)
+{
+    acme_request_t *request = &exchange->request;
+    int tag = request->tag;
+
+    memset(request, 0, sizeof(*request));
+    request->tag = tag;
+    request->method = ACME_METHOD_POST; /* reads too: RFC 8555 section 6.3 */
+    request->payload = "";
+    request->max_body = ACME_MAX_JSON;
+    request->label = label;
+    exchange->state = state;
+    exchange->under_way = 1;
+    return request;
+}
+
+/* The moment after Retry-After, else after 2^count seconds, at most max. A CA
+ * that says 0 is asked after a second all the same. */
+static apr_time_t later(const acme_reply_t *reply, int count, int max,
+                        apr_time_t now)
+{
+    apr_time_t asked_for =
+        reply->failure ? 0 : acme_reply_retry_after(reply, now);
+    int seconds = count < 6 ? 1 << count : max;
+
+    if (asked_for) {
+        apr_time_t soonest = now + apr_time_from_sec(1);
+        return asked_for > soonest ? asked_for : soonest;
+    }
+    return now + apr_time_from_sec(seconds < max ? seconds : max);
+}
+
+void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
+                        apr_time_t now)
+{
+    exchange->due = later(reply, exchange->polls, POLL_MAX, now);
+    if (exchange->polls < POLL_MAX) {
+        exchange->polls++;
+    }
+}
+
+int acme_exchange_passes(const acme_reply_t *reply, const acme_err_t *err)
+{
+    return reply->failure || reply->status >= 500 || err->msg == ACME_E_CA_BUSY
+           || err->msg == ACME_E_CA_JSON
+           || err->msg == ACME_E_CA_PROBLEM_CONFLICT
+           || err->msg == ACME_E_CA_PROBLEM_INTERNAL
+           || err->msg == ACME_E_CA_PROBLEM_NONCE
+           || err->msg == ACME_E_CA_PROBLEM_NOT_READY
+           || err->msg == ACME_E_CA_PROBLEM_RATE;
+}
+
+acme_err_t *acme_exchange_retry(acme_exchange_t *exchange,
+                                const acme_reply_t *reply, acme_err_t *err,
+                                apr_time_t now)
+{
+    if (!acme_exchange_passes(reply, err)) {
+        return err;
+    }
+    if (!exchange->failures) {
+        exchange->failing_since = now;
+    }
+    else if (now - exchange->failing_since >= GIVE_UP) {
+        return err;
+    }
+    exchange->due = later(reply, exchange->failures, RETRY_MAX, now);
+    exchange->failures++;
+    return NULL;
+}

@@ -1,0 +1,93 @@
+/**
+ * Internal to the order: its fields and its table of states, for order.c
+ * (stepping), order_states.c (what is asked and answered), order_save.c and
+ * authz.c.
+ */
+#ifndef ACME_ORDER_IMPL_H
+#define ACME_ORDER_IMPL_H
+
+#include "core/authz.h"
+#include "core/exchange.h"
+#include "core/order.h"
+
+/** RFC 8555 section 7.1.6, as the client goes through it. */
+typedef enum acme_order_state_t {
+    ACME_ORDER_NEW,        /* newOrder */
+    ACME_ORDER_CHECK,      /* read the order: where does it stand? */
+    ACME_ORDER_AUTHORIZE,  /* its authorizations are at work */
+    ACME_ORDER_FINALIZE,   /* send the CSR */
+    ACME_ORDER_PROCESSING, /* wait for the CA to issue */
+    ACME_ORDER_DOWNLOAD,   /* fetch the chain */
+    ACME_ORDER_DONE,
+    ACME_ORDER_ABANDON, /* failed: withdraw and deactivate first */
+    ACME_ORDER_FAILED,
+} acme_order_state_t;
+#define ACME_ORDER_STATES 9
+
+struct acme_order_t {
+    apr_pool_t *pool;
+    apr_pool_t *request_pool; /* of the request under way; then cleared */
+    apr_pool_t *scratch;      /* cleared with each reply: polling for days
+                                 takes no more memory than polling once */
+    const acme_order_config_t *config;
+
+    acme_order_state_t state;
+    acme_exchange_t exchange;
+    apr_array_header_t *authzs; /* acme_authz_t *; empty until known */
+    const char *url, *finalize, *certificate; /* NULL until known */
+    int finalized;          /* a CSR was sent, perhaps in vain */
+    int without_profile;    /* the CA refused it, and it is not required */
+    apr_time_t stuck_since; /* the CA shows a status that is none now */
+    acme_err_t *doubt;      /* an authorization cannot be read: an error, unless
+                               the order turns out to need it no more */
+    acme_err_t *error;      /* ABANDON, FAILED */
+    const char *chain_pem;  /* DONE */
+    int dirty;
+};
+
+/** Fill in url and payload (and accept, max_body) of a request.
+ *  @return why the order has failed */
+typedef acme_err_t *acme_order_build_fn_t(acme_order_t *order,
+                                          const acme_session_t *session,
+                                          acme_request_t *request);
+/** A reply of 2xx. @return why the order has failed; E_CA_JSON goes to the
+ *  state's acme_order_error_fn_t first */
+typedef acme_err_t *acme_order_success_fn_t(acme_order_t *order,
+                                            const acme_reply_t *reply,
+                                            apr_time_t now);
+/** Any other reply, or none; err is what it amounts to. @return NULL: it is
+ *  asked again; else why the order has failed */
+typedef acme_err_t *acme_order_error_fn_t(acme_order_t *order,
+                                          const acme_reply_t *reply,
+                                          acme_err_t *err, apr_time_t now);
+
+typedef struct acme_order_row_t {
+    const char *name;
+    const char *label; /* of the request; NULL: none of the order's own */
+    acme_order_build_fn_t *build;
+    acme_order_success_fn_t *on_success;
+    acme_order_error_fn_t *on_error;
+} acme_order_row_t;
+extern const acme_order_row_t acme_order_rows[ACME_ORDER_STATES];
+
+/** Change state: the next request may go at once. */
+void acme_order_enter(acme_order_t *order, acme_order_state_t state);
+
+/** Authorizations that are proved. */
+int acme_order_count_valid(const acme_order_t *order);
+
+/** An order in its first state, without authorizations. */
+acme_order_t *acme_order_alloc(const acme_order_config_t *config,
+                               apr_pool_t *parent);
+
+/** Add an authorization in its first state. */
+acme_authz_t *acme_order_add_authz(acme_order_t *order, const char *url);
+
+/** name's state, or -1. */
+int acme_order_state_parse(const char *name);
+
+/** An authorization cannot be read: look at the order before giving up. Some
+ *  CAs hide authorizations they need no more. */
+void acme_order_doubt(acme_order_t *order, const acme_err_t *err);
+
+#endif

@@ -1,0 +1,387 @@
+/* Orders as JSON: everything a process needs that takes over from one that was
+ * killed at any moment. */
+#include "core/order.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/order_impl.h"
+
+#define VERSION   1
+#define MAX_SAVED (4 * 1024 * 1024) /* octets; ours, yet from a disk */
+
+/* --- save ----------------------------------------------------------------- */
+
+static void put_text(json_t *object, const char *name, const char *value)
+{
+    if (value) {
+        json_object_set_new(object, name, json_string(value));
+    }
+}
+
+static void put_number(json_t *object, const char *name, apr_int64_t value)
+{
+    if (value) {
+        json_object_set_new(object, name, json_integer(value));
+    }
+}
+
+static void put_error(json_t *object, const char *name, const acme_err_t *err)
+{
+    json_t *json;
+
+    if (!err) {
+        return;
+    }
+    json = json_object();
+    put_number(json, "number", err->msg);
+    put_text(json, "text", err->text);
+    put_text(json, "detail", err->detail);
+    put_text(json, "identifier", err->identifier);
+    put_text(json, "instance", err->instance);
+    put_number(json, "retry_at", err->retry_at);
+    json_object_set_new(object, name, json);
+}
+
+static void put_exchange(json_t *object, const acme_exchange_t *exchange)
+{
+    put_number(object, "due", exchange->due);
+    put_number(object, "polls", exchange->polls);
+    put_number(object, "failures", exchange->failures);
+    put_number(object, "failing_since", exchange->failing_since);
+}
+
+static json_t *save_authz(const acme_authz_t *authz)
+{
+    json_t *json = json_object();
+
+    put_text(json, "url", authz->url);
+    put_text(json, "state", acme_authz_state_name(authz->state));
+    put_exchange(json, &authz->exchange);
+    put_text(json, "name", authz->ident ? authz->ident->value : NULL);
+    if (authz->proof.token) {
+        put_text(json, "challenge", authz->challenge_url);
+        put_text(json, "type", acme_proof_type_name(authz->proof.type));
+        put_text(json, "token", authz->proof.token);
+    }
+    put_number(json, "visible", authz->visible);
+    put_number(json, "answers", authz->answers);
+    put_number(json, "doubtful", authz->doubtful);
+    put_number(json, "answer_again", authz->answer_again);
+    put_error(json, "refusal", authz->refusal);
+    return json;
+}
+
+static json_t *save_names(const acme_order_t *order)
+{
+    const apr_array_header_t *idents = order->config->idents;
+    json_t *names = json_array();
+    int i;
+
+    for (i = 0; i < idents->nelts; i++) {
+        json_array_append_new(
+            names,
+            json_string(APR_ARRAY_IDX(idents, i, const acme_ident_t *)->value));
+    }
+    return names;
+}
+
+acme_err_t *acme_order_save(const char **json, acme_order_t *order,
+                            apr_pool_t *pool)
+{
+    json_t *object = json_object(), *authzs = json_array();
+    char *text;
+    int i;
+
+    json_object_set_new(object, "version", json_integer(VERSION));
+    json_object_set_new(object, "names", save_names(order));
+    put_text(object, "state", acme_order_state_name(order));
+    put_exchange(object, &order->exchange);
+    put_text(object, "url", order->url);
+    put_text(object, "finalize", order->finalize);
+    put_text(object, "certificate", order->certificate);
+    put_number(object, "finalized", order->finalized);
+    put_number(object, "without_profile", order->without_profile);
+    put_number(object, "stuck_since", order->stuck_since);
+    put_error(object, "doubt", order->doubt);
+    put_error(object, "error", order->error);
+    for (i = 0; i < order->authzs->nelts; i++) {
+        json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
+                                          order->authzs, i, acme_authz_t *)));
+    }
+    json_object_set_new(object, "authorizations", authzs);
+
+    text = json_dumps(object, JSON_INDENT(1));
+    json_decref(object);
+    if (!text) {
+        return acme_err_make(pool, ACME_E_MEMORY, "saving an order", NULL);
+    }
+    *json = apr_pstrdup(pool, text);
+    free(text);
+    order->dirty = 0;
+    return NULL;
+}
+
+/* --- load ----------------------------------------------------------------- */
+
+static acme_err_t *bad(apr_pool_t *pool, const char *why)
+{
+    return acme_err_make(pool, ACME_E_ORDER_LOAD, why, NULL);
+}
+
+static apr_int64_t get_number(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+
+    return value > 0 ? (apr_int64_t)value : 0;
+}
+
+static int get_count(const json_t *object, const char *name)
+{
+    apr_int64_t value = get_number(object, name);
+
+    return value < 1000 ? (int)value : 1000;
+}
+
+static const char *get_text(const json_t *object, const char *name,
+                            apr_pool_t *pool)
+{
+    const char *text = acme_json_string(object, name);
+
+    return text ? apr_pstrdup(pool, text) : NULL;
+}
+
+/* @return -1 for a URL nobody can have saved */
+static int get_url(const char **url, const json_t *object, const char *name,
+                   apr_pool_t *pool)
+{
+    *url = get_text(object, name, pool);
+    return *url && !acme_url_valid(*url) ? -1 : 0;
+}
+
+static acme_err_t *get_error(const json_t *object, const char *name,
+                             apr_pool_t *pool)
+{
+    const json_t *json = json_object_get(object, name);
+    acme_msg_t msg = (acme_msg_t)get_number(json, "number");
+    acme_err_t *err;
+
+    if (!json) {
+        return NULL;
+    }
+    err = acme_err_make(pool, msg, NULL);
+    err->text = get_text(json, "text", pool);
+    if (!err->text) {
+        err->text = acme_msg_entry(msg)->text;
+    }
+    err->detail = get_text(json, "detail", pool);
+    err->identifier = get_text(json, "identifier", pool);
+    err->instance = get_text(json, "instance", pool);
+    err->retry_at = get_number(json, "retry_at");
+    return err;
+}
+
+static void get_exchange(acme_exchange_t *exchange, const json_t *object)
+{
+    exchange->due = get_number(object, "due");
+    exchange->polls = get_count(object, "polls");
+    exchange->failures = get_count(object, "failures");
+    exchange->failing_since = get_number(object, "failing_since");
+}
+
+static const acme_ident_t *find_name(const acme_order_t *order,
+                                     const char *name)
+{
+    int i;
+
+    for (i = 0; name && i < order->config->idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(order->config->idents, i, const acme_ident_t *);
+        if (!strcmp(ident->value, name)) {
+            return ident;
+        }
+    }
+    return NULL;
+}
+
+/* The chosen challenge. @return -1: damaged */
+static int get_challenge(acme_order_t *order, acme_authz_t *authz,
+                         const json_t *json)
+{
+    const char *type = acme_json_string(json, "type");
+
+    authz->proof.ident = authz->ident;
+    authz->proof.token = get_text(json, "token", order->pool);
+    if (get_url(&authz->challenge_url, json, "challenge", order->pool)) {
+        return -1;
+    }
+    if (!authz->proof.token) {
+        /* None chosen: fine as long as none is needed. */
+        return authz->state == ACME_AUTHZ_PUBLISH
+                       || authz->state == ACME_AUTHZ_ANSWER
+                       || authz->state == ACME_AUTHZ_POLL || authz->visible
+                   ? -1
+                   : 0;
+    }
+    return !type || !authz->ident || !authz->challenge_url
+                   || acme_proof_type_parse(&authz->proof.type, type)
+                   || !acme_token_valid(authz->proof.token)
+               ? -1
+               : 0;
+}
+
+static int parse_authz_state(acme_authz_state_t *state, const char *name)
+{
+    int i;
+
+    for (i = 0; name && i < ACME_AUTHZ_STATES; i++) {
+        if (!strcmp(acme_authz_state_name((acme_authz_state_t)i), name)) {
+            *state = (acme_authz_state_t)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int load_authz(acme_order_t *order, const json_t *json)
+{
+    acme_authz_t *authz;
+    const char *url;
+
+    if (get_url(&url, json, "url", order->pool) || !url) {
+        return -1;
+    }
+    authz = acme_order_add_authz(order, url);
+    if (parse_authz_state(&authz->state, acme_json_string(json, "state"))) {
+        return -1;
+    }
+    get_exchange(&authz->exchange, json);
+    authz->ident = find_name(order, acme_json_string(json, "name"));
+    authz->visible = get_count(json, "visible");
+    authz->answers = get_count(json, "answers");
+    authz->doubtful = get_count(json, "doubtful");
+    authz->answer_again = get_number(json, "answer_again");
+    authz->refusal = get_error(json, "refusal", order->pool);
+    if (get_challenge(order, authz, json)) {
+        return -1;
+    }
+    if (authz->state == ACME_AUTHZ_ANSWER && authz->answers) {
+        /* The answer may or may not have been sent: the CA knows. */
+        authz->state = ACME_AUTHZ_POLL;
+        authz->doubtful = 1;
+    }
+    return 0;
+}
+
+static acme_err_t *check_names(const acme_order_t *order, const json_t *json)
+{
+    const json_t *names = json_object_get(json, "names");
+    apr_size_t i, count = json_array_size(names);
+
+    if (count != (apr_size_t)order->config->idents->nelts) {
+        return bad(order->scratch, "it is for other names");
+    }
+    for (i = 0; i < count; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        if (!find_name(order, name)) {
+            return bad(order->scratch, "it is for other names");
+        }
+    }
+    return NULL;
+}
+
+/* What each state takes for granted. @return -1: damaged */
+static int check_state(const acme_order_t *order)
+{
+    switch (order->state) {
+    case ACME_ORDER_NEW:
+        return 0;
+    case ACME_ORDER_CHECK:
+    case ACME_ORDER_PROCESSING:
+        return order->url ? 0 : -1;
+    case ACME_ORDER_AUTHORIZE:
+    case ACME_ORDER_FINALIZE:
+        return order->url && order->finalize ? 0 : -1;
+    case ACME_ORDER_DOWNLOAD:
+    case ACME_ORDER_DONE:
+        return order->certificate ? 0 : -1;
+    case ACME_ORDER_ABANDON:
+    case ACME_ORDER_FAILED:
+        break;
+    }
+    return order->error ? 0 : -1;
+}
+
+/* Where to take up the work again. */
+static void resume(acme_order_t *order)
+{
+    if (order->state == ACME_ORDER_DONE) {
+        order->state = ACME_ORDER_DOWNLOAD; /* the chain is not saved here */
+    }
+    if (order->state == ACME_ORDER_FINALIZE && order->finalized) {
+        order->state = ACME_ORDER_CHECK; /* sent, perhaps: the CA knows */
+        order->finalized = 0;
+    }
+}
+
+static acme_err_t *load_order(acme_order_t *order, const json_t *json)
+{
+    const json_t *authzs = json_object_get(json, "authorizations");
+    const char *state = acme_json_string(json, "state");
+    int number = state ? acme_order_state_parse(state) : -1;
+    apr_size_t i;
+
+    if (get_number(json, "version") != VERSION || number < 0) {
+        return bad(order->scratch, "it is of another version");
+    }
+    ACME_TRY(check_names(order, json));
+    order->state = (acme_order_state_t)number;
+    get_exchange(&order->exchange, json);
+    if (get_url(&order->url, json, "url", order->pool)
+        || get_url(&order->finalize, json, "finalize", order->pool)
+        || get_url(&order->certificate, json, "certificate", order->pool)) {
+        return bad(order->scratch, "a URL in it is damaged");
+    }
+    order->finalized = get_count(json, "finalized");
+    order->without_profile = get_count(json, "without_profile");
+    order->stuck_since = get_number(json, "stuck_since");
+    order->doubt = get_error(json, "doubt", order->pool);
+    order->error = get_error(json, "error", order->pool);
+    for (i = 0; i < json_array_size(authzs); i++) {
+        if (i >= ACME_MAX_IDENTS
+            || load_authz(order, json_array_get(authzs, i))) {
+            return bad(order->scratch, "an authorization in it is damaged");
+        }
+    }
+    if (check_state(order)) {
+        return bad(order->scratch, "something is missing in it");
+    }
+    resume(order);
+    return NULL;
+}
+
+acme_err_t *acme_order_load(acme_order_t **order,
+                            const acme_order_config_t *config, const char *json,
+                            apr_size_t len, apr_pool_t *parent)
+{
+    acme_order_t *loaded = acme_order_alloc(config, parent);
+    json_t *object;
+    acme_err_t *err;
+
+    err = acme_json_parse(&object, json, len, MAX_SAVED, "saved order",
+                          loaded->scratch);
+    if (err) {
+        err = bad(parent, err->text);
+    }
+    else {
+        err = acme_err_dup(load_order(loaded, object), parent);
+    }
+    if (err) {
+        apr_pool_destroy(loaded->pool);
+        return err;
+    }
+    *order = loaded;
+    return NULL;
+}

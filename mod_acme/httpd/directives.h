@@ -1,0 +1,74 @@
+/**
+ * The one table of directives: command_rec and doc/directives.md are made of
+ * it. Includes nothing, so that gendoc can read it without httpd.
+ *
+ *   D(name, least, most, arguments, default, scope, setter, meaning)
+ *
+ * least, most  number of arguments, refused otherwise
+ * scope        SERVER       the server configuration only, and once
+ *              HOST         there and in <VirtualHost>, which inherits it
+ *              CERTIFICATE  both, and in <AcmeCertificate>
+ * setter       in config.c; refuses with a sentence that says what is allowed
+ * meaning      words for the administrator, Markdown
+ */
+#ifndef ACME_DIRECTIVES_H
+#define ACME_DIRECTIVES_H
+
+/* clang-format off */
+#define ACME_DIRECTIVES(D) \
+    D("AcmeManage", 1, 1, "on | off | certificate", "off", HOST, set_manage, \
+      "Whether mod_acme looks after the certificate of a virtual host. `on` at server level manages " \
+      "every virtual host with `SSLEngine on` that has no `SSLCertificateFile`; `off` in one exempts it. " \
+      "Virtual hosts with the same `ServerName` share one certificate, for all their `ServerName` and " \
+      "`ServerAlias` names together. The name of an `<AcmeCertificate>` makes the virtual host use that " \
+      "one.") \
+    D("AcmeStore", 1, 1, "directory", "fixed when mod_acme was built, usually `/var/lib/apache2/acme`", SERVER, set_store, \
+      "The directory where accounts, keys and certificates are kept. A relative path counts from " \
+      "`ServerRoot`. Certificates live only here: put it into the backup.") \
+    D("AcmeCA", 1, 1, "alias | URL", "letsencrypt", CERTIFICATE, set_ca, \
+      "The certificate authority: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, " \
+      "`google-staging`, `sslcom-rsa`, `sslcom-ecc`, `actalis`, or the https URL of an ACME directory. " \
+      "Changing it orders anew at once, while the old certificate serves on.") \
+    D("AcmeCATrustFile", 1, 1, "PEM file", "the system's trust anchors", CERTIFICATE, set_ca_trust_file, \
+      "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
+      "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it.") \
+    D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, set_agree_terms, \
+      "`on` says that you have read the CA's terms of service and agree to them. Nothing is ordered " \
+      "without it.") \
+    D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, set_contact, \
+      "Mail addresses given to the CA with the account. Few CAs still use them.") \
+    D("AcmeProfile", 1, 2, "name [required]", "the CA's choice", CERTIFICATE, set_profile, \
+      "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
+      "is ordered without, or, with `required`, not at all.") \
+    D("AcmeKeyType", 1, 2, "type ...", "ecdsa-p256", CERTIFICATE, set_key_type, \
+      "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
+      "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \
+      "can use.") \
+    D("AcmeRenew", 1, 1, "duration | percent", "a third of the lifetime, half of it if that is under 10 days", CERTIFICATE, set_renew, \
+      "How long before its end a certificate is renewed: `30d`, `12h`, `90min`, or a share of its " \
+      "lifetime such as `33%`.") \
+    D("AcmeRenewMode", 1, 1, "auto | always | manual", "auto", CERTIFICATE, set_renew_mode, \
+      "`auto`: a certificate is obtained and renewed while a virtual host uses it. `always`: also one " \
+      "that no virtual host uses, as long as an `<AcmeCertificate>` declares it. `manual`: only when " \
+      "`acmectl renew` asks for it.") \
+    D("AcmePortMap", 1, 2, "80:port 443:port", "80:80 443:443", SERVER, set_port_map, \
+      "The local ports that the outside world's ports 80 and 443 arrive at, where a router or container " \
+      "maps them; `-` for one that does not arrive: `AcmePortMap 80:8080 443:8443`, `AcmePortMap 80:-`.") \
+    D("AcmeRetry", 1, 2, "first [longest]", "60s 24h", SERVER, set_retry, \
+      "How long to wait after a failure before the next attempt; ten times longer after each further " \
+      "failure, up to the longest wait. What a CA says itself about when to return is always kept.") \
+    D("AcmeConcurrency", 1, 1, "number", "128", SERVER, set_concurrency, \
+      "How many certificates may be in progress at once, 1 to 10000.") \
+    D("AcmeStatus", 1, 1, "on | off", "on", SERVER, set_status, \
+      "Whether the page of mod_status has a section about certificates.")
+
+#define ACME_SECTION_NAME "<AcmeCertificate"
+#define ACME_SECTION_ARGS "name [name ...]"
+#define ACME_SECTION_MEANING \
+    "Declares one certificate by its names, at most 100; the first is what it is called by. Settings inside " \
+    "hold for it alone. A virtual host uses it if `AcmeManage` names it, or if `AcmeManage` is `on` and its " \
+    "names cover the `ServerName`. It is issued for exactly these names: aliases of the virtual host " \
+    "that are not among them are left out, with a warning."
+/* clang-format on */
+
+#endif

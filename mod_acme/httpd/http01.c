@@ -1,0 +1,68 @@
+#include "httpd/http01.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_ssl.h>
+
+#include "core/encode.h"
+#include "httpd/config.h"
+#include "httpd/live.h"
+#include "httpd/log.h"
+#include "httpd/tls.h"
+
+#define PREFIX     "/.well-known/acme-challenge/"
+#define PREFIX_LEN (sizeof(PREFIX) - 1)
+
+/* What the client asked for, if it can be a token: r->uri is still as it was
+ * sent, so an encoded slash is a '%' and no token. */
+static const char *asked_token(const request_rec *r)
+{
+    if (!r->uri || strncmp(r->uri, PREFIX, PREFIX_LEN)
+        || !acme_token_valid(r->uri + PREFIX_LEN)) {
+        return NULL;
+    }
+    return r->uri + PREFIX_LEN;
+}
+
+int acme_http01_answer(request_rec *r)
+{
+    acme_live_table_t *table = acme_live_table();
+    char body[ACME_LIVE_KEY_AUTH + 1];
+    const char *token;
+    apr_size_t len;
+
+    if (r->main || !table || !r->hostname || r->method_number != M_GET
+        || !(token = asked_token(r))) {
+        return DECLINED;
+    }
+    len = acme_live_lookup(body, table, r->hostname, token);
+    if (!len) {
+        return DECLINED;
+    }
+    r->status = HTTP_OK;
+    /* answering before the request is handled ends the connection: say so */
+    r->connection->keepalive = AP_CONN_CLOSE;
+    ap_set_content_type(r, "application/octet-stream");
+    ap_set_content_length(r, (apr_off_t)len);
+    if (!r->header_only) {
+        ap_rwrite(body, (int)len, r);
+    }
+    acme_log_msg(r->server, r->pool, ACME_I_CHALLENGE_ANSWERED, r->hostname,
+                 r->useragent_ip, NULL);
+    return DONE;
+}
+
+int acme_http01_not_yet(request_rec *r)
+{
+    const acme_server_config_t *config = acme_config_of(r->server);
+
+    if (r->main || !config->live || acme_tls_ready(config->live)
+        || !ap_ssl_conn_is_ssl(r->connection)) {
+        return DECLINED;
+    }
+    apr_table_setn(r->err_headers_out, "Retry-After", "30");
+    return HTTP_SERVICE_UNAVAILABLE;
+}

@@ -1,0 +1,443 @@
+#include "httpd/setters.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "httpd/directives.h"
+
+#define MAX_CONCURRENCY 10000
+#define MIN_RETRY       apr_time_from_sec(1)
+#define MAX_RETRY       apr_time_from_sec(30 * 24 * 3600)
+#define MAX_ADDRESS     254 /* octets of a mail address, RFC 5321 */
+#define MAX_PROFILE     64
+
+/* An error as a sentence, its remedy behind it. */
+static const char *sentence(const acme_err_t *err, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, err->text, ". ", acme_msg_entry(err->msg)->remedy,
+                       NULL);
+}
+
+static const char *parse_flag(int *flag, const char *text, apr_pool_t *pool)
+{
+    if (!strcasecmp(text, "on") || !strcasecmp(text, "off")) {
+        *flag = !strcasecmp(text, "on");
+        return NULL;
+    }
+    return apr_psprintf(pool, "\"%s\" is neither on nor off", text);
+}
+
+/* @return -1 if text is not a decimal number of least .. most */
+static int parse_number(const char *text, int least, int most)
+{
+    int number = 0;
+    const char *p;
+
+    for (p = text; apr_isdigit(*p); p++) {
+        number = number * 10 + (*p - '0');
+        if (number > most) {
+            return -1;
+        }
+    }
+    return *p || p == text || number < least ? -1 : number;
+}
+
+static const char *set_manage(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    acme_ident_t *ident;
+
+    (void)argc;
+    if (!strcasecmp(argv[0], "on")) {
+        to->host->manage = ACME_MANAGE_ON;
+    }
+    else if (!strcasecmp(argv[0], "off")) {
+        to->host->manage = ACME_MANAGE_OFF;
+    }
+    else if (strchr(argv[0], '.') == NULL
+             || acme_ident_parse(&ident, argv[0], pool) != NULL) {
+        return apr_psprintf(pool,
+                            "\"%s\" is neither on nor off nor the name of an "
+                            "<AcmeCertificate>",
+                            argv[0]);
+    }
+    else {
+        to->host->manage = ACME_MANAGE_NAMED;
+        to->host->manage_name = ident->value;
+    }
+    to->host->manage_here = 1;
+    to->host->manage_where.file = to->cmd->directive->filename;
+    to->host->manage_where.line = to->cmd->directive->line_num;
+    return NULL;
+}
+
+static const char *set_store(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    char *path = ap_server_root_relative(pool, argv[0]);
+    apr_finfo_t info;
+
+    (void)argc;
+    if (!path || !*argv[0] || !strcmp(path, "/")) {
+        return apr_psprintf(pool, "\"%s\" is not a path of a directory for it",
+                            argv[0]);
+    }
+    if (apr_stat(&info, path, APR_FINFO_TYPE, to->cmd->temp_pool) == APR_SUCCESS
+        && info.filetype != APR_DIR) {
+        return apr_psprintf(pool, "%s is not a directory", path);
+    }
+    acme_config_global()->store = path;
+    return NULL;
+}
+
+static const char *const CA_ALIASES[] = {
+    "letsencrypt",    "letsencrypt-staging", "zerossl",    "google",
+    "google-staging", "sslcom-rsa",          "sslcom-ecc", "actalis",
+};
+#define CA_ALIAS_LIST                                                          \
+    "letsencrypt, letsencrypt-staging, zerossl, google, google-staging, "      \
+    "sslcom-rsa, sslcom-ecc, actalis"
+
+static const char *set_ca(acme_target_t *to, int argc, char *const argv[])
+{
+    acme_settings_t *settings = to->settings;
+    const char *ca = argv[0];
+    apr_size_t i;
+
+    (void)argc;
+    /* A public CA's URL counts as its alias: the same account, the same rules
+     * for names. */
+    for (i = 0; i < sizeof(CA_ALIASES) / sizeof(CA_ALIASES[0]); i++) {
+        const char *url = acme_policy_ca_url(CA_ALIASES[i]);
+
+        if (!strcasecmp(ca, CA_ALIASES[i]) || !strcmp(ca, url)) {
+            settings->ca_alias = CA_ALIASES[i];
+            settings->ca_url = url;
+            return NULL;
+        }
+    }
+    if (!acme_url_valid(ca)) {
+        return apr_psprintf(to->cmd->pool,
+                            "\"%s\" is neither the https URL of an ACME "
+                            "directory nor one of " CA_ALIAS_LIST,
+                            ca);
+    }
+    settings->ca_alias = NULL;
+    settings->ca_url = ca;
+    return NULL;
+}
+
+static int count_certificates(const char *path)
+{
+    BIO *bio = BIO_new_file(path, "r");
+    X509 *cert;
+    int count = 0;
+
+    if (!bio) {
+        ERR_clear_error();
+        return -1;
+    }
+    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        X509_free(cert);
+        count++;
+    }
+    ERR_clear_error();
+    BIO_free(bio);
+    return count;
+}
+
+static const char *set_ca_trust_file(acme_target_t *to, int argc,
+                                     char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    char *path = ap_server_root_relative(pool, argv[0]);
+    char reason[128];
+    apr_finfo_t info;
+    apr_file_t *file;
+    apr_status_t rv;
+
+    (void)argc;
+    if (!path) {
+        return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
+    }
+    rv = apr_file_open(&file, path, APR_READ, 0, to->cmd->temp_pool);
+    if (rv == APR_SUCCESS) {
+        rv = apr_file_info_get(&info, APR_FINFO_TYPE, file);
+        apr_file_close(file);
+    }
+    if (rv != APR_SUCCESS) {
+        return apr_psprintf(pool, "cannot read %s: %s", path,
+                            apr_strerror(rv, reason, sizeof(reason)));
+    }
+    if (info.filetype != APR_REG || count_certificates(path) <= 0) {
+        return apr_psprintf(pool,
+                            "%s holds no certificate; a file of PEM "
+                            "certificates is needed",
+                            path);
+    }
+    to->settings->ca_trust_file = path;
+    return NULL;
+}
+
+static const char *set_agree_terms(acme_target_t *to, int argc,
+                                   char *const argv[])
+{
+    (void)argc;
+    return parse_flag(&to->settings->agree_terms, argv[0], to->cmd->pool);
+}
+
+/* RFC 8555 section 7.3: one address, no header fields. */
+static int is_address(const char *text, apr_pool_t *pool)
+{
+    const char *at = strchr(text, '@');
+    acme_ident_t *ident;
+    const char *p;
+
+    if (!at || at == text || strlen(text) > MAX_ADDRESS) {
+        return 0;
+    }
+    for (p = text; *p; p++) {
+        if (!apr_isgraph(*p) || (unsigned char)*p > 0x7e
+            || strchr(",;?%<>()\"\\", *p)) {
+            return 0;
+        }
+    }
+    return acme_ident_parse(&ident, at + 1, pool) == NULL;
+}
+
+static const char *set_contact(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    apr_array_header_t *contacts =
+        apr_array_make(pool, argc, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < argc; i++) {
+        const char *address = argv[i];
+
+        if (argc == 1 && !strcasecmp(address, "none")) {
+            break;
+        }
+        if (!strncasecmp(address, "mailto:", 7)) {
+            address += 7;
+        }
+        if (!is_address(address, to->cmd->temp_pool)) {
+            return apr_psprintf(pool,
+                                "\"%s\" is not a mail address; addresses such "
+                                "as admin@example.org are allowed, or none",
+                                argv[i]);
+        }
+        APR_ARRAY_PUSH(contacts, const char *) =
+            apr_pstrcat(pool, "mailto:", address, NULL);
+    }
+    to->settings->contacts = contacts;
+    return NULL;
+}
+
+static const char *set_profile(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    const char *p;
+
+    for (p = argv[0]; apr_isalnum(*p) || (*p && strchr("-._~", *p)); p++) {
+    }
+    if (*p || p == argv[0] || p - argv[0] > MAX_PROFILE) {
+        return apr_psprintf(pool,
+                            "\"%s\" is not a profile's name, which is 1 to 64 "
+                            "letters, digits, '-', '.', '_' and '~'",
+                            argv[0]);
+    }
+    if (argc == 2 && strcasecmp(argv[1], "required")) {
+        return apr_psprintf(pool,
+                            "\"%s\" follows the profile's name, where only "
+                            "required is allowed",
+                            argv[1]);
+    }
+    to->settings->profile = argv[0];
+    to->settings->profile_required = argc == 2;
+    return NULL;
+}
+
+static const char *set_key_type(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    acme_key_type_t types[ACME_FAMILIES] = { ACME_KEY_ECDSA_P256 };
+    int i;
+
+    for (i = 0; i < argc; i++) {
+        if (acme_key_type_parse(&types[i], argv[i])) {
+            return apr_psprintf(pool,
+                                "\"%s\" is not a key type; rsa2048, rsa3072, "
+                                "rsa4096, ecdsa-p256 and ecdsa-p384 are",
+                                argv[i]);
+        }
+    }
+    if (argc == 2 && acme_key_family(types[0]) == acme_key_family(types[1])) {
+        return apr_psprintf(pool,
+                            "\"%s %s\" are of one family, of which only one "
+                            "can be served; one of RSA and one of ECDSA are "
+                            "allowed",
+                            argv[0], argv[1]);
+    }
+    memcpy(to->settings->key_types, types, sizeof(types));
+    to->settings->key_type_count = argc;
+    return NULL;
+}
+
+static const char *set_renew(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    acme_span_t span;
+    acme_err_t *err = acme_span_parse(&span, argv[0], 1, pool);
+
+    (void)argc;
+    if (err) {
+        return sentence(err, pool);
+    }
+    if (!span.percent && span.duration < apr_time_from_sec(1)) {
+        return apr_psprintf(pool,
+                            "\"%s\" would renew when it is too late; allowed "
+                            "are durations from 1s on, and percentages",
+                            argv[0]);
+    }
+    to->settings->renew = span;
+    to->settings->renew_set = 1;
+    return NULL;
+}
+
+static const char *set_renew_mode(acme_target_t *to, int argc,
+                                  char *const argv[])
+{
+    static const struct {
+        const char *name;
+        acme_renew_mode_t mode;
+    } MODES[] = {
+        { "auto", ACME_RENEW_AUTO },
+        { "always", ACME_RENEW_ALWAYS },
+        { "manual", ACME_RENEW_MANUAL },
+    };
+    apr_size_t i;
+
+    (void)argc;
+    for (i = 0; i < sizeof(MODES) / sizeof(MODES[0]); i++) {
+        if (!strcasecmp(argv[0], MODES[i].name)) {
+            to->settings->renew_mode = (int)MODES[i].mode;
+            return NULL;
+        }
+    }
+    return apr_psprintf(to->cmd->pool,
+                        "\"%s\" is none of auto, always and manual", argv[0]);
+}
+
+static const char *set_port_map(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    int ports[2] = { 80, 443 };
+    int seen[2] = { 0, 0 };
+    int i;
+
+    for (i = 0; i < argc; i++) {
+        int which = strncmp(argv[i], "80:", 3) ? 1 : 0;
+        const char *local = strchr(argv[i], ':');
+        int port = -1;
+
+        if (local && (!which || !strncmp(argv[i], "443:", 4))) {
+            port = strcmp(local, ":-") ? parse_number(local + 1, 1, 65535) : 0;
+        }
+        if (port < 0) {
+            return apr_psprintf(pool,
+                                "\"%s\" maps nothing; 80:port and 443:port are "
+                                "allowed, with a port of 1 to 65535 or '-'",
+                                argv[i]);
+        }
+        if (seen[which]++) {
+            return apr_psprintf(pool,
+                                "port %s is mapped twice, again by \"%s\"",
+                                which ? "443" : "80", argv[i]);
+        }
+        ports[which] = port;
+    }
+    if (ports[0] && ports[0] == ports[1]) {
+        return apr_psprintf(pool,
+                            "80 and 443 cannot both arrive at port %d; map "
+                            "them to two ports",
+                            ports[0]);
+    }
+    acme_config_global()->port_80 = ports[0];
+    acme_config_global()->port_443 = ports[1];
+    return NULL;
+}
+
+static const char *set_retry(acme_target_t *to, int argc, char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    apr_interval_time_t times[2] = { 0, ACME_RETRY_MAX_DEFAULT };
+    int i;
+
+    for (i = 0; i < argc; i++) {
+        acme_span_t span;
+        acme_err_t *err = acme_span_parse(&span, argv[i], 0, pool);
+
+        if (err) {
+            return sentence(err, pool);
+        }
+        if (span.duration < MIN_RETRY || span.duration > MAX_RETRY) {
+            return apr_psprintf(pool, "\"%s\" is not within 1s and 30d",
+                                argv[i]);
+        }
+        times[i] = span.duration;
+    }
+    if (times[0] > times[1]) {
+        return apr_psprintf(pool,
+                            "the first wait, \"%s\", is longer than the "
+                            "longest, \"%s\"",
+                            argv[0], argc == 2 ? argv[1] : "24h");
+    }
+    acme_config_global()->retry_first = times[0];
+    acme_config_global()->retry_max = times[1];
+    return NULL;
+}
+
+static const char *set_concurrency(acme_target_t *to, int argc,
+                                   char *const argv[])
+{
+    int number = parse_number(argv[0], 1, MAX_CONCURRENCY);
+
+    (void)argc;
+    if (number < 0) {
+        return apr_psprintf(to->cmd->pool,
+                            "\"%s\" is not a number from 1 to %d", argv[0],
+                            MAX_CONCURRENCY);
+    }
+    acme_config_global()->concurrency = number;
+    return NULL;
+}
+
+static const char *set_status(acme_target_t *to, int argc, char *const argv[])
+{
+    (void)argc;
+    return parse_flag(&acme_config_global()->status, argv[0], to->cmd->pool);
+}
+
+static const acme_directive_t DIRECTIVES[] = {
+#define ROW(name, least, most, arguments, fallback, scope, setter, meaning)    \
+    { name, least, most, arguments, ACME_SCOPE_##scope, setter },
+    ACME_DIRECTIVES(ROW)
+#undef ROW
+};
+
+const acme_directive_t *acme_setters_find(const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(DIRECTIVES) / sizeof(DIRECTIVES[0]); i++) {
+        if (!strcasecmp(name, DIRECTIVES[i].name)) {
+            return &DIRECTIVES[i];
+        }
+    }
+    return NULL;
+}

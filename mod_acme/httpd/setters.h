@@ -1,0 +1,38 @@
+/**
+ * What each directive does with its arguments. The table of directives.h, bound
+ * to its setters.
+ */
+#ifndef ACME_SETTERS_H
+#define ACME_SETTERS_H
+
+#include "httpd/config.h"
+
+#define ACME_RETRY_MAX_DEFAULT apr_time_from_sec(24 * 3600)
+
+/** Where a directive may stand; see directives.h. */
+typedef enum acme_scope_t {
+    ACME_SCOPE_SERVER,
+    ACME_SCOPE_HOST,
+    ACME_SCOPE_CERTIFICATE,
+} acme_scope_t;
+
+/** What a directive acts on. */
+typedef struct acme_target_t {
+    cmd_parms *cmd;
+    acme_settings_t *settings; /* of the host, or of the <AcmeCertificate> */
+    acme_server_config_t *host;
+} acme_target_t;
+
+typedef struct acme_directive_t {
+    const char *name;
+    int least, most;       /* number of arguments; never called with others */
+    const char *arguments; /* for people */
+    acme_scope_t scope;
+    /** @return NULL, or a sentence that names the value and what is allowed */
+    const char *(*setter)(acme_target_t *to, int argc, char *const argv[]);
+} acme_directive_t;
+
+/** By name, case ignored; NULL if we have no such directive. */
+const acme_directive_t *acme_setters_find(const char *name);
+
+#endif

@@ -1,0 +1,363 @@
+#include "httpd/start.h"
+
+#include <time.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <unixd.h>
+
+#include "engine/store.h"
+#include "httpd/config.h"
+#include "httpd/emergency.h"
+#include "httpd/live.h"
+#include "httpd/log.h"
+#include "httpd/managed.h"
+#include "httpd/runner.h"
+#include "httpd/tls.h"
+
+#ifndef ACME_VERSION
+#define ACME_VERSION PACKAGE_VERSION
+#endif
+
+/* One pass of post_config. */
+typedef struct start_t {
+    int real;              /* not the first of httpd's two passes */
+    acme_plan_t *plan;
+    acme_store_t *store;   /* NULL: it could not be opened */
+    apr_hash_t *served;    /* certificate's name -> served_t */
+    apr_pool_t *pconf;
+    apr_pool_t *scratch;   /* cleared for each host */
+    apr_time_t now;
+    apr_uint64_t cpu;      /* microseconds spent in our hooks */
+    int hosts;
+} start_t;
+
+/* What a certificate's hosts are given; found once a pass. */
+typedef struct served_t {
+    apr_array_header_t *chains, *keys; /* const char *: paths */
+    int base[ACME_FAMILIES];
+    int unpromoted[ACME_FAMILIES]; /* a newer set is in fresh/ still */
+    acme_live_t *live;
+} served_t;
+
+static start_t *the_start;
+
+static apr_uint64_t cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (apr_uint64_t)t.tv_sec * 1000000 + (apr_uint64_t)t.tv_nsec / 1000;
+}
+
+static apr_status_t forget_start(void *data)
+{
+    (void)data;
+    the_start = NULL;
+    return APR_SUCCESS;
+}
+
+/* Without a store the server starts all the same: hosts get placeholders that
+ * live as long as this configuration. */
+static acme_store_t *open_store(server_rec *s, apr_pool_t *pconf)
+{
+    const acme_global_config_t *global = acme_config_global();
+    const acme_store_options_t options = {
+        .root = global->store,
+        .worker_uid = ap_unixd_config.user_id,
+        .worker_gid = ap_unixd_config.group_id,
+        .create = 1,
+    };
+    acme_store_t *store = NULL;
+    acme_err_t *err = acme_store_open(&store, &options, pconf);
+
+    if (err) {
+        acme_log_err(s, "", err, pconf);
+        return NULL;
+    }
+    return store;
+}
+
+int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
+                          apr_pool_t *ptemp, server_rec *s)
+{
+    apr_uint64_t began = cpu_now();
+    start_t *start = apr_pcalloc(pconf, sizeof(*start));
+
+    (void)plog;
+    start->real = ap_state_query(AP_SQ_MAIN_STATE)
+                  != AP_SQ_MS_CREATE_PRE_CONFIG;
+    start->pconf = pconf;
+    start->now = apr_time_now();
+    start->served = apr_hash_make(pconf);
+    apr_pool_create(&start->scratch, pconf);
+    start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
+    if (acme_managed_candidates(start->plan) > 0) {
+        start->store = open_store(s, pconf);
+    }
+    start->cpu = cpu_now() - began;
+    the_start = start;
+    apr_pool_cleanup_register(pconf, NULL, forget_start,
+                              apr_pool_cleanup_null);
+    return OK;
+}
+
+/* --- per certificate ------------------------------------------------------- */
+
+static void add_files(served_t *served, const char *chain, const char *key)
+{
+    APR_ARRAY_PUSH(served->chains, const char *) = chain;
+    APR_ARRAY_PUSH(served->keys, const char *) = key;
+}
+
+static void promote(start_t *start, served_t *served,
+                    const acme_managed_t *managed, acme_family_t family,
+                    server_rec *s)
+{
+    acme_record_t *record = NULL;
+    acme_err_t *err;
+
+    err = acme_store_promote(&record, start->store, managed->dir, family,
+                             acme_managed_allowed(start->plan, managed),
+                             start->now, start->scratch);
+    if (err) {
+        served->unpromoted[family] = 1;
+        acme_log_err(s, managed->name, err, start->scratch);
+    }
+    else if (record) {
+        acme_log_msg(s, start->scratch, ACME_I_PROMOTED, managed->name,
+                     acme_family_name(family),
+                     apr_itoa(start->scratch, record->number), NULL);
+    }
+}
+
+/* The set in service of one family, if there is one and it is whole. */
+static int use_current(start_t *start, served_t *served,
+                       const acme_managed_t *managed, acme_family_t family,
+                       server_rec *s)
+{
+    acme_record_t *record = NULL;
+    const char *chain, *key;
+    acme_err_t *err;
+
+    err = acme_store_current(&record, start->store, managed->dir, family,
+                             start->scratch);
+    if (err) {
+        acme_log_err(s, managed->name, err, start->scratch);
+    }
+    if (!record) {
+        return 0;
+    }
+    acme_store_current_files(&chain, &key, start->store, managed->dir, family,
+                             record->number, start->pconf);
+    add_files(served, chain, key);
+    served->base[family] = record->number;
+    return 1;
+}
+
+static int wants(const acme_policy_t *policy, acme_family_t family)
+{
+    int i;
+
+    for (i = 0; i < policy->key_type_count; ++i) {
+        if (acme_key_family(policy->key_types[i]) == family) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Sets of the configured families; where there is none yet, of any family (the
+ * key type was changed a moment ago). */
+static int use_sets(start_t *start, served_t *served,
+                    const acme_managed_t *managed, server_rec *s)
+{
+    int pass, i, found = 0;
+
+    for (pass = 0; pass < 2 && !found; ++pass) {
+        for (i = 0; i < ACME_FAMILIES; ++i) {
+            if (wants(managed->policy, i) != (pass == 0)) {
+                continue;
+            }
+            if (start->real) {
+                promote(start, served, managed, i, s);
+            }
+            found += use_current(start, served, managed, i, s);
+        }
+    }
+    return found;
+}
+
+static void use_placeholder(start_t *start, served_t *served,
+                            const acme_managed_t *managed, server_rec *s)
+{
+    const apr_array_header_t *names
+        = acme_managed_allowed(start->plan, managed);
+    const char *chain, *key;
+    acme_err_t *err = NULL;
+
+    if (start->store) {
+        err = acme_store_placeholder(&chain, &key, start->store, managed->dir,
+                                     names, start->now, start->pconf);
+        if (err) {
+            acme_log_err(s, managed->name, err, start->scratch);
+        }
+    }
+    if (!start->store || err) {
+        err = acme_emergency_placeholder(&chain, &key, managed, start->now,
+                                         start->pconf);
+        if (err) {
+            acme_log_err(s, managed->name, err, start->scratch);
+            return;
+        }
+    }
+    add_files(served, chain, key);
+}
+
+static served_t *serve(start_t *start, const acme_managed_t *managed,
+                       server_rec *s)
+{
+    served_t *served
+        = apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
+
+    if (served) {
+        return served;
+    }
+    served = apr_pcalloc(start->pconf, sizeof(*served));
+    served->chains = apr_array_make(start->pconf, 1, sizeof(const char *));
+    served->keys = apr_array_make(start->pconf, 1, sizeof(const char *));
+    if (!start->store || !use_sets(start, served, managed, s)) {
+        use_placeholder(start, served, managed, s);
+    }
+    served->live = acme_tls_live(managed, served->base, start->store,
+                                 start->pconf);
+    apr_hash_set(start->served, managed->name, APR_HASH_KEY_STRING, served);
+    apr_pool_clear(start->scratch);
+    return served;
+}
+
+int acme_start_cert_files(server_rec *s, apr_pool_t *pool,
+                          apr_array_header_t *cert_files,
+                          apr_array_header_t *key_files)
+{
+    start_t *start = the_start;
+    apr_uint64_t began = cpu_now();
+    acme_managed_t *managed;
+    served_t *served;
+
+    (void)pool;
+    if (!start
+        || !(managed = acme_managed_tls(start->plan, s, cert_files->nelts))) {
+        return DECLINED;
+    }
+    served = serve(start, managed, s);
+    apr_array_cat(cert_files, served->chains);
+    apr_array_cat(key_files, served->keys);
+    acme_config_of(s)->live = served->live;
+    start->hosts++;
+    start->cpu += cpu_now() - began;
+    return OK;
+}
+
+int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
+                       SSL_CTX *ctx)
+{
+    acme_server_config_t *config = acme_config_of(s);
+
+    (void)pool;
+    if (!is_proxy && config->live) {
+        acme_tls_attach(ctx, config->live);
+    }
+    return OK;
+}
+
+/* --- after mod_ssl ----------------------------------------------------------- */
+
+/* The live table may know a newer set than could be promoted: it stays. */
+static void follow(served_t *served, acme_slot_t *slot)
+{
+    int i;
+
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        if (!served->unpromoted[i]
+            || acme_live_generation(slot, i) < served->base[i]) {
+            acme_live_set_generation(slot, i, served->base[i]);
+        }
+    }
+    acme_tls_follow(served->live, slot);
+}
+
+static acme_live_table_t *fill_table(start_t *start, server_rec *s,
+                                     const apr_array_header_t *managed)
+{
+    acme_live_table_t *table = acme_live_open(s, start->pconf);
+    apr_array_header_t *names
+        = apr_array_make(start->scratch, managed->nelts + 1,
+                         sizeof(const char *));
+    int i;
+
+    for (i = 0; i < managed->nelts; ++i) {
+        APR_ARRAY_PUSH(names, const char *)
+            = APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
+    }
+    if (!table || !acme_live_reserve(table, names)) {
+        return NULL;
+    }
+    for (i = 0; i < managed->nelts; ++i) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        acme_slot_t *slot = acme_live_slot(table, name);
+        served_t *served
+            = apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
+
+        if (slot && served) {
+            follow(served, slot);
+        }
+    }
+    return table;
+}
+
+static void run_engine(start_t *start, server_rec *s,
+                       acme_live_table_t *table,
+                       const apr_array_header_t *managed)
+{
+    const acme_global_config_t *global = acme_config_global();
+    acme_engine_config_t *config
+        = apr_pcalloc(start->pconf, sizeof(*config));
+
+    config->managed = managed;
+    config->concurrency = global->concurrency;
+    config->retry_first = global->retry_first;
+    config->retry_max = global->retry_max;
+    config->version = ACME_VERSION;
+    acme_runner_start(s, config, start->store, table, start->pconf);
+}
+
+int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                         server_rec *s)
+{
+    start_t *start = the_start;
+    apr_uint64_t began = cpu_now();
+    const apr_array_header_t *managed;
+    acme_live_table_t *table;
+
+    (void)pconf;
+    (void)plog;
+    if (start->store) {
+        acme_store_sync(start->store);
+    }
+    if (!start->real) {
+        return OK;
+    }
+    managed = acme_managed_finish(start->plan);
+    if (managed->nelts && start->store
+        && (table = fill_table(start, s, managed))) {
+        run_engine(start, s, table, managed);
+    }
+    start->cpu += cpu_now() - began;
+    acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
+                 apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
+                 apr_itoa(ptemp, start->hosts), NULL);
+    return OK;
+}

@@ -1,0 +1,190 @@
+#include "httpd/status.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <mod_status.h>
+
+#include "core/encode.h"
+#include "httpd/config.h"
+#include "httpd/live.h"
+
+/* One certificate of one family, on its way to the page. */
+typedef struct row_t {
+    const char *name; /* "shop.example/ecdsa" */
+    acme_status_t status;
+    const char *expiry; /* "2027-01-02T03:04:05Z", or "" */
+    const char *next;   /* "renew at ...", or "" */
+    const char *error;  /* with its number and remedy, or "" */
+} row_t;
+
+static const char *next_text(const acme_status_t *status, apr_pool_t *pool)
+{
+    const char *action = status->next_action[0] ? status->next_action : "next";
+
+    if (!status->next_time) {
+        return status->next_action[0] ? status->next_action : "";
+    }
+    return apr_pstrcat(pool, action, ", ",
+                       acme_time_format(status->next_time, pool), NULL);
+}
+
+static const char *error_text(const acme_status_t *status, apr_pool_t *pool)
+{
+    const acme_msg_entry_t *entry;
+
+    if (!status->error_code) {
+        return "";
+    }
+    entry = acme_msg_entry((acme_msg_t)status->error_code);
+    return apr_psprintf(pool, "ACME%04d: %s%s%s", status->error_code,
+                        status->error, entry->remedy[0] ? ". " : "",
+                        entry->remedy);
+}
+
+/* @return 0 where the table has no slot for it */
+static int read_row(row_t *row, const acme_managed_t *managed,
+                    acme_family_t family, apr_pool_t *pool)
+{
+    acme_live_table_t *table = acme_live_table();
+    acme_slot_t *slot = table ? acme_live_slot(table, managed->name) : NULL;
+
+    if (!slot) {
+        return 0;
+    }
+    acme_live_get_status(&row->status, slot, family);
+    row->name =
+        apr_pstrcat(pool, managed->name, "/", acme_family_name(family), NULL);
+    row->expiry = row->status.not_after
+                      ? acme_time_format(row->status.not_after, pool)
+                      : "";
+    row->next = next_text(&row->status, pool);
+    row->error = error_text(&row->status, pool);
+    return 1;
+}
+
+/* What is being written to; pool is cleared after each certificate, because
+ * thousands must not pile up in one request. */
+typedef struct page_t {
+    request_rec *r;
+    int flags;
+    apr_pool_t *pool;
+} page_t;
+
+static void put_line(const page_t *page, const row_t *row, const char *key,
+                     const char *value)
+{
+    if (*value) {
+        ap_rvputs(page->r, "Acme[", row->name, "]", key, ": ",
+                  acme_encode_printable(value, ACME_MAX_DETAIL, page->pool),
+                  "\n", NULL);
+    }
+}
+
+static void put_lines(const page_t *page, const row_t *row)
+{
+    put_line(page, row, "State", acme_state_name(row->status.state));
+    put_line(page, row, "Expires", row->expiry);
+    put_line(page, row, "Serial", row->status.serial);
+    put_line(page, row, "Issuer", row->status.issuer);
+    put_line(page, row, "Next", row->next);
+    put_line(page, row, "Progress", row->status.progress);
+    put_line(page, row, "Error", row->error);
+}
+
+static const char *state_text(const row_t *row, apr_pool_t *pool)
+{
+    const char *state = acme_state_name(row->status.state);
+
+    return row->status.progress[0]
+               ? apr_pstrcat(pool, state, " (", row->status.progress, ")", NULL)
+               : state;
+}
+
+static void put_cell(const page_t *page, const char *text)
+{
+    ap_rvputs(page->r, "<td>", acme_encode_html(text, page->pool), "</td>",
+              NULL);
+}
+
+static void put_table_row(const page_t *page, const row_t *row)
+{
+    ap_rputs("<tr>", page->r);
+    put_cell(page, row->name);
+    put_cell(page, state_text(row, page->pool));
+    put_cell(page, row->expiry);
+    put_cell(page, row->next);
+    put_cell(page, row->error);
+    ap_rputs("</tr>\n", page->r);
+}
+
+static void put_paragraph(const page_t *page, const row_t *row)
+{
+    const char *text = apr_pstrcat(
+        page->pool, row->name, ": ", state_text(row, page->pool),
+        *row->expiry ? ", expires " : "", row->expiry, *row->next ? ", " : "",
+        row->next, *row->error ? ", last error " : "", row->error, NULL);
+
+    ap_rvputs(page->r, "<p>", acme_encode_html(text, page->pool), "</p>\n",
+              NULL);
+}
+
+static void put_certificate(const page_t *page, const acme_managed_t *managed)
+{
+    const acme_policy_t *policy = managed->policy;
+    int i;
+
+    for (i = 0; i < policy->key_type_count; i++) {
+        row_t row;
+
+        if (!read_row(&row, managed, acme_key_family(policy->key_types[i]),
+                      page->pool)) {
+            continue;
+        }
+        if (page->flags & AP_STATUS_SHORT) {
+            put_lines(page, &row);
+        }
+        else if (page->flags & AP_STATUS_NOTABLE) {
+            put_paragraph(page, &row);
+        }
+        else {
+            put_table_row(page, &row);
+        }
+    }
+}
+
+static void put_head(const page_t *page, int count)
+{
+    if (page->flags & AP_STATUS_SHORT) {
+        ap_rprintf(page->r, "AcmeCertificates: %d\n", count);
+        return;
+    }
+    ap_rputs("<hr />\n<h2>Certificates of mod_acme</h2>\n", page->r);
+    if (!(page->flags & AP_STATUS_NOTABLE)) {
+        ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
+                 "<th>Expires</th><th>Next</th><th>Last error</th></tr>\n",
+                 page->r);
+    }
+}
+
+int acme_status_section(request_rec *r, int flags)
+{
+    const acme_global_config_t *global = acme_config_global();
+    const apr_array_header_t *managed = global ? global->managed : NULL;
+    page_t page = { r, flags, NULL };
+    int i;
+
+    if (!managed || !managed->nelts || !global->status) {
+        return DECLINED;
+    }
+    apr_pool_create(&page.pool, r->pool);
+    put_head(&page, managed->nelts);
+    for (i = 0; i < managed->nelts; i++) {
+        put_certificate(&page, APR_ARRAY_IDX(managed, i, acme_managed_t *));
+        apr_pool_clear(page.pool);
+    }
+    if (!(flags & (AP_STATUS_SHORT | AP_STATUS_NOTABLE))) {
+        ap_rputs("</table>\n", r);
+    }
+    apr_pool_destroy(page.pool);
+    return OK;
+}

@@ -1,0 +1,300 @@
+#include "httpd/tls.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <http_log.h>
+#include <http_main.h>
+#include <openssl/err.h>
+
+#include "httpd/log.h"
+
+/* After a set could not be loaded, the next handshake that tries again. */
+#define LOAD_RETRY apr_time_from_sec(5)
+
+/* A certificate in memory, shared by the handshakes that use it. */
+typedef struct pair_t {
+    _Atomic int references;
+    int number;
+    X509 *leaf;
+    STACK_OF(X509) *issuers;
+    EVP_PKEY *key;
+} pair_t;
+
+typedef struct family_t {
+    int base;             /* what mod_ssl was given; 0: nothing */
+    int wanted;           /* configured */
+    pair_t *pair;         /* newer than base, or NULL; under the_lock */
+    int failed;           /* number that could not be loaded; under loading */
+    apr_time_t again;     /* when to try it again */
+} family_t;
+
+struct acme_live_t {
+    const acme_managed_t *managed;
+    acme_store_t *store;
+    acme_slot_t *slot;    /* NULL outside the real pass */
+    int replace_all;      /* mod_ssl has what must not be shown any more */
+    family_t families[ACME_FAMILIES];
+};
+
+/* Guards every family_t.pair for the few instructions it takes to copy it. */
+static pthread_mutex_t the_lock = PTHREAD_MUTEX_INITIALIZER;
+/* One load at a time in a process; whoever finds it taken goes on with the old
+ * pair: no handshake waits for another one's disk. */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+acme_live_t *acme_tls_live(const acme_managed_t *managed,
+                           const int base[ACME_FAMILIES], acme_store_t *store,
+                           apr_pool_t *pconf)
+{
+    acme_live_t *live = apr_pcalloc(pconf, sizeof(*live));
+    const acme_policy_t *policy = managed->policy;
+    int i, placeholder = 1;
+
+    live->managed = managed;
+    live->store = store;
+    for (i = 0; i < policy->key_type_count; ++i) {
+        live->families[acme_key_family(policy->key_types[i])].wanted = 1;
+    }
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        live->families[i].base = base[i];
+        placeholder = placeholder && !base[i];
+        live->replace_all |= base[i] && !live->families[i].wanted;
+    }
+    live->replace_all |= placeholder;
+    return live;
+}
+
+void acme_tls_follow(acme_live_t *live, acme_slot_t *slot)
+{
+    live->slot = slot;
+}
+
+acme_slot_t *acme_tls_slot(const acme_live_t *live)
+{
+    return live->slot;
+}
+
+int acme_tls_ready(const acme_live_t *live)
+{
+    int i;
+
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        if (live->families[i].base
+            || (live->slot && acme_live_generation(live->slot, i))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void release(pair_t *pair)
+{
+    if (pair && atomic_fetch_sub(&pair->references, 1) == 1) {
+        X509_free(pair->leaf);
+        sk_X509_pop_free(pair->issuers, X509_free);
+        EVP_PKEY_free(pair->key);
+        free(pair);
+    }
+}
+
+static pair_t *acquire(family_t *family)
+{
+    pair_t *pair;
+
+    pthread_mutex_lock(&the_lock);
+    pair = family->pair;
+    if (pair) {
+        atomic_fetch_add(&pair->references, 1);
+    }
+    pthread_mutex_unlock(&the_lock);
+    return pair;
+}
+
+static void replace(family_t *family, pair_t *pair)
+{
+    pair_t *old;
+
+    pthread_mutex_lock(&the_lock);
+    old = family->pair;
+    family->pair = pair;
+    pthread_mutex_unlock(&the_lock);
+    release(old);
+}
+
+/* Intermediates are the same for many certificates: one X509 each for the whole
+ * process. A handful, so a list does; under loading. */
+#define SHARED_MAX 64
+static X509 *shared[SHARED_MAX];
+static int shared_count;
+
+static X509 *share(X509 *issuer)
+{
+    int i;
+
+    for (i = 0; i < shared_count; ++i) {
+        if (!X509_cmp(shared[i], issuer)) {
+            X509_up_ref(shared[i]);
+            return shared[i];
+        }
+    }
+    if (shared_count < SHARED_MAX) {
+        X509_up_ref(issuer);
+        shared[shared_count++] = issuer;
+    }
+    X509_up_ref(issuer);
+    return issuer;
+}
+
+static pair_t *make_pair(const acme_set_t *set)
+{
+    pair_t *pair = calloc(1, sizeof(*pair));
+    STACK_OF(X509) *issuers = sk_X509_new_null();
+    int i;
+
+    if (!pair || !issuers) {
+        free(pair);
+        sk_X509_free(issuers);
+        return NULL;
+    }
+    for (i = 0; i < sk_X509_num(set->chain->issuers); ++i) {
+        X509 *issuer = share(sk_X509_value(set->chain->issuers, i));
+
+        if (!sk_X509_push(issuers, issuer)) {
+            X509_free(issuer);
+        }
+    }
+    atomic_init(&pair->references, 1);
+    pair->number = set->record->number;
+    pair->leaf = set->chain->leaf;
+    X509_up_ref(pair->leaf);
+    pair->key = set->key;
+    EVP_PKEY_up_ref(pair->key);
+    pair->issuers = issuers;
+    return pair;
+}
+
+/* Fetch a set from the store and put it in place; any error keeps what is
+ * served. Holds loading. */
+static void load(acme_live_t *live, acme_family_t which, int number)
+{
+    family_t *family = &live->families[which];
+    apr_pool_t *pool;
+    acme_set_t *set = NULL;
+    acme_err_t *err;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
+        return;
+    }
+    err = acme_store_load_fresh(&set, live->store, live->managed->dir, which,
+                                number, pool);
+    if (!err && !X509_check_private_key(set->chain->leaf, set->key)) {
+        err = acme_err_ssl(pool, ACME_E_LIVE_PAIR, live->managed->name, NULL);
+    }
+    if (!err) {
+        pair_t *pair = make_pair(set);
+
+        if (pair) {
+            replace(family, pair);
+            acme_log_msg(ap_server_conf, pool, ACME_I_LIVE_LOADED,
+                         live->managed->name, acme_family_name(which),
+                         apr_itoa(pool, number), NULL);
+        }
+        family->failed = 0;
+    }
+    else {
+        family->failed = number;
+        family->again = apr_time_now() + LOAD_RETRY;
+        acme_log_err(ap_server_conf, live->managed->name, err, pool);
+        ERR_clear_error();
+    }
+    apr_pool_destroy(pool);
+}
+
+/* Bring family up to generation number, unless somebody is at it already. */
+static pair_t *refresh(acme_live_t *live, acme_family_t which, int number)
+{
+    family_t *family = &live->families[which];
+    pair_t *pair;
+
+    if (pthread_mutex_trylock(&loading) != 0) {
+        return acquire(family);
+    }
+    pair = acquire(family);
+    if ((!pair || pair->number != number)
+        && (family->failed != number || apr_time_now() >= family->again)) {
+        release(pair);
+        load(live, which, number);
+        pair = acquire(family);
+    }
+    pthread_mutex_unlock(&loading);
+    return pair;
+}
+
+/* The pair this handshake must put in mod_ssl's place; NULL: mod_ssl's is right.
+ * The caller releases it. */
+static pair_t *newer(acme_live_t *live, acme_family_t which)
+{
+    family_t *family = &live->families[which];
+    int number = acme_live_generation(live->slot, which);
+    pair_t *pair;
+
+    if (number == 0 || number == family->base) {
+        return NULL;
+    }
+    pair = acquire(family);
+    if (!pair || pair->number != number) {
+        release(pair);
+        pair = refresh(live, which, number);
+    }
+    return pair;
+}
+
+static void use_pairs(SSL *ssl, const acme_live_t *live,
+                      pair_t *const pairs[ACME_FAMILIES])
+{
+    int i;
+
+    if (live->replace_all) {
+        SSL_certs_clear(ssl);
+    }
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        if (pairs[i]
+            && !SSL_use_cert_and_key(ssl, pairs[i]->leaf, pairs[i]->key,
+                                     pairs[i]->issuers, 1)) {
+            /* the handshake goes on with what is left */
+            ERR_clear_error();
+        }
+    }
+}
+
+/* OpenSSL asks for a certificate, SNI has been looked at. SSL_CTX_set_cert_cb(3):
+ * 1 goes on. Nothing new costs two atomic reads. */
+static int choose_certificate(SSL *ssl, void *data)
+{
+    acme_live_t *live = data;
+    pair_t *pairs[ACME_FAMILIES];
+    int i, any = 0;
+
+    if (!live->slot) {
+        return 1;
+    }
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        pairs[i] = newer(live, i);
+        any |= pairs[i] != NULL;
+    }
+    if (any) {
+        use_pairs(ssl, live, pairs);
+        for (i = 0; i < ACME_FAMILIES; ++i) {
+            release(pairs[i]);
+        }
+    }
+    return 1;
+}
+
+void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live)
+{
+    SSL_CTX_set_cert_cb(ctx, choose_certificate, live);
+}

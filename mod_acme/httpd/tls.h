@@ -1,0 +1,35 @@
+/**
+ * What the handshake of a managed host shows: the files mod_ssl starts with, and
+ * the newer pair that a callback puts in its place the moment it is issued.
+ */
+#ifndef ACME_TLS_H
+#define ACME_TLS_H
+
+#include <httpd.h>
+#include <openssl/ssl.h>
+
+#include "engine/policy.h"
+#include "engine/store.h"
+#include "httpd/live.h"
+
+/** What one certificate's hosts serve in this process. Made in pconf before the
+ *  fork, so that each child has its own copy of the changing part. */
+typedef struct acme_live_t acme_live_t;
+
+/** The pairs mod_ssl was given.
+ *  @param base  set number of each family; 0: none. All 0: a placeholder */
+acme_live_t *acme_tls_live(const acme_managed_t *managed,
+                           const int base[ACME_FAMILIES], acme_store_t *store,
+                           apr_pool_t *pconf);
+
+/** Real pass only: from now on follow the slot's generation. */
+void acme_tls_follow(acme_live_t *live, acme_slot_t *slot);
+acme_slot_t *acme_tls_slot(const acme_live_t *live);
+
+/** mod_ssl's SSL_CTX of a host that serves live. */
+void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live);
+
+/** Whether a CA's certificate is in service; else the placeholder is. */
+int acme_tls_ready(const acme_live_t *live);
+
+#endif

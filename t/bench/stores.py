@@ -1,0 +1,55 @@
+"""Fills a server's store with certificates, as if it had obtained them.
+
+fill_ssl, fill_md and fill_acme write pairs (servers.Pairs) where plain
+mod_ssl, mod_md and mod_acme look. A layout is known here and nowhere else
+in the bench.
+"""
+import json
+import pathlib
+
+
+def write(path, content, mode):
+    path = pathlib.Path(path)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def fill_ssl(folder, names, pairs):
+    """<folder>/<name>.pem and .key, for SSLCertificateFile and -KeyFile."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        chain, key = pairs.get(name)
+        write(folder / (name + ".pem"), chain, 0o644)
+        write(folder / (name + ".key"), key, 0o600)
+
+
+def fill_md(folder, names, pairs):
+    """mod_md's store: domains/<name>/; it adds md.json by itself."""
+    domains = pathlib.Path(folder) / "domains"
+    domains.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        place = domains / name
+        place.mkdir(mode=0o700)
+        chain, key = pairs.get(name)
+        write(place / "pubcert.secp256r1.pem", chain, 0o600)
+        write(place / "privkey.secp256r1.pem", key, 0o600)
+
+
+def fill_acme(folder, names, pairs, directory):
+    """mod_acme's store, as promoted: certificates/<certificate>/."""
+    # LAYOUT: the one place of the bench that knows mod_acme's store.
+    folder = pathlib.Path(folder)
+    certificates = folder / "certificates"
+    certificates.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
+    certificates.chmod(0o755)
+    for name in names:
+        place = certificates / name
+        place.mkdir(mode=0o755)
+        chain, key = pairs.get(name)
+        write(place / "chain.pem", chain, 0o644)
+        write(place / "key.pem", key, 0o600)
+        write(place / "record.json", json.dumps(
+            {"names": [name], "ca": directory,
+             "key_types": ["ecdsa-p256"]}).encode(), 0o644)

@@ -1,0 +1,1 @@
+"""Tests against a real httpd and a real ACME server."""

@@ -1,0 +1,313 @@
+/* The live table without a server: what httpd gives it is made here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <httpd.h>
+#include <http_config.h>
+
+#include "httpd/live.h"
+#include "httpd/log.h"
+
+#define THUMB "0123456789012345678901234567890123456789012"
+
+static apr_pool_t *process_pool;
+static void *retained;
+
+/* --- of httpd and log.c -------------------------------------------------------- */
+
+AP_DECLARE(void *) ap_retained_data_get(const char *key)
+{
+    (void)key;
+    return retained;
+}
+
+AP_DECLARE(void *) ap_retained_data_create(const char *key, apr_size_t size)
+{
+    (void)key;
+    retained = apr_pcalloc(process_pool, size);
+    return retained;
+}
+
+void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
+                  apr_pool_t *scratch)
+{
+    (void)s;
+    (void)prefix;
+    (void)scratch;
+    print_error("%s\n", err->text);
+}
+
+/* --- a server ------------------------------------------------------------------ */
+
+static process_rec process;
+static server_rec server;
+
+static int start(void **state)
+{
+    (void)state;
+    apr_pool_create(&process_pool, NULL);
+    process.pool = process_pool;
+    server.process = &process;
+    retained = NULL;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    apr_pool_destroy(process_pool);
+    return 0;
+}
+
+/* A configuration: what httpd makes anew at each restart. */
+static acme_live_table_t *configure(apr_pool_t **pconf, int first, int count)
+{
+    acme_live_table_t *table;
+    apr_array_header_t *names;
+    int i;
+
+    apr_pool_create(pconf, process_pool);
+    names = apr_array_make(*pconf, count, sizeof(const char *));
+    for (i = first; i < first + count; ++i) {
+        APR_ARRAY_PUSH(names, const char *)
+            = apr_psprintf(*pconf, "h%d.example.org", i);
+    }
+    table = acme_live_open(&server, *pconf);
+    assert_non_null(table);
+    assert_int_equal(acme_live_reserve(table, names), 1);
+    for (i = 0; i < count; ++i) {
+        assert_non_null(
+            acme_live_slot(table, APR_ARRAY_IDX(names, i, const char *)));
+    }
+    return table;
+}
+
+static acme_proof_t *proof_of(const char *host, const char *token,
+                              apr_pool_t *pool)
+{
+    acme_proof_t *proof = apr_pcalloc(pool, sizeof(*proof));
+    acme_ident_t *ident = apr_pcalloc(pool, sizeof(*ident));
+
+    ident->value = host;
+    proof->ident = ident;
+    proof->token = token;
+    proof->key_authorization = apr_pstrcat(pool, token, "." THUMB, NULL);
+    return proof;
+}
+
+/* --- slots ----------------------------------------------------------------------- */
+
+static void test_slots_outlive_a_restart_and_never_move(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 100);
+    acme_slot_t *slot = acme_live_slot(table, "h42.example.org");
+    acme_status_t status = { .state = ACME_STATE_VALID, .set_number = 7 };
+
+    (void)state;
+    acme_live_set_generation(slot, ACME_FAMILY_RSA, 7);
+    acme_live_set_status(slot, ACME_FAMILY_RSA, &status);
+    apr_pool_destroy(pconf);
+    assert_null(acme_live_table());
+    table = configure(&pconf, 40, 500);
+    assert_ptr_equal(acme_live_slot(table, "h42.example.org"), slot);
+    assert_int_equal(acme_live_generation(slot, ACME_FAMILY_RSA), 7);
+    assert_int_equal(acme_live_generation(slot, ACME_FAMILY_ECDSA), 0);
+    memset(&status, 0, sizeof(status));
+    acme_live_get_status(&status, slot, ACME_FAMILY_RSA);
+    assert_int_equal(status.set_number, 7);
+    assert_null(acme_live_slot(table, apr_psprintf(pconf, "%0300d", 1)));
+}
+
+static void test_slots_many_growing_restarts_lose_none(void **state)
+{
+    apr_pool_t *pconf;
+    int round;
+
+    (void)state;
+    for (round = 1; round <= 20; ++round) {
+        acme_live_table_t *table = configure(&pconf, 0, round * 200);
+
+        assert_ptr_not_equal(acme_live_slot(table, "h0.example.org"),
+                             acme_live_slot(table, "h1.example.org"));
+        apr_pool_destroy(pconf);
+    }
+}
+
+/* A status of one letter all over; a reader must never see two. */
+static void fill(acme_status_t *status, int letter)
+{
+    memset(status, letter, sizeof(*status));
+    status->error[sizeof(status->error) - 1] = '\0';
+}
+
+static void test_status_read_while_written_is_whole(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_slot_t *slot = acme_live_slot(table, "h0.example.org");
+    acme_status_t status;
+    pid_t writer;
+    int i, changes = 0;
+    char last = 0;
+
+    (void)state;
+    fill(&status, 'a');
+    acme_live_set_status(slot, ACME_FAMILY_ECDSA, &status);
+    if (!(writer = fork())) {
+        for (i = 0; i < 2000000; ++i) {
+            fill(&status, 'a' + i % 26);
+            acme_live_set_status(slot, ACME_FAMILY_ECDSA, &status);
+        }
+        _exit(0);
+    }
+    while (waitpid(writer, NULL, WNOHANG) == 0) {
+        acme_live_get_status(&status, slot, ACME_FAMILY_ECDSA);
+        assert_int_equal(status.error[0], status.serial[0]);
+        assert_int_equal(status.error[0],
+                         status.error[sizeof(status.error) - 2]);
+        assert_int_equal(status.error[0], status.progress[10]);
+        changes += status.error[0] != last;
+        last = status.error[0];
+    }
+    assert_true(changes > 10);
+}
+
+/* --- tokens ------------------------------------------------------------------------ */
+
+static void test_token_is_found_for_its_host_alone(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *proof = proof_of("h0.example.org", "token-1", pconf);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+
+    (void)state;
+    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
+                                      "token-1"), 0);
+    assert_null(acme_live_publish(table, proof, 1, pconf));
+    assert_null(acme_live_publish(table, proof, 1, pconf));
+    assert_int_equal(acme_live_lookup(answer, table, "H0.example.org",
+                                      "token-1"), 51);
+    assert_string_equal(answer, "token-1." THUMB);
+    assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 51);
+    assert_int_equal(acme_live_lookup(answer, table, "h1.example.org",
+                                      "token-1"), 0);
+    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
+                                      "token-"), 0);
+    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
+                                      "token-1." THUMB), 0);
+    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org", ""), 0);
+    acme_live_withdraw(table, proof);
+    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
+                                      "token-1"), 0);
+}
+
+static void test_tokens_of_earlier_engines_are_swept(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+
+    (void)state;
+    assert_null(acme_live_publish(
+        table, proof_of("h0.example.org", "old", pconf), 1, pconf));
+    assert_null(acme_live_publish(
+        table, proof_of("h0.example.org", "again", pconf), 1, pconf));
+    apr_pool_destroy(pconf);
+    table = configure(&pconf, 0, 1);
+    assert_true(acme_live_lookup(answer, table, NULL, "old") > 0);
+    assert_null(acme_live_publish(
+        table, proof_of("h0.example.org", "again", pconf), 2, pconf));
+    acme_live_sweep(table, 2);
+    assert_int_equal(acme_live_lookup(answer, table, NULL, "old"), 0);
+    assert_true(acme_live_lookup(answer, table, NULL, "again") > 0);
+}
+
+static void test_tokens_of_128_orders_of_100_names_have_room(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+    int i, refused = 0;
+
+    (void)state;
+    for (i = 0; i < 12800; ++i) {
+        acme_proof_t *proof = proof_of(
+            "h0.example.org", apr_psprintf(pconf, "t%08d", i), pconf);
+
+        refused += acme_live_publish(table, proof, 1, pconf) != NULL;
+    }
+    assert_int_equal(refused, 0);
+    assert_true(acme_live_lookup(answer, table, NULL, "t00012799") > 0);
+}
+
+static void test_token_too_long_is_refused(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_err_t *err = acme_live_publish(
+        table,
+        proof_of("h0.example.org", apr_psprintf(pconf, "%0300d", 1), pconf), 1,
+        pconf);
+
+    (void)state;
+    assert_non_null(err);
+    assert_int_equal(err->msg, ACME_E_TOKENS_FULL);
+}
+
+static void test_token_read_while_replaced_is_whole_or_missed(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *proof = proof_of("h0.example.org", "token-1", pconf);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+    int i, seen = 0;
+    pid_t writer;
+
+    (void)state;
+    if (!(writer = fork())) {
+        for (i = 0; i < 1000000; ++i) {
+            if (acme_live_publish(table, proof, 1, pconf)) {
+                _exit(1);
+            }
+            acme_live_withdraw(table, proof);
+        }
+        _exit(0);
+    }
+    while (waitpid(writer, &i, WNOHANG) == 0) {
+        if (acme_live_lookup(answer, table, "h0.example.org", "token-1")) {
+            assert_string_equal(answer, "token-1." THUMB);
+            seen++;
+        }
+    }
+    assert_int_equal(i, 0);
+    assert_true(seen > 10);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_slots_outlive_a_restart_and_never_move),
+        TEST(test_slots_many_growing_restarts_lose_none),
+        TEST(test_status_read_while_written_is_whole),
+        TEST(test_token_is_found_for_its_host_alone),
+        TEST(test_tokens_of_earlier_engines_are_swept),
+        TEST(test_tokens_of_128_orders_of_100_names_have_room),
+        TEST(test_token_too_long_is_refused),
+        TEST(test_token_read_while_replaced_is_whole_or_missed),
+    };
+
+    apr_initialize();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
