@@ -1,6 +1,7 @@
 /**
  * One certificate order, from newOrder to the downloaded chain, as a machine
- * that does no I/O. RFC 8555 section 7.4. Its states are a table in order.c.
+ * that does no I/O. RFC 8555 section 7.4. Its states are a table in
+ * order_states.c, those of its authorizations one in authz.c.
  *
  *   loop: acme_order_next  -> do what it says -> acme_order_feed
  *
@@ -45,7 +46,9 @@ acme_err_t *acme_order_load(acme_order_t **order,
 /** JSON, from pool. Clears the dirty mark. */
 acme_err_t *acme_order_save(const char **json, acme_order_t *order,
                             apr_pool_t *pool) ACME_MUST_CHECK;
-/** Whether something happened that must be on disk before the next SEND. */
+/** Whether something happened that must be on disk before the next SEND. Ask
+ *  between acme_order_next and carrying out the SEND it returned: that a
+ *  challenge is about to be answered, or a CSR to be sent, is part of it. */
 int acme_order_dirty(const acme_order_t *order);
 
 typedef enum acme_step_kind_t {
@@ -69,7 +72,8 @@ typedef struct acme_step_t {
 /** The next thing to do. Strings of the step live until the order's pool ends.
  *  @param session  READY: its directory, account and thumbprint are read
  *  A failed order deactivates the authorizations it leaves pending (7.5.2) before it
- *  says FAILED, as far as the CA answers. */
+ *  says FAILED, as far as the CA answers; where the session has failed too,
+ *  nobody need wait for that. */
 void acme_order_next(acme_step_t *step, acme_order_t *order,
                      const acme_session_t *session, apr_time_t now);
 
@@ -79,7 +83,8 @@ void acme_order_next(acme_step_t *step, acme_order_t *order,
 void acme_order_reply(acme_order_t *order, const acme_request_t *request,
                       const acme_reply_t *reply, apr_time_t now);
 
-/** @param error  NULL, or why it could not be published */
+/** @param proof  as handed out by acme_order_next
+ *  @param error  NULL, or why it could not be published: the order fails */
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
                           acme_err_t *error);
 

@@ -139,13 +139,16 @@ static void step_send(acme_session_step_t *step, acme_session_t *session,
     session->under_way[ask]++;
 }
 
-/* Fetch a nonce if fewer are here or on their way than wanted.
+/* Fetch a nonce if fewer are here or on their way than wanted (and can be kept).
  * @param otherwise  the state where none is to be fetched now */
 static void step_nonce(acme_session_step_t *step, acme_session_t *session,
                        int wanted, acme_session_state_t otherwise,
                        apr_time_t now)
 {
     step->state = otherwise;
+    if (wanted > ACME_MAX_NONCES) {
+        wanted = ACME_MAX_NONCES;
+    }
     if (acme_nonces_count(session->nonces) + session->under_way[ASK_NONCE]
         >= wanted) {
         return;
@@ -314,6 +317,9 @@ static void feed_directory(acme_session_t *session, const acme_reply_t *reply,
     apr_pool_clear(pool);
     err = on_directory(session, reply, now, pool);
     if (!err) {
+        if (session->kid) {
+            succeed(session); /* nothing else stands before the orders */
+        }
         return;
     }
     if (session->directory) {

@@ -248,6 +248,11 @@ static void test_chain_parse_refuses_other_blocks(void **state)
         assert_err(parse(&chain, apr_pstrcat(pool, others[i], pem, NULL)),
                    ACME_E_CHAIN_PARSE);
     }
+    /* a good block, but not from the start of its line */
+    assert_err(parse(&chain, apr_pstrcat(pool, "-", pem, NULL)),
+               ACME_E_CHAIN_PARSE);
+    assert_err(parse(&chain, apr_pstrcat(pool, "text ", pem, NULL)),
+               ACME_E_CHAIN_PARSE);
     assert_null(chain);
 }
 

@@ -1,0 +1,323 @@
+#include "replay.h"
+
+#include <apr_strings.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/key.h"
+
+#define MUST(expr)                                                             \
+    do {                                                                       \
+        if (!(expr)) {                                                         \
+            abort();                                                           \
+        }                                                                      \
+    } while (0)
+
+static apr_array_header_t *parse_names(const char *names, apr_pool_t *pool)
+{
+    apr_array_header_t *idents =
+        apr_array_make(pool, 4, sizeof(acme_ident_t *));
+    char *copy = apr_pstrdup(pool, names), *next = NULL, *name;
+
+    for (name = apr_strtok(copy, " ", &next); name;
+         name = apr_strtok(NULL, " ", &next)) {
+        acme_ident_t *ident;
+
+        MUST(!acme_ident_parse(&ident, name, pool));
+        APR_ARRAY_PUSH(idents, acme_ident_t *) = ident;
+    }
+    return idents;
+}
+
+replay_t *replay_create(const char *names, apr_pool_t *pool)
+{
+    replay_t *replay = apr_pcalloc(pool, sizeof(*replay));
+    apr_array_header_t *proofs =
+        apr_array_make(pool, 3, sizeof(acme_proof_type_t));
+
+    replay->pool = pool;
+    replay->ca = ca_create(pool);
+    replay->start = replay->now = replay->ca->now;
+    replay->max_steps = 20000;
+    replay->transcript = "";
+    replay->queue = apr_array_make(pool, 8, sizeof(acme_request_t *));
+
+    replay->account.directory_url = CA_DIRECTORY;
+    replay->account.agree_terms = 1;
+    replay->account.contacts = apr_array_make(pool, 1, sizeof(const char *));
+    MUST(!acme_key_make(&replay->account.key, ACME_KEY_ECDSA_P256, pool));
+
+    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_HTTP_01;
+    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_TLS_ALPN_01;
+    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_DNS_01;
+    replay->wanted.proofs = proofs;
+    replay->wanted.idents = parse_names(names, pool);
+    MUST(!acme_key_make(&replay->wanted.key, ACME_KEY_ECDSA_P256, pool));
+    return replay;
+}
+
+int replay_seconds(const replay_t *replay)
+{
+    return (int)apr_time_sec(replay->now - replay->start);
+}
+
+/* --- the process: it starts, and may be killed ---------------------------- */
+
+static void save(replay_t *replay)
+{
+    if (acme_session_account_changed(replay->session)) {
+        replay->disk_kid =
+            apr_pstrdup(replay->pool, acme_session_kid(replay->session));
+        acme_session_account_saved(replay->session);
+    }
+    if (acme_order_dirty(replay->order)) {
+        MUST(!acme_order_save(&replay->disk, replay->order, replay->pool));
+        MUST(!acme_order_dirty(replay->order));
+    }
+}
+
+static void start_process(replay_t *replay)
+{
+    apr_pool_create(&replay->session_pool, replay->pool);
+    apr_pool_create(&replay->order_pool, replay->pool);
+    replay->account.kid =
+        replay->disk_kid ? replay->disk_kid : replay->account.kid;
+    replay->session =
+        acme_session_create(&replay->account, replay->session_pool);
+    if (replay->disk) {
+        MUST(!acme_order_load(&replay->order, &replay->wanted, replay->disk,
+                              strlen(replay->disk), replay->order_pool));
+    }
+    else {
+        replay->order = acme_order_create(&replay->wanted, replay->order_pool);
+    }
+}
+
+static void show(replay_t *replay, const acme_proof_t *proof)
+{
+    apr_hash_set(replay->ca->visible, apr_pstrdup(replay->pool, proof->token),
+                 APR_HASH_KEY_STRING,
+                 apr_pstrdup(replay->pool, proof->key_authorization));
+}
+
+static void show_saved_proofs(replay_t *replay)
+{
+    apr_array_header_t *proofs =
+        acme_order_proofs(replay->order, replay->session, replay->order_pool);
+    int i;
+
+    for (i = 0; i < proofs->nelts; i++) {
+        show(replay, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
+    }
+}
+
+/* A moment at which the process may die. @return whether it did, and has been
+ * started again */
+static int may_die(replay_t *replay)
+{
+    if (++replay->points != replay->kill_at) {
+        return 0;
+    }
+    apr_pool_destroy(replay->order_pool);
+    apr_pool_destroy(replay->session_pool);
+    apr_hash_clear(replay->ca->visible);
+    apr_array_clear(replay->queue);
+    start_process(replay);
+    show_saved_proofs(replay);
+    return 1;
+}
+
+/* --- carrying requests ---------------------------------------------------- */
+
+/* @return 0: no nonce; 1: sent, and reply filled in from pool; -1: died */
+static int transfer(replay_t *replay, acme_request_t *request,
+                    acme_reply_t *reply, apr_pool_t *pool)
+{
+    const char *label = request->label;
+    acme_wire_t *wire;
+
+    do {
+        MUST(!acme_session_sign(&wire, replay->session, request, pool));
+        if (!wire) {
+            return 0;
+        }
+        if (may_die(replay)) {
+            return -1;
+        }
+        memset(reply, 0, sizeof(*reply));
+        replay->ca->now = replay->now;
+        ca_answer(replay->ca, label, wire, reply, pool);
+        replay->transcript =
+            apr_pstrcat(replay->pool, replay->transcript,
+                        *replay->transcript ? " " : "", label, NULL);
+        if (may_die(replay)) {
+            replay->killed_unanswered = 1;
+            replay->killed_label = label;
+            return -1;
+        }
+    } while (acme_session_receive(replay->session, request, reply, replay->now)
+             == ACME_VERDICT_RESEND);
+    return 1;
+}
+
+/* Nothing to send now. @return whether to ask the session again: the clock has
+ * gone to where it wants to be asked */
+static int session_waits(replay_t *replay, const acme_session_step_t *step)
+{
+    int needs_nonces = step->until && replay->queue->nelts;
+
+    if (step->state == ACME_SESSION_READY && !needs_nonces) {
+        return 0;
+    }
+    MUST(step->until > replay->now); /* nothing is under way */
+    replay->now = step->until;
+    return 1;
+}
+
+/* One request of the session's own. @return it, if it still needs a nonce */
+static acme_request_t *send_own(replay_t *replay, acme_request_t *request)
+{
+    acme_reply_t reply;
+    apr_pool_t *pool;
+    int sent;
+
+    apr_pool_create(&pool, replay->pool);
+    sent = transfer(replay, request, &reply, pool);
+    if (sent > 0) {
+        acme_session_feed(replay->session, request, &reply, replay->now);
+    }
+    apr_pool_destroy(pool);
+    return sent ? NULL : request;
+}
+
+/* Let the session do what it wants. @return 0: it has failed */
+static int run_session(replay_t *replay)
+{
+    acme_request_t *held = NULL;
+    acme_session_step_t step;
+
+    for (;;) {
+        if (held) {
+            held = send_own(replay, held);
+        }
+        acme_session_next(&step, replay->session, replay->queue->nelts,
+                          replay->now);
+        if (step.state == ACME_SESSION_FAILED) {
+            replay->error = acme_err_dup(step.error, replay->pool);
+            replay->session_failed = 1;
+            replay->retry_session_at = step.until;
+            return 0;
+        }
+        if (step.state == ACME_SESSION_SEND) {
+            acme_request_t *unsent = send_own(replay, step.request);
+
+            held = unsent ? unsent : held;
+        }
+        else if (!session_waits(replay, &step)) {
+            return 1;
+        }
+    }
+}
+
+static acme_request_t *take_request(replay_t *replay)
+{
+    apr_array_header_t *queue = replay->queue;
+    acme_request_t **all = (acme_request_t **)queue->elts, *first = all[0];
+
+    if (replay->newest_first) {
+        return *(acme_request_t **)apr_array_pop(queue);
+    }
+    memmove(all, all + 1, (size_t)(--queue->nelts) * sizeof(*all));
+    return first;
+}
+
+static void run_request(replay_t *replay)
+{
+    acme_request_t *request = take_request(replay);
+    acme_reply_t reply;
+    apr_pool_t *pool;
+    int sent;
+
+    apr_pool_create(&pool, replay->pool);
+    sent = transfer(replay, request, &reply, pool);
+    if (!sent) {
+        APR_ARRAY_PUSH(replay->queue, acme_request_t *) = request;
+    }
+    else if (sent > 0) {
+        const char *label = request->label;
+
+        acme_order_reply(replay->order, request, &reply, replay->now);
+        if (may_die(replay)) { /* before it was saved: as if unanswered */
+            replay->killed_unanswered = 1;
+            replay->killed_label = label;
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
+/* --- the loop ------------------------------------------------------------- */
+
+static void on_publish(replay_t *replay, const acme_proof_t *proof)
+{
+    show(replay, proof);
+    replay->published++;
+    save(replay);
+    if (!may_die(replay)) {
+        acme_order_published(replay->order, proof, NULL);
+    }
+}
+
+static void on_withdraw(replay_t *replay, const acme_proof_t *proof)
+{
+    apr_hash_set(replay->ca->visible, proof->token, APR_HASH_KEY_STRING, NULL);
+    replay->withdrawn++;
+    may_die(replay);
+}
+
+static void on_wait(replay_t *replay, apr_time_t until)
+{
+    if (replay->queue->nelts) {
+        run_request(replay);
+        return;
+    }
+    MUST(until > replay->now); /* it must know what it waits for */
+    replay->now = until;
+    may_die(replay);
+}
+
+void replay_run(replay_t *replay)
+{
+    acme_step_t step;
+
+    start_process(replay);
+    while (replay->max_steps--) {
+        if (!run_session(replay)) {
+            return;
+        }
+        acme_order_next(&step, replay->order, replay->session, replay->now);
+        switch (step.kind) {
+        case ACME_STEP_SEND:
+            save(replay);
+            APR_ARRAY_PUSH(replay->queue, acme_request_t *) = step.request;
+            may_die(replay);
+            break;
+        case ACME_STEP_PUBLISH:
+            on_publish(replay, step.proof);
+            break;
+        case ACME_STEP_WITHDRAW:
+            on_withdraw(replay, step.proof);
+            break;
+        case ACME_STEP_WAIT:
+            on_wait(replay, step.until);
+            break;
+        case ACME_STEP_DONE:
+            replay->chain_pem = apr_pstrdup(replay->pool, step.chain_pem);
+            return;
+        case ACME_STEP_FAILED:
+            replay->error = acme_err_dup(step.error, replay->pool);
+            return;
+        }
+    }
+    abort(); /* it goes round and round */
+}

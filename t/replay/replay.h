@@ -1,0 +1,51 @@
+/**
+ * Runs one session and one order against the fake CA under a simulated clock,
+ * the way the engine does: save what is dirty before anything is sent, wait
+ * exactly as long as told, resume from disk after a kill.
+ */
+#ifndef REPLAY_H
+#define REPLAY_H
+
+#include "core/order.h"
+#include "fake_ca.h"
+
+typedef struct replay_t {
+    apr_pool_t *pool;
+    ca_t *ca;
+    acme_session_config_t account;
+    acme_order_config_t wanted;
+    apr_time_t start, now;
+
+    acme_session_t *session;
+    acme_order_t *order;
+    apr_pool_t *session_pool, *order_pool; /* die with the process */
+    const char *disk;                      /* the saved order, or NULL */
+    const char *disk_kid;                  /* the saved account URL, or NULL */
+    apr_array_header_t *queue; /* acme_request_t *: waiting for a nonce */
+    int newest_first;          /* answer in reverse order */
+
+    int kill_at;              /* die at this point of the run, 1..; 0: never */
+    int points;               /* passed so far */
+    int killed_unanswered;    /* died between a request and its reply ... */
+    const char *killed_label; /* ... of this label */
+    int max_steps;            /* guards against a loop without end */
+
+    /* what came of it */
+    const char *transcript; /* labels of all requests, space separated */
+    int published, withdrawn;
+    const char *chain_pem;   /* DONE, else NULL */
+    const acme_err_t *error; /* FAILED, of the order or the session */
+    int session_failed;
+    apr_time_t retry_session_at;
+} replay_t;
+
+/** A run for names (space separated), http-01 preferred, in pool. */
+replay_t *replay_create(const char *names, apr_pool_t *pool);
+
+/** Run to the end; error is set where it fails. */
+void replay_run(replay_t *replay);
+
+/** Seconds of simulated time since the start. */
+int replay_seconds(const replay_t *replay);
+
+#endif

@@ -1,0 +1,342 @@
+#include "core_test.h"
+
+#include <malloc.h>
+
+#include "replay.h"
+
+/* A process that is killed at any moment and started again must end with the
+ * same certificate, and must not have asked twice for what counts. */
+
+typedef struct scenario_t {
+    const char *names;
+    int authz_polls, order_polls;
+    const char *fail_name;
+} scenario_t;
+
+static replay_t *run(const scenario_t *scenario, int kill_at, apr_pool_t *p)
+{
+    replay_t *replay = replay_create(scenario->names, p);
+
+    replay->kill_at = kill_at;
+    replay->ca->authz_polls = scenario->authz_polls;
+    replay->ca->order_polls = scenario->order_polls;
+    replay->ca->fail_name = scenario->fail_name;
+    replay->ca->fail_error = CA_PROBLEM("dns", "NXDOMAIN");
+    replay_run(replay);
+    return replay;
+}
+
+static void assert_asked_once(const replay_t *replay, int kill_at)
+{
+    const ca_t *ca = replay->ca;
+    int lost = replay->killed_unanswered;
+    int lost_order = lost && !strcmp(replay->killed_label, "newOrder");
+    int lost_account = lost && !strcmp(replay->killed_label, "newAccount");
+    int i;
+
+    if (ca->orders != 1 + lost_order || ca->accounts > 2
+        || (ca->accounts == 2 && !lost_account && replay->disk_kid == NULL)) {
+        fail_msg("killed at %d: %d orders, %d accounts", kill_at, ca->orders,
+                 ca->accounts);
+    }
+    for (i = 0; i < ca->name_count; i++) {
+        /* An order that fails may do so before an answer is given again. */
+        if (ca->answers[i] != 1 && !(ca->fail_name && !ca->answers[i])) {
+            fail_msg("killed at %d: challenge %d answered %d times", kill_at, i,
+                     ca->answers[i]);
+        }
+    }
+}
+
+/* Kill at every point that an undisturbed run passes, one run each. */
+static int kill_everywhere(const scenario_t *scenario)
+{
+    int points = run(scenario, 0, pool)->points, kill_at;
+
+    for (kill_at = 1; kill_at <= points; kill_at++) {
+        apr_pool_t *p;
+        replay_t *replay;
+
+        apr_pool_create(&p, pool);
+        replay = run(scenario, kill_at, p);
+        if (scenario->fail_name ? !replay->error : !replay->chain_pem) {
+            fail_msg("killed at %d: %s", kill_at,
+                     replay->error ? acme_err_line(replay->error, p)
+                                   : "issued all the same");
+        }
+        assert_asked_once(replay, kill_at);
+        assert_int_equal(apr_hash_count(replay->ca->visible), 0);
+        assert_int_equal(replay->ca->finalizes, scenario->fail_name ? 0 : 1);
+        apr_pool_destroy(p);
+    }
+    return points;
+}
+
+static void test_resume_after_kill_at_every_point_one_name(void **state)
+{
+    static const scenario_t scenario = { "a.example", 2, 3, NULL };
+
+    (void)state;
+    assert_true(kill_everywhere(&scenario) > 25);
+}
+
+static void test_resume_after_kill_at_every_point_three_names(void **state)
+{
+    static const scenario_t scenario = { "a.example *.a.example 2001:db8::7", 1,
+                                         1, NULL };
+
+    (void)state;
+    assert_true(kill_everywhere(&scenario) > 50);
+}
+
+static void test_resume_after_kill_at_every_point_of_failure(void **state)
+{
+    static const scenario_t scenario = { "a.example b.example", 1, 1,
+                                         "b.example" };
+
+    (void)state;
+    assert_true(kill_everywhere(&scenario) > 25);
+}
+
+/* --- loading -------------------------------------------------------------- */
+
+static void test_load_refuses_what_is_not_ours(void **state)
+{
+    static const char *const saved[] = {
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"version\":2,\"names\":[\"a.example\"],\"state\":\"ordering\"}",
+        "{\"version\":1,\"names\":[\"b.example\"],\"state\":\"ordering\"}",
+        "{\"version\":1,\"names\":[\"a.example\",\"b.example\"],"
+        "\"state\":\"ordering\"}",
+        "{\"version\":1,\"names\":[17],\"state\":\"ordering\"}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"dreaming\"}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"processing\"}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"failed\"}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"checking\","
+        "\"url\":\"http://ca.test/order\"}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"checking\","
+        "\"url\":\"https://ca.test/order\",\"authorizations\":[{}]}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"checking\","
+        "\"url\":\"https://ca.test/order\",\"authorizations\":["
+        "{\"url\":\"https://ca.test/1\",\"state\":\"polling\"}]}",
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"checking\","
+        "\"url\":\"https://ca.test/order\",\"authorizations\":["
+        "{\"url\":\"https://ca.test/1\",\"state\":\"polling\","
+        "\"name\":\"a.example\",\"type\":\"http-01\",\"token\":\"../x\","
+        "\"challenge\":\"https://ca.test/2\"}]}",
+    };
+    replay_t *replay = replay_create("a.example", pool);
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(saved) / sizeof(saved[0]); i++) {
+        acme_order_t *order = NULL;
+
+        assert_err(acme_order_load(&order, &replay->wanted, saved[i],
+                                   strlen(saved[i]), pool),
+                   ACME_E_ORDER_LOAD);
+        assert_null(order);
+    }
+}
+
+static void test_load_of_save_is_the_same(void **state)
+{
+    static const scenario_t scenario = { "a.example b.example", 1, 1, NULL };
+    replay_t *replay = run(&scenario, 0, pool);
+    acme_order_t *order;
+    const char *again;
+
+    (void)state;
+    assert_no_err(acme_order_load(&order, &replay->wanted, replay->disk,
+                                  strlen(replay->disk), pool));
+    assert_false(acme_order_dirty(order));
+    assert_no_err(acme_order_save(&again, order, pool));
+    assert_string_equal(again, replay->disk);
+}
+
+static void test_load_of_failed_order_tells_the_same_error(void **state)
+{
+    static const scenario_t scenario = { "a.example", 0, 0, "a.example" };
+    replay_t *replay = run(&scenario, 0, pool);
+    acme_order_t *order;
+    acme_step_t step;
+    const char *saved;
+
+    (void)state;
+    assert_no_err(acme_order_save(&saved, replay->order, pool));
+    assert_no_err(
+        acme_order_load(&order, &replay->wanted, saved, strlen(saved), pool));
+    do {
+        acme_order_next(&step, order, replay->session, replay->now);
+    } while (step.kind == ACME_STEP_WITHDRAW);
+    assert_int_equal(step.kind, ACME_STEP_FAILED);
+    assert_int_equal(step.error->msg, ACME_E_CA_PROBLEM_DNS);
+    assert_int_equal(step.error->class, replay->error->class);
+    assert_string_equal(step.error->text, replay->error->text);
+    assert_string_equal(step.error->detail, "NXDOMAIN");
+    assert_string_equal(step.error->identifier, "a.example");
+}
+
+/* --- by hand: no CA, no session that signs --------------------------------- */
+
+#define PENDING_ORDER                                                          \
+    "{\"status\":\"pending\",\"finalize\":\"https://ca.test/f\","              \
+    "\"authorizations\":[\"https://ca.test/authz/0\"]}"
+#define PENDING_AUTHZ                                                          \
+    "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\","                \
+    "\"value\":\"a.example\"},\"challenges\":[{\"type\":\"http-01\","          \
+    "\"url\":\"https://ca.test/c\",\"token\":\"tok\"}]}"
+#define PROCESSING_ORDER                                                       \
+    "{\"status\":\"processing\",\"finalize\":\"https://ca.test/f\","           \
+    "\"authorizations\":[\"https://ca.test/authz/0\"]}"
+
+/* A fresh order beside a session that is ready. */
+static acme_order_t *fresh_order(replay_t **replay)
+{
+    static const scenario_t scenario = { "a.example", 0, 0, NULL };
+
+    *replay = run(&scenario, 0, pool);
+    return acme_order_create(&(*replay)->wanted, pool);
+}
+
+/* The next thing to do, waiting where it says so. */
+static acme_step_t next(replay_t *replay, acme_order_t *order,
+                        acme_step_kind_t kind)
+{
+    acme_step_t step;
+
+    acme_order_next(&step, order, replay->session, replay->now);
+    if (step.kind == ACME_STEP_WAIT) {
+        assert_true(step.until > replay->now);
+        replay->now = step.until;
+        acme_order_next(&step, order, replay->session, replay->now);
+    }
+    assert_int_equal(step.kind, kind);
+    return step;
+}
+
+static void answer_next(replay_t *replay, acme_order_t *order, const char *body)
+{
+    acme_step_t step = next(replay, order, ACME_STEP_SEND);
+    acme_reply_t reply = { NULL, 200, body, strlen(body) };
+
+    reply.location = CA_URL "/order";
+    acme_order_reply(order, step.request, &reply, replay->now);
+}
+
+static void test_cancel_withdraws_and_deactivates_before_failed(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+    acme_step_t step;
+
+    (void)state;
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    next(replay, order, ACME_STEP_PUBLISH);
+    acme_order_cancel(order, acme_err_make(pool, ACME_E_ORDER_INVALID, NULL));
+    acme_order_cancel(order, acme_err_make(pool, ACME_E_MEMORY, "x", NULL));
+
+    step = next(replay, order, ACME_STEP_WITHDRAW);
+    assert_string_equal(step.proof->token, "tok");
+    step = next(replay, order, ACME_STEP_SEND);
+    assert_string_equal(step.request->payload, "{\"status\":\"deactivated\"}");
+    assert_string_equal(step.request->url, "https://ca.test/authz/0");
+    acme_order_reply(order, step.request,
+                     &(acme_reply_t){ .status = 200, .body = "" }, replay->now);
+    step = next(replay, order, ACME_STEP_FAILED);
+    assert_int_equal(step.error->msg, ACME_E_ORDER_INVALID);
+}
+
+static void test_publish_failure_fails_the_order(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+    acme_step_t step;
+
+    (void)state;
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    step = next(replay, order, ACME_STEP_PUBLISH);
+    acme_order_published(
+        order, step.proof,
+        acme_err_make(pool, ACME_E_STORE_IO, "write", "it", NULL));
+    next(replay, order, ACME_STEP_WITHDRAW);
+    answer_next(replay, order, ""); /* deactivated */
+    step = next(replay, order, ACME_STEP_FAILED);
+    assert_int_equal(step.error->msg, ACME_E_STORE_IO);
+}
+
+static void test_progress_counts_names(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+
+    (void)state;
+    assert_string_equal(acme_order_state_name(order), "ordering");
+    answer_next(replay, order, PENDING_ORDER);
+    assert_string_equal(acme_order_state_name(order), "authorizing");
+    assert_string_equal(acme_order_progress(order, pool),
+                        "waiting for the CA to validate 1 of 1 names");
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+static void assert_polls_in_constant_memory(replay_t *replay,
+                                            acme_order_t *order,
+                                            const char *body)
+{
+    size_t before;
+    int i;
+
+    for (i = 0; i < 10; i++) {
+        answer_next(replay, order, body);
+    }
+    before = mallinfo2().uordblks;
+    for (i = 0; i < 10000; i++) {
+        answer_next(replay, order, body);
+    }
+    assert_true(mallinfo2().uordblks <= before + 4096);
+}
+
+static void test_polling_an_order_takes_no_more_memory(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+
+    (void)state;
+    assert_polls_in_constant_memory(replay, order, PROCESSING_ORDER);
+}
+
+static void test_polling_an_authorization_takes_no_more_memory(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = fresh_order(&replay);
+
+    (void)state;
+    answer_next(replay, order, PENDING_ORDER);
+    answer_next(replay, order, PENDING_AUTHZ);
+    acme_order_published(order, next(replay, order, ACME_STEP_PUBLISH).proof,
+                         NULL);
+    answer_next(replay, order, "{}"); /* the challenge */
+    assert_polls_in_constant_memory(replay, order, PENDING_AUTHZ);
+}
+
+static const struct CMUnitTest tests[] = {
+    POOL_TEST(test_resume_after_kill_at_every_point_one_name),
+    POOL_TEST(test_resume_after_kill_at_every_point_three_names),
+    POOL_TEST(test_resume_after_kill_at_every_point_of_failure),
+    POOL_TEST(test_load_refuses_what_is_not_ours),
+    POOL_TEST(test_load_of_save_is_the_same),
+    POOL_TEST(test_load_of_failed_order_tells_the_same_error),
+    POOL_TEST(test_cancel_withdraws_and_deactivates_before_failed),
+    POOL_TEST(test_publish_failure_fails_the_order),
+    POOL_TEST(test_progress_counts_names),
+    POOL_TEST(test_polling_an_order_takes_no_more_memory),
+    POOL_TEST(test_polling_an_authorization_takes_no_more_memory),
+};
+
+RUN_TESTS(tests)

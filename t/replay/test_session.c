@@ -1,0 +1,453 @@
+#include "core_test.h"
+
+#include "core/nonces.h"
+#include "replay.h"
+
+static replay_t *run(const ca_rule_t *rules)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    replay->ca->rules = rules;
+    replay_run(replay);
+    return replay;
+}
+
+static void assert_session_failed(const replay_t *replay, acme_msg_t msg,
+                                  int seconds)
+{
+    assert_true(replay->session_failed);
+    if (replay->error->msg != msg) {
+        fail_msg("%s", acme_err_line(replay->error, pool));
+    }
+    assert_int_equal(apr_time_sec(replay->retry_session_at - replay->now),
+                     seconds);
+}
+
+/* --- account -------------------------------------------------------------- */
+
+static void test_session_known_kid_is_used_without_asking(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.kid = CA_URL "/account/1";
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->accounts, 0);
+    assert_null(replay->disk_kid);
+}
+
+static void test_session_newaccount_says_what_is_configured(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    APR_ARRAY_PUSH(replay->account.contacts, const char *) =
+        "mailto:admin@a.example";
+    replay->account.eab_kid = "kid-1";
+    replay->account.eab_hmac = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ";
+    replay->ca->meta = "\"termsOfService\":\"https://ca.test/terms\","
+                       "\"externalAccountRequired\":true";
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_non_null(
+        strstr(replay->ca->last_account, "\"termsOfServiceAgreed\":true"));
+    assert_non_null(strstr(replay->ca->last_account,
+                           "\"contact\":[\"mailto:admin@a.example\"]"));
+    assert_non_null(
+        strstr(replay->ca->last_account, "\"externalAccountBinding\":{"));
+}
+
+static void test_session_terms_are_never_agreed_by_itself(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.agree_terms = 0;
+    replay->ca->meta = "\"termsOfService\":\"https://ca.test/terms\"";
+    replay_run(replay);
+    assert_session_failed(replay, ACME_E_TERMS, 60);
+    assert_int_equal(replay->error->class, ACME_CLASS_CONFIG);
+    assert_non_null(strstr(replay->error->text, "https://ca.test/terms"));
+    assert_non_null(
+        strstr(acme_msg_entry(ACME_E_TERMS)->remedy, "AcmeAgreeTerms"));
+    assert_int_equal(replay->ca->accounts, 0);
+}
+
+static void test_session_no_terms_no_agreement_is_fine(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.agree_terms = 0;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->ca->last_account, "{}");
+}
+
+static void test_session_missing_eab_is_told_without_asking(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->ca->meta = "\"externalAccountRequired\":true";
+    replay_run(replay);
+    assert_session_failed(replay, ACME_E_EAB_MISSING, 60);
+    assert_int_equal(replay->ca->accounts, 0);
+}
+
+static void test_session_eab_asked_for_by_surprise_is_config(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 0, CA_REPLY, 403,
+          CA_PROBLEM("externalAccountRequired", "see our site") },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_CA_PROBLEM_EAB, 60);
+    assert_int_equal(replay->error->class, ACME_CLASS_CONFIG);
+}
+
+static void test_session_useractionrequired_gives_the_link(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 0, CA_REPLY, 403,
+          CA_PROBLEM("userActionRequired", "new terms"),
+          .link = "<https://ca.test/terms-2>;rel=\"terms-of-service\"" },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_CA_PROBLEM_ACTION, 60);
+    assert_string_equal(replay->error->instance, "https://ca.test/terms-2");
+}
+
+static void test_session_existing_account_is_taken(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 1, CA_REPLY, 200, "{\"status\":\"valid\"}",
+          .location = CA_URL "/account/7" },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->disk_kid, CA_URL "/account/7");
+}
+
+static void test_session_closed_account_is_refused(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 1, CA_REPLY, 200, "{\"status\":\"deactivated\"}",
+          .location = CA_URL "/account/7" },
+        { NULL },
+    };
+
+    (void)state;
+    assert_session_failed(run(rules), ACME_E_ACCOUNT_CLOSED, 60);
+}
+
+static void test_session_account_location_must_be_https(void **state)
+{
+    static const char *const locations[] = { NULL, "http://ca.test/account" };
+    int i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        ca_rule_t rules[] = {
+            { "newAccount", 1, CA_REPLY, 201, "{}", .location = locations[i] },
+            { NULL },
+        };
+        assert_session_failed(run(rules), ACME_E_CA_RESOURCE, 60);
+    }
+}
+
+static void test_session_badsignaturealgorithm_is_final(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 1, CA_REPLY, 400,
+          CA_PROBLEM("badSignatureAlgorithm", "ES256 is out") },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_CA_PROBLEM_ALGORITHM, 60);
+    assert_int_equal(replay->error->class, ACME_CLASS_CA_FINAL);
+}
+
+/* --- directory ------------------------------------------------------------ */
+
+static void test_session_no_directory_is_told(void **state)
+{
+    static const char *const bodies[] = {
+        "<html>Welcome</html>",
+        "{}",
+        "[]",
+        "",
+        "{\"newNonce\":\"http://ca.test/n\",\"newAccount\":\"https://ca.test/a"
+        "\",\"newOrder\":\"https://ca.test/o\"}",
+        "{\"newNonce\":1,\"newAccount\":2,\"newOrder\":3}",
+    };
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        ca_rule_t rules[] = { { "directory", 0, CA_REPLY, 200, bodies[i] },
+                              { NULL } };
+        replay_t *replay = run(rules);
+
+        assert_session_failed(replay, ACME_E_CA_DIRECTORY, 60);
+        assert_non_null(strstr(replay->error->text, CA_DIRECTORY));
+    }
+}
+
+static void test_session_failure_honours_retry_after(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "directory", 1, CA_REPLY, 503, "", .retry_after = "300" },
+        { NULL },
+    };
+
+    (void)state;
+    assert_session_failed(run(rules), ACME_E_CA_BUSY, 300);
+}
+
+/* Feed one failure after another without a CA. */
+static apr_time_t fail_once(acme_session_t *session, apr_time_t now)
+{
+    acme_reply_t reply = { NULL, 500, "", 0 };
+    acme_session_step_t step;
+
+    acme_session_next(&step, session, 0, now);
+    assert_int_equal(step.state, ACME_SESSION_SEND);
+    acme_session_feed(session, step.request, &reply, now);
+    acme_session_next(&step, session, 0, now);
+    assert_int_equal(step.state, ACME_SESSION_FAILED);
+    assert_non_null(step.error);
+    return step.until;
+}
+
+static void test_session_backs_off_1_10_100_minutes_then_daily(void **state)
+{
+    static const int minutes[] = { 1, 10, 100, 1000, 1440, 1440 };
+    replay_t *replay = replay_create("a.example", pool);
+    acme_session_t *session = acme_session_create(&replay->account, pool);
+    apr_time_t now = replay->now;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        apr_time_t until = fail_once(session, now);
+
+        assert_int_equal(apr_time_sec(until - now), 60 * minutes[i]);
+        now = until;
+    }
+}
+
+/* Drive a session alone, its requests answered by the fake CA, to READY.
+ * @return number of requests */
+static int settle(replay_t *replay, int waiting)
+{
+    acme_session_step_t step;
+    int sent = 0;
+
+    for (;;) {
+        acme_reply_t reply = { 0 };
+        acme_wire_t *wire;
+
+        acme_session_next(&step, replay->session, waiting, replay->now);
+        if (step.state != ACME_SESSION_SEND) {
+            assert_int_equal(step.state, ACME_SESSION_READY);
+            return sent;
+        }
+        assert_no_err(
+            acme_session_sign(&wire, replay->session, step.request, pool));
+        ca_answer(replay->ca, step.request->label, wire, &reply, pool);
+        assert_int_equal(acme_session_receive(replay->session, step.request,
+                                              &reply, replay->now),
+                         ACME_VERDICT_DELIVER);
+        acme_session_feed(replay->session, step.request, &reply, replay->now);
+        sent++;
+    }
+}
+
+static replay_t *ready_session(void)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    replay->session = acme_session_create(&replay->account, pool);
+    assert_int_equal(settle(replay, 0), 3);
+    return replay;
+}
+
+static void test_session_directory_is_read_daily(void **state)
+{
+    replay_t *replay = ready_session();
+
+    (void)state;
+    assert_int_equal(settle(replay, 0), 0);
+    replay->now += apr_time_from_sec(86399);
+    assert_int_equal(settle(replay, 0), 0);
+    replay->now += apr_time_from_sec(1);
+    assert_int_equal(settle(replay, 0), 1);
+    assert_int_equal(settle(replay, 0), 0);
+}
+
+static void test_session_directory_is_read_again_after_404(void **state)
+{
+    replay_t *replay = ready_session();
+    acme_request_t request = { ACME_METHOD_POST, CA_URL "/new-order", "{}" };
+    acme_reply_t reply = { NULL, 404, "", 0 };
+
+    (void)state;
+    replay->now += apr_time_from_sec(61);
+    assert_int_equal(
+        acme_session_receive(replay->session, &request, &reply, replay->now),
+        ACME_VERDICT_DELIVER);
+    assert_int_equal(settle(replay, 0), 1);
+    acme_session_receive(replay->session, &request, &reply, replay->now);
+    assert_int_equal(settle(replay, 0), 0); /* not more than once a minute */
+}
+
+static void test_session_old_directory_serves_while_new_one_fails(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "directory", 2, CA_REPLY, 500, "" },
+        { NULL },
+    };
+    replay_t *replay = ready_session();
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay->now += apr_time_from_sec(86400);
+    assert_int_equal(settle(replay, 0), 1);
+    assert_string_equal(acme_session_directory(replay->session)->new_order,
+                        CA_URL "/new-order");
+    replay->now += apr_time_from_sec(3600);
+    assert_int_equal(settle(replay, 0), 1);
+}
+
+/* --- nonces --------------------------------------------------------------- */
+
+static void test_session_fetches_nonces_in_paced_bursts(void **state)
+{
+    replay_t *replay = ready_session();
+    acme_session_step_t step;
+    int burst = 0, second = 0;
+
+    (void)state;
+    replay->now += apr_time_from_sec(60);
+    while (acme_session_next(&step, replay->session, 100, replay->now),
+           step.state == ACME_SESSION_SEND) {
+        burst++;
+    }
+    assert_int_equal(burst, 8);
+    assert_int_equal(step.state, ACME_SESSION_READY);
+    assert_true(step.until > replay->now);
+    while (replay->now = step.until, second < 15) {
+        acme_session_next(&step, replay->session, 100, replay->now);
+        if (step.state == ACME_SESSION_SEND) {
+            second++;
+            step.until = replay->now;
+        }
+    }
+    assert_in_range(replay->now - replay->start, apr_time_from_sec(60) + 900000,
+                    apr_time_from_sec(61) + 100000);
+}
+
+static void test_session_fetches_no_more_nonces_than_waiting(void **state)
+{
+    replay_t *replay = ready_session();
+    acme_session_step_t step;
+    int asked = 0;
+
+    (void)state;
+    /* One is at hand: it came with the account. */
+    while (acme_session_next(&step, replay->session, 3, replay->now),
+           step.state == ACME_SESSION_SEND) {
+        asked++;
+    }
+    assert_int_equal(asked, 2);
+}
+
+static void test_session_nonce_trouble_fails_only_after_an_hour(void **state)
+{
+    static const ca_rule_t brief[] = {
+        { "newNonce", 1, CA_REPLY, 503, "", .retry_after = "5",
+          .without_nonce = 1 },
+        { "newNonce", 2, CA_REPLY, 200, "", .without_nonce = 1 },
+        { NULL },
+    };
+    static const ca_rule_t lasting[] = {
+        { "newNonce", 0, CA_REPLY, 200, "", .without_nonce = 1 },
+        { NULL },
+    };
+    replay_t *replay = run(brief);
+
+    (void)state;
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay_seconds(replay), 5 + 2 + 1);
+    replay = run(lasting);
+    assert_session_failed(replay, ACME_E_CA_RESOURCE, 60);
+    assert_in_range(replay_seconds(replay), 3600, 3700);
+}
+
+static void test_nonces_are_bounded_newest_first_and_checked(void **state)
+{
+    acme_nonces_t *nonces = acme_nonces_create(pool);
+    char *longest = apr_palloc(pool, ACME_MAX_NONCE + 2);
+    int i;
+
+    (void)state;
+    assert_false(acme_nonces_put(nonces, NULL));
+    assert_false(acme_nonces_put(nonces, ""));
+    assert_false(acme_nonces_put(nonces, "a=b"));
+    assert_false(acme_nonces_put(nonces, "a\r\nb"));
+    memset(longest, 'n', ACME_MAX_NONCE + 1);
+    longest[ACME_MAX_NONCE + 1] = '\0';
+    assert_false(acme_nonces_put(nonces, longest));
+    longest[ACME_MAX_NONCE] = '\0';
+    for (i = 0; i < 200; i++) {
+        assert_true(acme_nonces_put(nonces, longest));
+    }
+    for (i = 0; i < 200; i++) {
+        assert_true(acme_nonces_put(nonces, apr_psprintf(pool, "n%d", i)));
+    }
+    assert_int_equal(acme_nonces_count(nonces), ACME_MAX_NONCES);
+    for (i = 199; i > 199 - ACME_MAX_NONCES; i--) {
+        assert_string_equal(acme_nonces_take(nonces, pool),
+                            apr_psprintf(pool, "n%d", i));
+    }
+    assert_null(acme_nonces_take(nonces, pool));
+}
+
+static const struct CMUnitTest tests[] = {
+    POOL_TEST(test_session_known_kid_is_used_without_asking),
+    POOL_TEST(test_session_newaccount_says_what_is_configured),
+    POOL_TEST(test_session_terms_are_never_agreed_by_itself),
+    POOL_TEST(test_session_no_terms_no_agreement_is_fine),
+    POOL_TEST(test_session_missing_eab_is_told_without_asking),
+    POOL_TEST(test_session_eab_asked_for_by_surprise_is_config),
+    POOL_TEST(test_session_useractionrequired_gives_the_link),
+    POOL_TEST(test_session_existing_account_is_taken),
+    POOL_TEST(test_session_closed_account_is_refused),
+    POOL_TEST(test_session_account_location_must_be_https),
+    POOL_TEST(test_session_badsignaturealgorithm_is_final),
+    POOL_TEST(test_session_no_directory_is_told),
+    POOL_TEST(test_session_failure_honours_retry_after),
+    POOL_TEST(test_session_backs_off_1_10_100_minutes_then_daily),
+    POOL_TEST(test_session_directory_is_read_daily),
+    POOL_TEST(test_session_directory_is_read_again_after_404),
+    POOL_TEST(test_session_old_directory_serves_while_new_one_fails),
+    POOL_TEST(test_session_fetches_nonces_in_paced_bursts),
+    POOL_TEST(test_session_fetches_no_more_nonces_than_waiting),
+    POOL_TEST(test_session_nonce_trouble_fails_only_after_an_hour),
+    POOL_TEST(test_nonces_are_bounded_newest_first_and_checked),
+};
+
+RUN_TESTS(tests)
