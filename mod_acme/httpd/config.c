@@ -214,7 +214,7 @@ const char *acme_config_differences(const acme_policy_t *a,
 
 const char *acme_where_text(const char *file, int line, apr_pool_t *pool)
 {
-    return file ? apr_psprintf(pool, "%s:%d", file, line)
+    return file ? apr_pstrcat(pool, file, ":", apr_itoa(pool, line), NULL)
                 : "the server configuration";
 }
 
