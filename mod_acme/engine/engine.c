@@ -1,1 +1,362 @@
-#include "engine/engine.h"
+#include "engine/engine_impl.h"
+
+#include <apr_strings.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+#define MAX_HANDLED   1000 /* things a round, so that replies get their turn */
+#define LOOK_INTERVAL apr_time_from_msec(200) /* for requests */
+#define CLOCK_SLACK   apr_time_from_sec(3600)
+
+/* --- telling the world ---------------------------------------------------------- */
+
+apr_time_t acme_engine_now(const acme_engine_t *engine)
+{
+    return engine->callbacks->now(engine->callbacks->baton);
+}
+
+static const char *prefix_of(const acme_job_t *job, apr_pool_t *pool)
+{
+    if (!job) {
+        return "";
+    }
+    return apr_psprintf(pool, "[%s/%s%s%s]", job->managed->name,
+                        acme_family_name(job->family),
+                        job->run ? " order=" : "",
+                        job->run ? acme_order_state_name(job->run->order) : "");
+}
+
+static void log_text(acme_engine_t *engine, const acme_job_t *job,
+                     acme_msg_t msg, const char *text)
+{
+    engine->callbacks->log(engine->callbacks->baton, msg,
+                           prefix_of(job, engine->scratch), text);
+}
+
+void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
+                     acme_msg_t msg, ...)
+{
+    const char *args[4] = { NULL, NULL, NULL, NULL };
+    va_list list;
+    va_start(list, msg);
+    for (int i = 0; i < 4 && (args[i] = va_arg(list, const char *)); i++) {
+    }
+    va_end(list);
+    acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
+                                     args[2], args[3], NULL);
+    log_text(engine, job, msg, line->text);
+}
+
+void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
+                           const acme_err_t *err)
+{
+    log_text(engine, job, err->msg, acme_err_line(err, engine->scratch));
+}
+
+acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
+{
+    if (err && err->msg == ACME_E_LEASE_LOST && !engine->lost) {
+        engine->lost = acme_err_dup(err, engine->lost_pool);
+    }
+    return err;
+}
+
+void acme_engine_report(acme_engine_t *engine, acme_job_t *job)
+{
+    engine->callbacks->status(engine->callbacks->baton, job->managed,
+                              job->family, &job->status);
+}
+
+/* --- jobs ------------------------------------------------------------------------- */
+
+void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job)
+{
+    apr_time_t due
+        = acme_job_plan(job, acme_engine_now(engine), engine->scratch);
+    acme_timer_set(engine->timers, &job->timer, due);
+    acme_engine_report(engine, job);
+}
+
+void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
+{
+    const char *dir = job->managed->dir;
+    const char *json = NULL;
+    acme_err_t *err = NULL;
+
+    if (!job->status.failures && !job->request[0]) {
+        if (job->has_doc) {
+            err = acme_store_remove_doc(engine->store, dir, job->family,
+                                        ACME_DOC_JOB, engine->scratch);
+        }
+        job->has_doc = 0;
+    }
+    else {
+        err = acme_job_format(&json, job, engine->scratch);
+        if (!err) {
+            err = acme_store_put_doc(engine->store, dir, job->family,
+                                     ACME_DOC_JOB, json, engine->scratch);
+        }
+        job->has_doc = 1;
+    }
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log_error(engine, job, err);
+    }
+}
+
+void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
+                      const acme_err_t *err, int quiet)
+{
+    apr_time_t now = acme_engine_now(engine);
+    acme_job_retry_t retry = { engine->config->retry_first,
+                               engine->config->retry_max, 0 };
+    if (engine->lost) {
+        return; /* the next one to work on it will see for itself */
+    }
+    RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
+    acme_job_failed(job, err, &retry, now, engine->scratch);
+    acme_asked_outcome(engine, job, err);
+    acme_engine_keep(engine, job);
+    acme_engine_schedule(engine, job);
+    if (!quiet) {
+        const char *next
+            = job->status.next_time
+                  ? apr_pstrcat(engine->scratch, "next attempt at ",
+                                acme_time_format(job->status.next_time,
+                                                 engine->scratch),
+                                NULL)
+                  : "no further attempt by itself";
+        log_text(engine, job, err->msg,
+                 apr_pstrcat(engine->scratch,
+                             acme_err_line(err, engine->scratch), "; ", next,
+                             NULL));
+    }
+}
+
+void acme_engine_place_free(acme_engine_t *engine)
+{
+    for (acme_link_t *link = engine->links; link; link = link->next) {
+        if (link->backlog) {
+            acme_timer_hasten(engine->timers, &link->timer, ACME_DUE_LINK);
+        }
+    }
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static void make_jobs(acme_engine_t *engine)
+{
+    const apr_array_header_t *managed = engine->config->managed;
+    int count = 0;
+
+    for (int i = 0; i < managed->nelts; i++) {
+        count += APR_ARRAY_IDX(managed, i, acme_managed_t *)
+                     ->policy->key_type_count;
+    }
+    engine->jobs
+        = apr_pcalloc(engine->pool, (apr_size_t)(count + 1) * sizeof(acme_job_t));
+    for (int i = 0; i < managed->nelts; i++) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        acme_job_t *first = &engine->jobs[engine->job_count];
+        acme_link_t *link = acme_link_for(engine, one->policy);
+        for (int k = 0; k < one->policy->key_type_count; k++) {
+            acme_job_t *job = &engine->jobs[engine->job_count++];
+            acme_job_init(job, one, one->policy->key_types[k],
+                          engine->scratch);
+            job->timer.kind = ACME_TIMER_JOB;
+            job->link = link;
+        }
+        apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
+        apr_pool_clear(engine->scratch);
+    }
+}
+
+acme_err_t *acme_engine_create(acme_engine_t **result,
+                               const acme_engine_config_t *config,
+                               const acme_engine_callbacks_t *callbacks,
+                               acme_store_t *store, apr_pool_t *pool)
+{
+    acme_engine_t *engine = apr_pcalloc(pool, sizeof(*engine));
+    engine->config = config;
+    engine->callbacks = callbacks;
+    engine->store = store;
+    engine->pool = pool;
+    engine->by_name = apr_hash_make(pool);
+    engine->timers = acme_timers_create(pool);
+    apr_pool_create(&engine->scratch, pool);
+    apr_pool_create(&engine->lost_pool, pool);
+    ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
+    make_jobs(engine);
+    *result = engine;
+    return NULL;
+}
+
+/* --- taking over -------------------------------------------------------------------- */
+
+static acme_err_t *load_set(acme_engine_t *engine, acme_job_t *job)
+{
+    const char *dir = job->managed->dir;
+    acme_record_t *newest = NULL, *current = NULL;
+    acme_err_t *err = acme_store_newest(&newest, engine->store, dir,
+                                        job->family, engine->scratch);
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log_error(engine, job, err);
+    }
+    acme_job_learn(job, newest, engine->scratch);
+    if (!newest || engine->lost) {
+        return engine->lost;
+    }
+    /* One that cannot be read is no newer than the one that can. */
+    err = acme_store_current(&current, engine->store, dir, job->family,
+                             engine->scratch);
+    if (err || !current || current->number < newest->number) {
+        engine->callbacks->activate(engine->callbacks->baton, job->managed,
+                                    job->family, newest->number);
+    }
+    return NULL;
+}
+
+static void load_failures(acme_engine_t *engine, acme_job_t *job)
+{
+    const char *json = NULL;
+    apr_size_t len;
+    acme_err_t *err
+        = acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                             job->family, ACME_DOC_JOB, engine->scratch);
+    if (!err && json) {
+        err = acme_job_parse(job, json, len, engine->scratch);
+    }
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log(engine, job, ACME_W_JOB_DAMAGED, err->text, NULL);
+    }
+    /* Noted by a clock that was wrong: it would hold the job back for years. */
+    if (job->status.error_time > acme_engine_now(engine) + CLOCK_SLACK) {
+        job->retry_at = 0;
+    }
+    if (job->request[0]) {
+        acme_asked_resume(engine, job);
+    }
+}
+
+static void load_order(acme_engine_t *engine, acme_job_t *job)
+{
+    const char *json = NULL;
+    apr_size_t len;
+    acme_err_t *err
+        = acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                             job->family, ACME_DOC_ORDER, engine->scratch);
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
+    }
+    /* One that was put off after a failure waits for its next attempt. */
+    if (!err && json && !job->status.failures) {
+        acme_run_resume(job->link, job, json, len);
+        return;
+    }
+    acme_engine_schedule(engine, job);
+}
+
+acme_err_t *acme_engine_resume(acme_engine_t *engine)
+{
+    for (int i = 0; i < engine->job_count && !engine->lost; i++) {
+        apr_pool_clear(engine->scratch);
+        ACME_TRY(load_set(engine, &engine->jobs[i]));
+        load_failures(engine, &engine->jobs[i]);
+        load_order(engine, &engine->jobs[i]);
+    }
+    apr_pool_clear(engine->scratch);
+    if (!engine->lost) {
+        acme_engine_log(engine, NULL, ACME_I_STARTED,
+                        apr_itoa(engine->scratch, engine->job_count),
+                        apr_itoa(engine->scratch, engine->active), NULL);
+    }
+    return engine->lost;
+}
+
+/* --- rounds ----------------------------------------------------------------------- */
+
+#define OWNER_OF(timer, type)                                                  \
+    ((type *)(void *)((char *)(timer) - APR_OFFSETOF(type, timer)))
+
+static void handle(acme_engine_t *engine, acme_timer_t *timer)
+{
+    acme_job_t *job;
+
+    apr_pool_clear(engine->scratch);
+    acme_timer_clear(engine->timers, timer);
+    switch (timer->kind) {
+    case ACME_TIMER_RUN:
+        acme_run_pump(OWNER_OF(timer, acme_run_t));
+        break;
+    case ACME_TIMER_LINK:
+        acme_link_pump(OWNER_OF(timer, acme_link_t));
+        break;
+    default:
+        job = OWNER_OF(timer, acme_job_t);
+        acme_link_enqueue(job->link, job);
+        break;
+    }
+}
+
+static void handle_due(acme_engine_t *engine)
+{
+    apr_time_t now = acme_engine_now(engine);
+    acme_timer_t *timer;
+
+    for (int i = 0; i < MAX_HANDLED && !engine->lost; i++) {
+        timer = acme_timers_first(engine->timers);
+        if (!timer || timer->due > now) {
+            break;
+        }
+        handle(engine, timer);
+    }
+}
+
+static acme_err_t *look_for_requests(acme_engine_t *engine)
+{
+    apr_time_t now = acme_engine_now(engine);
+    if (now >= engine->looked && now < engine->looked + LOOK_INTERVAL) {
+        return NULL;
+    }
+    engine->looked = now;
+    apr_pool_clear(engine->scratch);
+    return acme_asked_look(engine);
+}
+
+apr_time_t acme_engine_next_due(const acme_engine_t *engine)
+{
+    const acme_timer_t *timer = acme_timers_first(engine->timers);
+    if (!timer) {
+        return ACME_NEVER;
+    }
+    return timer->due <= acme_engine_now(engine) ? 0 : timer->due;
+}
+
+acme_err_t *acme_engine_step(acme_engine_t *engine,
+                             apr_interval_time_t max_wait)
+{
+    acme_err_t *err = engine->lost ? NULL : look_for_requests(engine);
+    if (err && !engine->lost) {
+        acme_engine_log_error(engine, NULL, err);
+    }
+    handle_due(engine);
+    if (engine->lost) {
+        return engine->lost;
+    }
+    apr_time_t due = acme_engine_next_due(engine);
+    apr_interval_time_t wait = max_wait;
+    if (due != ACME_NEVER) {
+        apr_interval_time_t left = due ? due - acme_engine_now(engine) : 0;
+        wait = left < wait ? left : wait;
+    }
+    ACME_TRY(acme_transport_poll(engine->transport, wait));
+    handle_due(engine);
+    return engine->lost;
+}
+
+void acme_engine_wakeup(acme_engine_t *engine)
+{
+    acme_transport_wakeup(engine->transport);
+}

@@ -1,1 +1,327 @@
 #include "engine/job.h"
+
+#include <apr_strings.h>
+#include <jansson.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+#define DAY apr_time_from_sec(24 * 60 * 60)
+
+const char *acme_state_name(acme_state_t state)
+{
+    static const char *const NAMES[] = {
+        "unknown",  "waiting", "ordering", "valid",
+        "renewing", "error",   "manual",
+    };
+    return NAMES[state];
+}
+
+/* --- fingerprints ------------------------------------------------------------ */
+
+static unsigned int hash_text(const char *text, unsigned int hash)
+{
+    for (; *text; text++) {
+        hash = (hash ^ (unsigned char)*text) * 16777619U;
+    }
+    return hash;
+}
+
+static void fingerprint(char *out, const char *text)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)text, strlen(text), digest);
+    for (int i = 0; i < (ACME_JOB_FINGERPRINT - 1) / 2; i++) {
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+/* The order of names means nothing: a sum over them. */
+static apr_uint64_t sum_names(const apr_array_header_t *idents)
+{
+    apr_uint64_t sum = 0;
+    for (int i = 0; i < idents->nelts; i++) {
+        const char *value = APR_ARRAY_IDX(idents, i, acme_ident_t *)->value;
+        unsigned char digest[SHA256_DIGEST_LENGTH];
+        apr_uint64_t part;
+        SHA256((const unsigned char *)value, strlen(value), digest);
+        memcpy(&part, digest, sizeof(part));
+        sum += part;
+    }
+    return sum;
+}
+
+void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
+                   acme_key_type_t key_type, apr_pool_t *scratch)
+{
+    const acme_policy_t *policy = managed->policy;
+    memset(job, 0, sizeof(*job));
+    job->managed = managed;
+    job->key_type = key_type;
+    job->family = acme_key_family(key_type);
+
+    const char *subject = apr_psprintf(
+        scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT, policy->ca_url,
+        acme_key_type_name(key_type), policy->profile ? policy->profile : "",
+        managed->idents->nelts, sum_names(managed->idents));
+    const char *contacts
+        = policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
+                           : "";
+    const char *settings = apr_psprintf(
+        scratch, "%s\n%s\n%d %d %d\n%s", subject,
+        policy->ca_trust_file ? policy->ca_trust_file : "",
+        policy->agree_terms, policy->profile_required, policy->http_01,
+        contacts);
+    fingerprint(job->subject, subject);
+    fingerprint(job->settings, settings);
+}
+
+/* --- what there is ------------------------------------------------------------ */
+
+static const char *difference(const acme_job_t *job,
+                              const acme_record_t *record)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    const char *profile = policy->profile ? policy->profile : "";
+
+    if (strcmp(record->ca_url, policy->ca_url)) {
+        return "another CA is configured";
+    }
+    if (record->key_type != job->key_type) {
+        return "another key type is configured";
+    }
+    if (strcmp(record->profile ? record->profile : "", profile)) {
+        return "another profile is configured";
+    }
+    /* Names that were taken away can wait for the renewal. */
+    if (!acme_idents_subset(job->managed->idents, record->idents)) {
+        return "names were added";
+    }
+    return NULL;
+}
+
+void acme_job_learn(acme_job_t *job, const acme_record_t *record,
+                    apr_pool_t *scratch)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    acme_status_t *status = &job->status;
+
+    if (!record) {
+        job->renew_at = 0;
+        job->differs = NULL;
+        status->set_number = 0;
+        status->not_before = status->not_after = 0;
+        status->serial[0] = status->issuer[0] = '\0';
+        return;
+    }
+    unsigned int seed
+        = hash_text(acme_family_name(job->family),
+                    hash_text(job->managed->name, 2166136261U));
+    job->renew_at = acme_renewal_time(record->not_before, record->not_after,
+                                      policy->renew_set ? &policy->renew : NULL,
+                                      seed);
+    if (job->renew_at <= 0) {
+        job->renew_at = 1; /* 0 means that there is no set */
+    }
+    job->differs = difference(job, record);
+    status->set_number = record->number;
+    status->not_before = record->not_before;
+    status->not_after = record->not_after;
+    apr_cpystrn(status->serial,
+                acme_encode_printable(record->serial, sizeof(status->serial) - 1,
+                                      scratch),
+                sizeof(status->serial));
+    apr_cpystrn(status->issuer,
+                acme_encode_printable(record->issuer, sizeof(status->issuer) - 1,
+                                      scratch),
+                sizeof(status->issuer));
+}
+
+/* --- what to do ---------------------------------------------------------------- */
+
+/* "30 days before it expires": when a set is renewed, in words. */
+static const char *renewal_words(const acme_job_t *job, apr_pool_t *scratch)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    if (!policy->renew_set) {
+        return "a third of the lifetime left";
+    }
+    if (policy->renew.percent) {
+        return apr_psprintf(scratch, "%d%% of the lifetime left",
+                            policy->renew.percent);
+    }
+    return apr_psprintf(scratch, "%s before it expires",
+                        acme_duration_text(policy->renew.duration, scratch));
+}
+
+/* When an attempt is wanted, failures aside. */
+static apr_time_t wanted(const acme_job_t *job, const char **verb,
+                         const char **why, apr_pool_t *scratch)
+{
+    const acme_managed_t *managed = job->managed;
+    acme_renew_mode_t mode = managed->policy->renew_mode;
+
+    *verb = job->renew_at ? "renew" : "order";
+    if (job->requested) {
+        *why = "asked for by the administrator";
+        return 0;
+    }
+    if (mode == ACME_RENEW_MANUAL || (mode == ACME_RENEW_AUTO
+                                      && !managed->in_use)) {
+        *verb = "nothing";
+        *why = mode == ACME_RENEW_MANUAL
+                   ? "AcmeRenewMode is manual"
+                   : "no virtual host uses this certificate";
+        return ACME_NEVER;
+    }
+    if (!job->renew_at) {
+        *why = "no certificate yet";
+        return 0;
+    }
+    if (job->differs) {
+        *verb = "order";
+        *why = job->differs;
+        return 0;
+    }
+    *why = renewal_words(job, scratch);
+    return job->renew_at;
+}
+
+static acme_state_t resting_state(const acme_job_t *job)
+{
+    if (job->status.failures) {
+        return ACME_STATE_ERROR;
+    }
+    if (job->managed->policy->renew_mode == ACME_RENEW_MANUAL) {
+        return ACME_STATE_MANUAL;
+    }
+    return job->renew_at ? ACME_STATE_VALID : ACME_STATE_WAITING;
+}
+
+apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
+{
+    acme_status_t *status = &job->status;
+    const char *verb, *why;
+    apr_time_t due = wanted(job, &verb, &why, scratch);
+    int held = !job->requested && due != ACME_NEVER && job->retry_at > due;
+
+    if (held) {
+        due = job->retry_at;
+    }
+    status->state = resting_state(job);
+    status->next_time = due == ACME_NEVER ? 0 : due < now ? now : due;
+    if (held && status->failures) {
+        verb = "retry";
+    }
+    snprintf(status->next_action, sizeof(status->next_action), "%s: %s", verb,
+             why);
+    return due;
+}
+
+/* --- how it went ---------------------------------------------------------------- */
+
+void acme_job_failed(acme_job_t *job, const acme_err_t *err,
+                     const acme_job_retry_t *retry, apr_time_t now,
+                     apr_pool_t *scratch)
+{
+    acme_status_t *status = &job->status;
+    if (status->failures < 1000000) {
+        status->failures++;
+    }
+    apr_interval_time_t delay = acme_retry_delay(
+        status->failures, retry->first, retry->max, retry->random);
+    if (err->class == ACME_CLASS_CONFIG || err->class == ACME_CLASS_CA_FINAL) {
+        apr_interval_time_t daily
+            = acme_retry_delay(1, DAY, DAY + DAY / 5, retry->random);
+        delay = delay > daily ? delay : daily;
+    }
+    job->retry_at = now + delay;
+    if (err->retry_at > job->retry_at) {
+        job->retry_at = err->retry_at;
+    }
+    job->requested = 0;
+    status->error_time = now;
+    status->error_code = (int)err->msg;
+    apr_cpystrn(status->error, acme_err_line(err, scratch),
+                sizeof(status->error));
+}
+
+void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
+                        apr_time_t now)
+{
+    acme_status_t *status = &job->status;
+    status->failures = 0;
+    status->error_code = 0;
+    status->error_time = 0;
+    status->error[0] = '\0';
+    job->requested = 0;
+    job->retry_at = job->differs ? now + pause : 0;
+}
+
+/* --- what is kept ---------------------------------------------------------------- */
+
+acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
+                            apr_pool_t *pool)
+{
+    const acme_status_t *status = &job->status;
+    json_t *doc = json_pack(
+        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s}", "settings", job->settings,
+        "request", job->request, "failures", status->failures, "retry_at",
+        acme_time_format(job->retry_at, pool), "failed_at",
+        acme_time_format(status->error_time, pool), "error_code",
+        status->error_code, "error", status->error);
+    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+    json_decref(doc);
+    if (!text) {
+        return acme_err_make(pool, ACME_E_MEMORY, "saving a failure", NULL);
+    }
+    *json = apr_pstrdup(pool, text);
+    free(text);
+    return NULL;
+}
+
+static apr_time_t time_member(const json_t *doc, const char *name)
+{
+    const char *text = acme_json_string(doc, name);
+    return text ? acme_time_parse_rfc3339(text) : 0;
+}
+
+static int int_member(const json_t *doc, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(doc, name));
+    return value < 0 ? 0 : value > 1000000 ? 1000000 : (int)value;
+}
+
+acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
+                           apr_pool_t *scratch)
+{
+    acme_status_t *status = &job->status;
+    json_t *doc;
+    acme_err_t *err = acme_json_parse(&doc, json, len, ACME_MAX_JSON,
+                                      "file of failures", scratch);
+    const char *settings = err ? NULL : acme_json_string(doc, "settings");
+    if (!settings) {
+        return acme_err_make(scratch, ACME_E_JOB_DOC,
+                             err ? err->text : "it names no settings", NULL);
+    }
+    const char *request = acme_json_string(doc, "request");
+    apr_cpystrn(job->request, request ? request : "", sizeof(job->request));
+    job->has_doc = 1;
+    if (strcmp(settings, job->settings)) {
+        return NULL;
+    }
+    const char *text = acme_json_string(doc, "error");
+    status->failures = int_member(doc, "failures");
+    status->error_code = int_member(doc, "error_code");
+    status->error_time = time_member(doc, "failed_at");
+    job->retry_at = time_member(doc, "retry_at");
+    apr_cpystrn(status->error,
+                text ? acme_encode_printable(text, sizeof(status->error) - 1,
+                                             scratch)
+                     : "",
+                sizeof(status->error));
+    return NULL;
+}

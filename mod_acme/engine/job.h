@@ -4,4 +4,71 @@
  */
 #ifndef ACME_JOB_H
 #define ACME_JOB_H
+
+#include "engine/engine.h"
+#include "engine/record.h"
+#include "engine/timer.h"
+
+#define ACME_JOB_FINGERPRINT 17 /* 16 hexadecimal digits and NUL */
+
+typedef struct acme_job_t acme_job_t;
+struct acme_job_t {
+    acme_timer_t timer; /* when the engine looks at it again */
+    const acme_managed_t *managed;
+    acme_key_type_t key_type;
+    acme_family_t family;
+    acme_status_t status; /* what the world knows; failures are kept here too */
+    apr_time_t renew_at;  /* of the newest set; 0: there is none */
+    apr_time_t retry_at;  /* not before, after a failure; 0: at any time */
+    const char *differs;  /* how the newest set is not as configured; static */
+    int requested;        /* by the administrator: now, whatever the mode */
+    int has_doc;          /* something is saved of it */
+    char request[24];     /* id of the request it answers, or "" */
+    char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
+    char subject[ACME_JOB_FINGERPRINT];  /* of what an order is about */
+
+    /* the engine's */
+    struct acme_link_t *link;
+    struct acme_run_t *run; /* order in progress, or NULL */
+    acme_job_t *next;       /* in its link's backlog */
+    int queued;
+};
+
+/** @param scratch  may be cleared afterwards */
+void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
+                   acme_key_type_t key_type, apr_pool_t *scratch);
+
+/** The newest set. @param record  NULL: there is none */
+void acme_job_learn(acme_job_t *job, const acme_record_t *record,
+                    apr_pool_t *scratch);
+
+/** When the next attempt is due (ACME_NEVER: none planned), and into the status
+ *  what and why. Cheap: allocates nothing that stays. */
+apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch);
+
+/** Backoff of AcmeRetry. */
+typedef struct acme_job_retry_t {
+    apr_interval_time_t first, max;
+    unsigned int random; /* uniform */
+} acme_job_retry_t;
+
+/** An attempt failed: sets the next one's earliest moment. A refusal that will
+ *  not change by itself (CONFIG, CA_FINAL) is asked again a day later. */
+void acme_job_failed(acme_job_t *job, const acme_err_t *err,
+                     const acme_job_retry_t *retry, apr_time_t now,
+                     apr_pool_t *scratch);
+/** An attempt went well; learn the record first.
+ *  @param pause  not before this long from now, should the set still differ */
+void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
+                        apr_time_t now);
+
+/** What must outlive the process: failures and the request. */
+acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** Takes it back. Failures of other settings than the present ones are let go:
+ *  what the administrator changed is tried at once.
+ *  @return E_JOB_DOC, the job as it was */
+acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
+                           apr_pool_t *scratch) ACME_MUST_CHECK;
+
 #endif

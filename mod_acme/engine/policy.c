@@ -1,1 +1,80 @@
 #include "engine/policy.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+#define MAX_HOST_PART 64
+
+typedef struct alias_t {
+    const char *name;
+    const char *url;
+} alias_t;
+
+static const alias_t ALIASES[] = {
+    { "letsencrypt", "https://acme-v02.api.letsencrypt.org/directory" },
+    { "letsencrypt-staging",
+      "https://acme-staging-v02.api.letsencrypt.org/directory" },
+    { "zerossl", "https://acme.zerossl.com/v2/DV90" },
+    { "google", "https://dv.acme-v02.api.pki.goog/directory" },
+    { "google-staging", "https://dv.acme-v02.test-api.pki.goog/directory" },
+    { "sslcom-rsa", "https://acme.ssl.com/sslcom-dv-rsa" },
+    { "sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc" },
+    { "actalis", "https://acme-api.actalis.com/acme/directory" },
+};
+#define ALIAS_COUNT (sizeof(ALIASES) / sizeof(ALIASES[0]))
+
+const char *acme_policy_ca_url(const char *alias)
+{
+    for (apr_size_t i = 0; i < ALIAS_COUNT; i++) {
+        if (!strcasecmp(alias, ALIASES[i].name)) {
+            return ALIASES[i].url;
+        }
+    }
+    return NULL;
+}
+
+/* The same directory by name and by URL is one account, so the table is also
+ * read backwards. */
+static const char *alias_of(const acme_policy_t *policy)
+{
+    for (apr_size_t i = 0; i < ALIAS_COUNT; i++) {
+        if (!strcmp(policy->ca_url, ALIASES[i].url)) {
+            return ALIASES[i].name;
+        }
+    }
+    return policy->ca_alias;
+}
+
+/* Host and port of the URL, made fit for a directory name. */
+static const char *host_part(const char *url, apr_pool_t *pool)
+{
+    const char *start = strstr(url, "://");
+    start = start ? start + 3 : url;
+    apr_size_t len = strcspn(start, "/?#");
+    if (len > MAX_HOST_PART) {
+        len = MAX_HOST_PART;
+    }
+    char *host = apr_pstrmemdup(pool, start, len);
+    for (char *c = host; *c; c++) {
+        int leading_dot = *c == '.' && c == host;
+        if (!apr_isalnum(*c) && (*c != '.' || leading_dot)) {
+            *c = '-';
+        }
+        *c = (char)apr_tolower(*c);
+    }
+    return host;
+}
+
+const char *acme_policy_account(const acme_policy_t *policy, apr_pool_t *pool)
+{
+    const char *alias = alias_of(policy);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)policy->ca_url, strlen(policy->ca_url),
+           digest);
+    return apr_pstrcat(pool, alias ? alias : host_part(policy->ca_url, pool),
+                       "-", acme_encode_hex(digest, 4, pool), NULL);
+}

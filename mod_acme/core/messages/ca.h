@@ -18,6 +18,10 @@
       "Nothing if it passes; else look at the CA's status page.")              \
     M(1208, E_CA_REFUSED, WARNING, CA_FINAL, "the CA refused: HTTP status %s", \
       "Read the CA's words; check that AcmeCA names the right directory.")     \
+    M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
+      "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
+    M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
+      "Check memory and open file limits of the server and restart it.")       \
     M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
       "It was registered anew without success: check that AcmeCA and the account key belong together.") \
     M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \
@@ -28,7 +32,7 @@
       "Read the CA's words: often the key type (AcmeKeyType) or a missing contact (AcmeContact) is meant.") \
     M(1304, E_CA_PROBLEM_NONCE, WARNING, CA_RETRY, "the CA refused ten nonces in a row", \
       "Nothing if it passes; else a proxy between this server and the CA may be replaying old replies.") \
-    M(1305, E_CA_PROBLEM_KEY, ERR, CA_FINAL, "the CA refused the public key", \
+    M(1305, E_CA_PROBLEM_KEY, ERR, CA_FINAL, "the CA refused the public key",  \
       "Choose another key type with AcmeKeyType or AcmeAccountKey.")           \
     M(1306, E_CA_PROBLEM_REASON, ERR, CA_FINAL, "the CA does not accept this reason for revocation", \
       "Revoke with another reason; most CAs take 0, 1, 4 and 5.")              \
@@ -48,7 +52,7 @@
       "Another server, a proxy or a CDN answers for this name: check where its A and AAAA records lead, and what stands in between.") \
     M(1314, E_CA_PROBLEM_CONTACT, ERR, CONFIG, "the CA refused the contact address", \
       "Correct AcmeContact, or leave it out.")                                 \
-    M(1315, E_CA_PROBLEM_PROFILE, ERR, CONFIG, "the CA refused the profile", \
+    M(1315, E_CA_PROBLEM_PROFILE, ERR, CONFIG, "the CA refused the profile",   \
       "Correct AcmeProfile; the CA's directory lists the profiles it has.")    \
     M(1316, E_CA_PROBLEM_MALFORMED, WARNING, CA_FINAL, "the CA did not understand the request", \
       "Read the CA's words; report it if they show no mistake of yours.")      \

@@ -1,3 +1,24 @@
 /* 1500-1799: events (15xx), requests and status (16xx), acmectl (17xx). See ../messages.h. */
 #define ACME_MESSAGES_EVENT(M)                                                 \
-    M(1500, I_ISSUED, NOTICE, NONE, "certificate issued by %s, valid until %s, for %s", "")
+    M(1500, I_ISSUED, NOTICE, NONE, "certificate issued by %s, valid until %s, for %s", "") \
+    M(1501, I_STARTED, INFO, NONE, "looking after %s certificates, %s orders in progress", "") \
+    M(1502, I_ORDER_BEGUN, INFO, NONE, "order begun (%s)", "")                 \
+    M(1503, I_ORDER_RESUMED, INFO, NONE, "order in progress is taken up again, %s", "") \
+    M(1504, E_ORDER_CHANGED, NOTICE, LOCAL, "the order in progress was given up, because the configuration is another now", \
+      "Nothing need be done: the certificate is ordered anew as configured.")  \
+    M(1505, W_WORK_DAMAGED, WARNING, LOCAL, "the order in progress cannot be taken up again, so it is begun anew: %s", \
+      "Nothing need be done. If it comes again, check the disk and who else writes to AcmeStore.") \
+    M(1506, W_ACCOUNT_DAMAGED, WARNING, LOCAL, "the account %s cannot be used any more, so a new one is made: %s", \
+      "If the old account matters (limits, CAA records), restore AcmeStore from a backup.") \
+    M(1507, I_ACCOUNT, NOTICE, NONE, "account at the CA is %s", "")            \
+    M(1508, E_NO_PROOF, ERR, CONFIG, "there is no way to prove control of %s to the CA: %s", \
+      "Let port 80 of this name reach the server (Listen 80, firewall, router); a wildcard cannot be had yet.") \
+    M(1509, E_JOB_DOC, WARNING, LOCAL, "the file of earlier failures is damaged: %s", \
+      "Nothing need be done: it is written anew.")                             \
+    M(1510, W_JOB_DAMAGED, WARNING, LOCAL, "what was known of earlier failures is lost: %s", \
+      "Nothing need be done. If it comes again, check the disk and who else writes to AcmeStore.") \
+    M(1511, I_REQUESTED, NOTICE, NONE, "renewal asked for (request %s)", "")   \
+    M(1512, E_REQUEST_NAME, WARNING, CONFIG, "this server manages no certificate named %s", \
+      "Look at the status page for the names of certificates; a host needs AcmeManage on, and the server a reload after that.") \
+    M(1513, E_REQUEST_ACTION, WARNING, CONFIG, "unknown request %s",           \
+      "Use an acmectl of the same version as the module.")

@@ -1,0 +1,167 @@
+/**
+ * What the engine's own files share; nobody else includes it.
+ *
+ *   engine.c   life, rounds, jobs: what is due is looked at, nothing else
+ *   link.c     one account at one CA: session, requests waiting and under way
+ *   run.c      one order in progress
+ *   request.c  what the administrator asked for
+ *
+ * Everything that can become due has a timer; a thing that something happened to
+ * is made due now ("poked") and handled in the same round or the next.
+ */
+#ifndef ACME_ENGINE_IMPL_H
+#define ACME_ENGINE_IMPL_H
+
+#include <apr_hash.h>
+
+#include "core/order.h"
+#include "core/session.h"
+#include "engine/engine.h"
+#include "engine/job.h"
+#include "engine/timer.h"
+#include "engine/transport.h"
+
+typedef struct acme_link_t acme_link_t;
+typedef struct acme_run_t acme_run_t;
+typedef struct acme_call_t acme_call_t;
+typedef struct acme_asked_t acme_asked_t;
+
+enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK };
+
+/* Moments in the past: orders are moved before the links send, so that one
+ * newNonce serves what all of them have to say. */
+#define ACME_DUE_RUN  1
+#define ACME_DUE_LINK 2
+
+#define ACME_MAX_IN_FLIGHT 64 /* requests of one account under way at once */
+
+struct acme_engine_t {
+    const acme_engine_config_t *config;
+    const acme_engine_callbacks_t *callbacks;
+    acme_store_t *store;
+    apr_pool_t *pool;
+    apr_pool_t *scratch; /* cleared before each thing that is handled */
+    acme_transport_t *transport;
+    acme_timers_t *timers;
+    acme_job_t *jobs;
+    int job_count;
+    apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */
+    acme_link_t *links;
+    int link_count;
+    int active;          /* orders in progress */
+    apr_time_t looked;   /* for requests */
+    acme_asked_t *asked;
+    apr_pool_t *lost_pool;
+    acme_err_t *lost;    /* the lease: nothing may be done any more */
+};
+
+/** A list of calls, first in first out. */
+typedef struct acme_calls_t {
+    acme_call_t *first, **end;
+    int count;
+} acme_calls_t;
+
+/** One account at one CA. Lives as long as the engine. */
+struct acme_link_t {
+    acme_timer_t timer;
+    acme_link_t *next;
+    acme_engine_t *engine;
+    const char *account_dir;
+    const acme_policy_t *policy; /* whose terms, contacts and trust hold */
+    acme_transport_ca_t ca;
+    apr_pool_t *pool;
+    acme_account_t *account;
+    acme_session_config_t config;
+    acme_session_t *session;     /* NULL until there is work */
+    acme_session_state_t state;
+    apr_time_t until;            /* FAILED: no order before */
+    acme_err_t *told;            /* the failure that was logged last */
+    acme_calls_t own;            /* the session's, to be signed */
+    acme_calls_t waiting;        /* the orders', to be signed */
+    acme_call_t *spare;
+    int in_flight;
+    acme_run_t *runs;
+    int run_count;
+    acme_job_t *backlog, **backlog_end; /* due, in order of becoming so */
+};
+
+/** An order in progress. */
+struct acme_run_t {
+    acme_timer_t timer;
+    acme_run_t *next, **prev; /* in the link's list */
+    acme_engine_t *engine;
+    acme_link_t *link;
+    acme_job_t *job;
+    apr_pool_t *pool; /* its own, with everything of the order */
+    acme_order_t *order;
+    acme_order_config_t config;
+    EVP_PKEY *key;
+    int calls;      /* requests waiting or under way */
+    int ended;      /* the pool is destroyed with the last call */
+    int superseded; /* cancelled because the configuration changed */
+};
+
+/* --- engine.c --------------------------------------------------------------- */
+
+apr_time_t acme_engine_now(const acme_engine_t *engine);
+/** A numbered line about a job (or none). One const char * per "%s", NULL. */
+void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
+                     acme_msg_t msg, ...) ACME_SENTINEL;
+void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
+                           const acme_err_t *err);
+/** Keeps in mind that the lease is lost. @return err */
+acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err);
+/** Tell the world about a job. */
+void acme_engine_report(acme_engine_t *engine, acme_job_t *job);
+/** Decide when a job without an order is due, and tell. */
+void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job);
+/** An attempt failed: count, keep, log with the time of the next, schedule.
+ *  @param quiet  the line is told elsewhere, once for many */
+void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
+                      const acme_err_t *err, int quiet);
+/** Save what must outlive the process of a job, or remove what is not needed. */
+void acme_engine_keep(acme_engine_t *engine, acme_job_t *job);
+/** A place for an order became free. */
+void acme_engine_place_free(acme_engine_t *engine);
+
+/* --- link.c ----------------------------------------------------------------- */
+
+/** The link of a policy; made if there is none. */
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy);
+/** Load or make the account, and with it the session. */
+acme_err_t *acme_link_open(acme_link_t *link) ACME_MUST_CHECK;
+/** Give a due job its turn when there is a place. */
+void acme_link_enqueue(acme_link_t *link, acme_job_t *job);
+/** Send a request of an order, as soon as a nonce and a place are there. */
+void acme_link_submit(acme_link_t *link, acme_run_t *run,
+                      acme_request_t *request);
+/** Its timer is due: session, requests, backlog. */
+void acme_link_pump(acme_link_t *link);
+
+/* --- run.c ------------------------------------------------------------------ */
+
+/** Begin an order for a job, or go on with the saved one. On failure the job
+ *  has none and was told so. */
+void acme_run_begin(acme_link_t *link, acme_job_t *job);
+/** After a start: go on with the saved order, if there is one that fits, and
+ *  make its proofs visible. */
+void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
+                     apr_size_t len);
+void acme_run_poke(acme_run_t *run);
+/** Its timer is due. */
+void acme_run_pump(acme_run_t *run);
+/** A call of it is over. */
+void acme_run_called(acme_run_t *run);
+
+/* --- request.c -------------------------------------------------------------- */
+
+acme_err_t *acme_asked_look(acme_engine_t *engine) ACME_MUST_CHECK;
+/** After a start: the job was working on a request. */
+void acme_asked_resume(acme_engine_t *engine, acme_job_t *job);
+void acme_asked_progress(acme_engine_t *engine, const acme_job_t *job,
+                         const char *text);
+/** @param err  NULL: it went well */
+void acme_asked_outcome(acme_engine_t *engine, acme_job_t *job,
+                        const acme_err_t *err);
+
+#endif

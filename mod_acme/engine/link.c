@@ -1,0 +1,444 @@
+#include "engine/engine_impl.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+#define FAILURES_A_ROUND 32 /* jobs failed at once: each is saved to disk */
+#define STARTS_TIME      apr_time_from_msec(50) /* of a round, making keys */
+#define MAX_SESSION_STEPS 64
+
+/** A request that waits to be signed, or is under way. */
+struct acme_call_t {
+    acme_call_t *next;
+    acme_link_t *link;
+    acme_run_t *run; /* NULL: the session's own */
+    acme_request_t *request;
+};
+
+/* --- lists of calls ---------------------------------------------------------- */
+
+static void calls_append(acme_calls_t *calls, acme_call_t *call)
+{
+    call->next = NULL;
+    if (!calls->count) {
+        calls->end = &calls->first;
+    }
+    *calls->end = call;
+    calls->end = &call->next;
+    calls->count++;
+}
+
+static void calls_prepend(acme_calls_t *calls, acme_call_t *call)
+{
+    if (!calls->count) {
+        calls_append(calls, call);
+        return;
+    }
+    call->next = calls->first;
+    calls->first = call;
+    calls->count++;
+}
+
+static acme_call_t *calls_take(acme_calls_t *calls)
+{
+    acme_call_t *call = calls->first;
+    calls->first = call->next;
+    calls->count--;
+    return call;
+}
+
+static acme_call_t *call_make(acme_link_t *link, acme_run_t *run,
+                              acme_request_t *request)
+{
+    acme_call_t *call = link->spare;
+    if (call) {
+        link->spare = call->next;
+    }
+    else {
+        call = apr_palloc(link->pool, sizeof(*call));
+    }
+    call->link = link;
+    call->run = run;
+    call->request = request;
+    return call;
+}
+
+static void poke(acme_link_t *link)
+{
+    acme_timer_hasten(link->engine->timers, &link->timer, ACME_DUE_LINK);
+}
+
+/* --- account and session ------------------------------------------------------ */
+
+static const char *prefix_of(const acme_link_t *link, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "[", link->account_dir, "]", NULL);
+}
+
+static void log_text(acme_link_t *link, acme_msg_t msg, const char *text)
+{
+    acme_engine_t *engine = link->engine;
+    engine->callbacks->log(engine->callbacks->baton, msg,
+                           prefix_of(link, engine->scratch), text);
+}
+
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy)
+{
+    const char *dir = acme_policy_account(policy, engine->scratch);
+    acme_link_t *link;
+
+    for (link = engine->links; link; link = link->next) {
+        if (!strcmp(link->account_dir, dir)) {
+            /* Consent is given to a CA, not to a virtual host. */
+            if (policy->agree_terms && !link->policy->agree_terms) {
+                link->policy = policy;
+            }
+            return link;
+        }
+    }
+    link = apr_pcalloc(engine->pool, sizeof(*link));
+    link->timer.kind = ACME_TIMER_LINK;
+    link->engine = engine;
+    link->account_dir = apr_pstrdup(engine->pool, dir);
+    link->policy = policy;
+    link->state = ACME_SESSION_WAIT;
+    link->backlog_end = &link->backlog;
+    apr_pool_create(&link->pool, engine->pool);
+    link->next = engine->links;
+    engine->links = link;
+    engine->link_count++;
+    return link;
+}
+
+/* The key is on disk before the CA hears of it: an account whose key is lost is
+ * of no use to anybody. RFC 8555 section 7.3. */
+static acme_err_t *make_account(acme_link_t *link)
+{
+    acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
+    account->directory_url = link->policy->ca_url;
+    ACME_TRY(acme_key_make(&account->key, ACME_KEY_ECDSA_P256, link->pool));
+    ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
+                                    account, link->engine->scratch));
+    link->account = account;
+    return NULL;
+}
+
+static acme_err_t *load_account(acme_link_t *link)
+{
+    acme_account_t *account = NULL;
+    acme_err_t *err
+        = acme_store_get_account(&account, link->engine->store,
+                                 link->account_dir, link->pool);
+    if (err && err->msg != ACME_E_STORE_DAMAGED && err->msg != ACME_E_SEAL) {
+        return err;
+    }
+    if (err) {
+        acme_err_t *told
+            = acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
+                            link->account_dir, err->text, NULL);
+        log_text(link, told->msg, told->text);
+    }
+    else if (account) {
+        link->account = account;
+        return NULL;
+    }
+    return make_account(link);
+}
+
+acme_err_t *acme_link_open(acme_link_t *link)
+{
+    acme_session_config_t *config = &link->config;
+    if (link->session) {
+        return NULL;
+    }
+    if (!link->account) {
+        ACME_TRY(acme_engine_note(link->engine, load_account(link)));
+    }
+    link->ca.trust_file = link->policy->ca_trust_file;
+    config->directory_url = link->policy->ca_url;
+    config->key = link->account->key;
+    config->kid = link->account->kid;
+    config->agree_terms = link->policy->agree_terms;
+    config->contacts = link->policy->contacts;
+    link->session = acme_session_create(config, link->pool);
+    return NULL;
+}
+
+/* Not saved is no harm: the CA finds the account again by its key. */
+static void save_kid(acme_link_t *link)
+{
+    acme_engine_t *engine = link->engine;
+    const char *kid = acme_session_kid(link->session);
+    acme_err_t *err;
+
+    if (!kid || !acme_session_account_changed(link->session)) {
+        return;
+    }
+    acme_session_account_saved(link->session);
+    if (link->account->kid && !strcmp(link->account->kid, kid)) {
+        return;
+    }
+    link->account->kid = apr_pstrdup(link->pool, kid);
+    err = acme_engine_note(
+        engine, acme_store_put_account(engine->store, link->account_dir,
+                                       link->account, engine->scratch));
+    if (err) {
+        log_text(link, err->msg, acme_err_line(err, engine->scratch));
+        return;
+    }
+    err = acme_err_make(engine->scratch, ACME_I_ACCOUNT, kid, NULL);
+    log_text(link, err->msg, err->text);
+}
+
+/* --- requests ----------------------------------------------------------------- */
+
+static void deliver(acme_call_t *call, const acme_reply_t *reply)
+{
+    acme_link_t *link = call->link;
+    acme_run_t *run = call->run;
+    apr_time_t now = acme_engine_now(link->engine);
+
+    if (!run) {
+        acme_session_feed(link->session, call->request, reply, now);
+    }
+    else if (!run->ended) {
+        acme_order_reply(run->order, call->request, reply, now);
+        acme_run_poke(run);
+    }
+    call->next = link->spare;
+    link->spare = call;
+    if (run) {
+        acme_run_called(run);
+    }
+}
+
+static void on_reply(void *baton, const acme_reply_t *reply)
+{
+    acme_call_t *call = baton;
+    acme_link_t *link = call->link;
+
+    link->in_flight--;
+    poke(link);
+    if (acme_session_receive(link->session, call->request, reply,
+                             acme_engine_now(link->engine))
+        == ACME_VERDICT_RESEND) {
+        calls_prepend(call->run ? &link->waiting : &link->own, call);
+        return;
+    }
+    deliver(call, reply);
+}
+
+static void deliver_failure(acme_call_t *call, acme_err_t *err)
+{
+    acme_reply_t reply = { .failure = err, .body = "" };
+    poke(call->link);
+    deliver(call, &reply);
+}
+
+/* @return 0 if the call must wait for a nonce or the account */
+static int send_call(acme_call_t *call)
+{
+    acme_link_t *link = call->link;
+    acme_engine_t *engine = link->engine;
+    acme_wire_t *wire;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, engine->scratch);
+    acme_err_t *err
+        = acme_session_sign(&wire, link->session, call->request, pool);
+    if (!err && !wire) {
+        apr_pool_destroy(pool);
+        return 0;
+    }
+    if (!err) {
+        err = acme_transport_send(engine->transport, &link->ca, wire, on_reply,
+                                  call);
+    }
+    if (err) {
+        deliver_failure(call, err);
+    }
+    else {
+        link->in_flight++;
+    }
+    apr_pool_destroy(pool);
+    return 1;
+}
+
+/* Sends what can be sent, in order. The session's own requests are few and each
+ * is tried: newNonce needs no nonce, newAccount does. */
+static void flush(acme_link_t *link)
+{
+    for (int left = link->own.count; left > 0; left--) {
+        acme_call_t *call = calls_take(&link->own);
+        if (!send_call(call)) {
+            calls_append(&link->own, call);
+        }
+    }
+    while (link->waiting.count && link->in_flight < ACME_MAX_IN_FLIGHT) {
+        acme_call_t *call = calls_take(&link->waiting);
+        if (call->run->ended) {
+            acme_run_t *run = call->run;
+            call->next = link->spare;
+            link->spare = call;
+            acme_run_called(run);
+        }
+        else if (!send_call(call)) {
+            calls_prepend(&link->waiting, call);
+            return;
+        }
+    }
+}
+
+void acme_link_submit(acme_link_t *link, acme_run_t *run,
+                      acme_request_t *request)
+{
+    run->calls++;
+    calls_append(&link->waiting, call_make(link, run, request));
+    poke(link);
+}
+
+/* --- backlog ------------------------------------------------------------------ */
+
+void acme_link_enqueue(acme_link_t *link, acme_job_t *job)
+{
+    if (!job->queued) {
+        job->queued = 1;
+        job->next = NULL;
+        *link->backlog_end = job;
+        link->backlog_end = &job->next;
+    }
+    poke(link);
+}
+
+static acme_job_t *backlog_take(acme_link_t *link)
+{
+    acme_job_t *job = link->backlog;
+    if (job) {
+        link->backlog = job->next;
+        if (!link->backlog) {
+            link->backlog_end = &link->backlog;
+        }
+        job->queued = 0;
+    }
+    return job;
+}
+
+/* A CA that does not answer must not take every place from the others. */
+static int place_left(const acme_link_t *link)
+{
+    const acme_engine_t *engine = link->engine;
+    int limit = engine->config->concurrency;
+    int share = engine->link_count > 1 ? (limit * 3 + 3) / 4 : limit;
+    return engine->active < limit && link->run_count < share;
+}
+
+static void start_backlog(acme_link_t *link)
+{
+    apr_time_t start = apr_time_now();
+    while (link->backlog && place_left(link) && !link->engine->lost) {
+        if (apr_time_now() - start > STARTS_TIME) {
+            poke(link); /* replies first */
+            return;
+        }
+        acme_run_begin(link, backlog_take(link));
+    }
+}
+
+static void fail_backlog(acme_link_t *link, const acme_err_t *err)
+{
+    acme_err_t *each = acme_err_dup(err, link->engine->scratch);
+    if (each->retry_at < link->until) {
+        each->retry_at = link->until;
+    }
+    for (int i = 0; link->backlog && i < FAILURES_A_ROUND; i++) {
+        acme_engine_fail(link->engine, backlog_take(link), each, 1);
+    }
+    if (link->backlog) {
+        poke(link);
+    }
+}
+
+/* --- the pump ----------------------------------------------------------------- */
+
+static void take_state(acme_link_t *link, const acme_session_step_t *step)
+{
+    acme_engine_t *engine = link->engine;
+    int was_ready = link->state == ACME_SESSION_READY;
+
+    link->state = step->state;
+    if (step->state != ACME_SESSION_FAILED) {
+        link->told = NULL;
+    }
+    if (step->state == ACME_SESSION_READY && !was_ready) {
+        for (acme_run_t *run = link->runs; run; run = run->next) {
+            acme_run_poke(run);
+        }
+    }
+    if (step->state == ACME_SESSION_FAILED) {
+        link->until = step->until;
+        if (link->told != step->error) {
+            link->told = step->error;
+            log_text(link, step->error->msg,
+                     apr_psprintf(
+                         engine->scratch, "%s; next attempt at %s",
+                         acme_err_line(step->error, engine->scratch),
+                         acme_time_format(step->until, engine->scratch)));
+        }
+        fail_backlog(link, step->error);
+    }
+    if (step->until && (link->backlog || link->run_count)) {
+        acme_timer_hasten(engine->timers, &link->timer, step->until);
+    }
+}
+
+static void move_session(acme_link_t *link)
+{
+    apr_time_t now = acme_engine_now(link->engine);
+    acme_session_step_t step;
+
+    for (int i = 0; i < MAX_SESSION_STEPS; i++) {
+        int places = ACME_MAX_IN_FLIGHT - link->in_flight;
+        int waiting
+            = link->waiting.count < places ? link->waiting.count : places;
+        acme_session_next(&step, link->session, waiting < 0 ? 0 : waiting, now);
+        if (step.state != ACME_SESSION_SEND) {
+            break;
+        }
+        calls_append(&link->own, call_make(link, NULL, step.request));
+        flush(link);
+    }
+    if (step.state == ACME_SESSION_SEND) {
+        poke(link);
+        return;
+    }
+    take_state(link, &step);
+}
+
+void acme_link_pump(acme_link_t *link)
+{
+    acme_engine_t *engine = link->engine;
+    acme_err_t *err;
+
+    if (!link->backlog && !link->run_count && !link->own.count) {
+        return; /* no work: the session rests */
+    }
+    err = acme_link_open(link);
+    if (err) {
+        link->until = acme_engine_now(engine) + engine->config->retry_first;
+        if (link->runs) {
+            acme_timer_hasten(engine->timers, &link->timer, link->until);
+        }
+        log_text(link, err->msg, acme_err_line(err, engine->scratch));
+        fail_backlog(link, err);
+        return;
+    }
+    flush(link);
+    move_session(link);
+    save_kid(link);
+    flush(link);
+    if (link->state == ACME_SESSION_READY) {
+        start_backlog(link);
+    }
+}

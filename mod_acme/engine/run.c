@@ -1,0 +1,533 @@
+#include "engine/engine_impl.h"
+
+#include <apr_strings.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+#define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
+
+/** What the file of an order says beside the machine's own state. */
+typedef struct saved_t {
+    const char *subject;
+    const char *account;
+    apr_array_header_t *idents;
+    const char *order;
+} saved_t;
+
+/* --- the file ------------------------------------------------------------------ */
+
+static acme_err_t *format_saved(const char **text, acme_run_t *run,
+                                apr_pool_t *pool)
+{
+    const char *order;
+    ACME_TRY(acme_order_save(&order, run->order, pool));
+
+    json_t *names = json_array();
+    for (int i = 0; i < run->config.idents->nelts; i++) {
+        json_array_append_new(
+            names, json_string(APR_ARRAY_IDX(run->config.idents, i,
+                                             acme_ident_t *)->value));
+    }
+    char *list = json_dumps(names, JSON_COMPACT);
+    json_decref(names);
+    *text = apr_psprintf(pool,
+                         "{\"subject\":\"%s\",\"account\":\"%s\",\n"
+                         "\"names\":%s,\n\"order\":%s}\n",
+                         run->job->subject, run->link->account_dir,
+                         list ? list : "[]", order);
+    free(list);
+    return NULL;
+}
+
+static acme_err_t *damaged(apr_pool_t *pool, const char *why)
+{
+    return acme_err_make(pool, ACME_E_STORE_DAMAGED, "the saved order", why,
+                         NULL);
+}
+
+static acme_err_t *parse_saved(saved_t *saved, const char *json, apr_size_t len,
+                               apr_pool_t *pool)
+{
+    json_t *doc;
+    ACME_TRY(acme_json_parse(&doc, json, len, 1024 * 1024, "saved order",
+                             pool));
+    json_t *names = json_object_get(doc, "names");
+    json_t *order = json_object_get(doc, "order");
+    saved->subject = acme_json_string(doc, "subject");
+    saved->account = acme_json_string(doc, "account");
+    if (!saved->subject || !saved->account || !json_is_object(order)
+        || json_array_size(names) < 1
+        || json_array_size(names) > ACME_MAX_IDENTS) {
+        return damaged(pool, "members are missing");
+    }
+    saved->idents = apr_array_make(pool, (int)json_array_size(names),
+                                   sizeof(acme_ident_t *));
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        acme_ident_t *ident;
+        if (!name) {
+            return damaged(pool, "a name is not a string");
+        }
+        ACME_TRY(acme_ident_parse(&ident, name, pool));
+        APR_ARRAY_PUSH(saved->idents, acme_ident_t *) = ident;
+    }
+    char *text = json_dumps(order, JSON_COMPACT);
+    saved->order = apr_pstrdup(pool, text ? text : "");
+    free(text);
+    return NULL;
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    apr_pool_t *pool;
+    apr_pool_create(&pool, link->pool);
+
+    acme_run_t *run = apr_pcalloc(pool, sizeof(*run));
+    run->pool = pool;
+    run->engine = link->engine;
+    run->link = link;
+    run->job = job;
+    run->timer.kind = ACME_TIMER_RUN;
+    run->config.idents = job->managed->idents;
+    run->config.profile = policy->profile;
+    run->config.profile_required = policy->profile_required;
+    apr_array_header_t *proofs
+        = apr_array_make(pool, 1, sizeof(acme_proof_type_t));
+    if (policy->http_01) {
+        APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_HTTP_01;
+    }
+    run->config.proofs = proofs;
+    return run;
+}
+
+/* From here on the order counts. */
+static void run_enter(acme_run_t *run)
+{
+    acme_link_t *link = run->link;
+    acme_job_t *job = run->job;
+
+    run->next = link->runs;
+    run->prev = &link->runs;
+    if (run->next) {
+        run->next->prev = &run->next;
+    }
+    link->runs = run;
+    link->run_count++;
+    run->engine->active++;
+    job->run = run;
+    acme_timer_clear(run->engine->timers, &job->timer);
+    job->status.state
+        = job->renew_at ? ACME_STATE_RENEWING : ACME_STATE_ORDERING;
+    job->status.next_time = 0;
+    acme_run_poke(run);
+}
+
+static void run_leave(acme_run_t *run)
+{
+    acme_link_t *link = run->link;
+
+    *run->prev = run->next;
+    if (run->next) {
+        run->next->prev = run->prev;
+    }
+    link->run_count--;
+    run->engine->active--;
+    run->job->run = NULL;
+    run->job->status.progress[0] = '\0';
+    acme_timer_clear(run->engine->timers, &run->timer);
+    acme_engine_place_free(run->engine);
+    run->ended = 1;
+    if (!run->calls) {
+        apr_pool_destroy(run->pool);
+    }
+}
+
+void acme_run_called(acme_run_t *run)
+{
+    run->calls--;
+    if (run->ended && !run->calls) {
+        apr_pool_destroy(run->pool);
+    }
+}
+
+void acme_run_poke(acme_run_t *run)
+{
+    acme_timer_hasten(run->engine->timers, &run->timer, ACME_DUE_RUN);
+}
+
+static void remove_work(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_remove_work(engine->store, run->job->managed->dir,
+                                       run->job->family, engine->scratch));
+    if (err) {
+        acme_engine_log_error(engine, run->job, err);
+    }
+}
+
+/* --- going on with a saved order ------------------------------------------------ */
+
+static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
+{
+    acme_job_t *job = run->job;
+    saved_t saved = { 0 };
+
+    ACME_TRY(parse_saved(&saved, json, len, run->pool));
+    run->superseded = strcmp(saved.subject, job->subject) != 0;
+    if (strcmp(saved.account, run->link->account_dir)) {
+        /* Another CA's; its account is not at hand any more. */
+        return acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL);
+    }
+    run->config.idents = saved.idents;
+    ACME_TRY(acme_store_get_work_key(&run->key, run->engine->store,
+                                     job->managed->dir, job->family,
+                                     run->pool));
+    if (!run->key) {
+        return damaged(run->pool, "its key is missing");
+    }
+    run->config.key = run->key;
+    ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
+                             strlen(saved.order), run->pool));
+    if (run->superseded) {
+        acme_order_cancel(run->order, acme_err_make(run->pool,
+                                                    ACME_E_ORDER_CHANGED,
+                                                    NULL));
+    }
+    return NULL;
+}
+
+static void publish_all(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    apr_array_header_t *proofs
+        = acme_order_proofs(run->order, run->link->session, engine->scratch);
+
+    for (int i = 0; i < proofs->nelts; i++) {
+        acme_err_t *err = callbacks->publish(
+            callbacks->baton, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
+        if (err) {
+            acme_engine_log_error(engine, run->job, err);
+        }
+    }
+}
+
+static void withdraw_all(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    apr_array_header_t *proofs
+        = acme_order_proofs(run->order, run->link->session, engine->scratch);
+
+    for (int i = 0; i < proofs->nelts; i++) {
+        callbacks->withdraw(callbacks->baton,
+                            APR_ARRAY_IDX(proofs, i, acme_proof_t *));
+    }
+}
+
+/* What cannot be read today for lack of files or memory may be read tomorrow;
+ * anything else that is wrong with a saved order stays wrong. */
+static int hopeless(const acme_err_t *err)
+{
+    return err->msg != ACME_E_STORE_IO && err->msg != ACME_E_LEASE_LOST
+           && err->msg != ACME_E_LEASE_BUSY && err->msg != ACME_E_MEMORY;
+}
+
+/* @return 1: the job has a run; 0: it has none and no saved order either; -1: it
+ *         failed, and was told so */
+static int resume(acme_link_t *link, acme_job_t *job, const char *json,
+                  apr_size_t len)
+{
+    acme_engine_t *engine = link->engine;
+    acme_run_t *run = run_make(link, job);
+    acme_err_t *err = load(run, json, len);
+
+    if (!err) {
+        publish_all(run);
+        acme_engine_log(engine, job, ACME_I_ORDER_RESUMED,
+                        acme_order_state_name(run->order), NULL);
+        run_enter(run);
+        acme_engine_report(engine, job);
+        return 1;
+    }
+    int gone = hopeless(err);
+    if (err->msg == ACME_E_ORDER_CHANGED) {
+        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
+    }
+    else if (gone) {
+        acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
+    }
+    else {
+        acme_engine_fail(engine, job, acme_engine_note(engine, err), 0);
+    }
+    if (gone) {
+        remove_work(run);
+    }
+    apr_pool_destroy(run->pool);
+    return gone ? 0 : -1;
+}
+
+void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
+                     apr_size_t len)
+{
+    acme_err_t *err = acme_link_open(link);
+    if (err) {
+        acme_engine_fail(link->engine, job, err, 0);
+    }
+    else if (!resume(link, job, saved, len)) {
+        acme_engine_schedule(link->engine, job);
+    }
+}
+
+/* --- a new order ----------------------------------------------------------------- */
+
+static acme_err_t *check_proofs(const acme_job_t *job, apr_pool_t *pool)
+{
+    const acme_managed_t *managed = job->managed;
+    for (int i = 0; i < managed->idents->nelts; i++) {
+        const acme_ident_t *ident
+            = APR_ARRAY_IDX(managed->idents, i, acme_ident_t *);
+        if (!managed->policy->http_01 || acme_ident_is_wildcard(ident)) {
+            return acme_err_make(pool, ACME_E_NO_PROOF, ident->value,
+                                 managed->policy->http_01
+                                     ? "a wildcard cannot be proven by http-01"
+                                     : "port 80 does not reach this server",
+                                 NULL);
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *begin_new(acme_run_t *run)
+{
+    acme_job_t *job = run->job;
+    ACME_TRY(check_proofs(job, run->pool));
+    ACME_TRY(acme_key_make(&run->key, job->key_type, run->pool));
+    ACME_TRY(acme_store_put_work_key(run->engine->store, job->managed->dir,
+                                     job->family, run->key,
+                                     run->engine->scratch));
+    run->config.key = run->key;
+    run->order = acme_order_create(&run->config, run->pool);
+    return NULL;
+}
+
+void acme_run_begin(acme_link_t *link, acme_job_t *job)
+{
+    acme_engine_t *engine = link->engine;
+    const char *json = NULL;
+    apr_size_t len;
+    acme_err_t *err = acme_store_get_doc(
+        &json, &len, engine->store, job->managed->dir, job->family,
+        ACME_DOC_ORDER, engine->scratch);
+
+    if (!err && json && resume(link, job, json, len)) {
+        return;
+    }
+    acme_run_t *run = run_make(link, job);
+    if (!err) {
+        err = begin_new(run);
+    }
+    if (err) {
+        acme_engine_fail(engine, job, acme_engine_note(engine, err), 0);
+        apr_pool_destroy(run->pool);
+        return;
+    }
+    acme_engine_log(engine, job, ACME_I_ORDER_BEGUN, job->status.next_action,
+                    NULL);
+    run_enter(run);
+    acme_engine_report(engine, job);
+}
+
+/* --- the end ----------------------------------------------------------------------- */
+
+static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
+                               acme_record_t *record)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    acme_chain_t *chain;
+
+    ACME_TRY(acme_chain_parse(&chain, chain_pem, strlen(chain_pem),
+                              run->pool));
+    ACME_TRY(acme_record_describe(record, chain->leaf, run->pool));
+    record->name = job->managed->name;
+    record->key_type = job->key_type;
+    record->ca_url = job->managed->policy->ca_url;
+    record->account_url = acme_session_kid(run->link->session);
+    record->profile = job->managed->policy->profile;
+    record->issued = acme_engine_now(engine);
+    record->number = job->status.set_number;
+    if (record->number && !strcmp(record->serial, job->status.serial)) {
+        return NULL; /* stored by one who was killed before he cleaned up */
+    }
+    return acme_store_put_fresh(engine->store, job->managed->dir, record,
+                                chain_pem, run->key, engine->scratch);
+}
+
+/* The order is as good as done, but this machine cannot take it: its state on
+ * disk is kept, and taken up again when the next attempt is due. */
+static void suspend(acme_run_t *run, acme_err_t *err)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+
+    acme_engine_note(engine, err);
+    withdraw_all(run);
+    err = acme_err_dup(err, engine->scratch);
+    run_leave(run);
+    acme_engine_fail(engine, job, err, 0);
+}
+
+static void finish(acme_run_t *run, const char *chain_pem)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    acme_record_t record = { 0 };
+    acme_err_t *err = store_chain(run, chain_pem, &record);
+
+    if (err) {
+        suspend(run, err);
+        return;
+    }
+    remove_work(run);
+    acme_job_learn(job, &record, engine->scratch);
+    acme_job_succeeded(job, engine->config->retry_first,
+                       acme_engine_now(engine));
+    engine->callbacks->activate(engine->callbacks->baton, job->managed,
+                                job->family, record.number);
+    acme_engine_log(engine, job, ACME_I_ISSUED,
+                    record.issuer ? record.issuer : "?",
+                    acme_time_format(record.not_after, engine->scratch),
+                    acme_idents_text(record.idents, 3, engine->scratch), NULL);
+    run_leave(run);
+    acme_asked_outcome(engine, job, NULL);
+    acme_engine_keep(engine, job);
+    acme_engine_schedule(engine, job);
+}
+
+/* The CA was out of reach, so what became of the order is not known: it is asked
+ * about at the next attempt instead of being ordered a second time. */
+static int may_live(const acme_err_t *err)
+{
+    return err->msg == ACME_E_CA_UNREACHABLE || err->msg == ACME_E_CA_TLS
+           || err->msg == ACME_E_CA_TIMEOUT || err->msg == ACME_E_CA_TOO_BIG
+           || err->msg == ACME_E_CA_TRUST_FILE || err->msg == ACME_E_TRANSPORT;
+}
+
+static void give_up(acme_run_t *run, const acme_err_t *error)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    acme_err_t *err = acme_err_dup(error, engine->scratch);
+    int superseded = run->superseded;
+
+    if (superseded || !may_live(err)) {
+        remove_work(run);
+    }
+    if (superseded) {
+        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
+    }
+    run_leave(run);
+    if (superseded) {
+        acme_engine_schedule(engine, job);
+        return;
+    }
+    acme_engine_fail(engine, job, err, 0);
+}
+
+/* --- the pump ------------------------------------------------------------------------ */
+
+static acme_err_t *save(acme_run_t *run)
+{
+    const char *text;
+    acme_engine_t *engine = run->engine;
+    if (!acme_order_dirty(run->order)) {
+        return NULL;
+    }
+    ACME_TRY(format_saved(&text, run, engine->scratch));
+    return acme_store_put_doc(engine->store, run->job->managed->dir,
+                              run->job->family, ACME_DOC_ORDER, text,
+                              engine->scratch);
+}
+
+static void show_progress(acme_run_t *run)
+{
+    acme_status_t *status = &run->job->status;
+    const char *text = acme_order_progress(run->order, run->engine->scratch);
+    if (!strncmp(status->progress, text, sizeof(status->progress) - 1)) {
+        return;
+    }
+    apr_cpystrn(status->progress, text, sizeof(status->progress));
+    acme_engine_report(run->engine, run->job);
+    acme_asked_progress(run->engine, run->job, status->progress);
+}
+
+/* @return 0 when the order is over */
+static int do_step(acme_run_t *run, const acme_step_t *step)
+{
+    const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
+    acme_err_t *err;
+
+    switch (step->kind) {
+    case ACME_STEP_SEND:
+        err = save(run);
+        if (err) {
+            suspend(run, err);
+            return 0;
+        }
+        acme_link_submit(run->link, run, step->request);
+        return 1;
+    case ACME_STEP_PUBLISH:
+        err = callbacks->publish(callbacks->baton, step->proof);
+        acme_order_published(run->order, step->proof, err);
+        return 1;
+    case ACME_STEP_WITHDRAW:
+        callbacks->withdraw(callbacks->baton, step->proof);
+        return 1;
+    case ACME_STEP_DONE:
+        finish(run, step->chain_pem);
+        return 0;
+    case ACME_STEP_FAILED:
+        give_up(run, step->error);
+        return 0;
+    case ACME_STEP_WAIT:
+    default:
+        return 1;
+    }
+}
+
+void acme_run_pump(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    apr_time_t now = acme_engine_now(engine);
+    acme_step_t step = { .kind = ACME_STEP_WAIT };
+
+    if (run->link->state != ACME_SESSION_READY) {
+        acme_timer_hasten(engine->timers, &run->link->timer, ACME_DUE_LINK);
+        return; /* poked when it is */
+    }
+    for (int i = 0; i < MAX_STEPS; i++) {
+        memset(&step, 0, sizeof(step));
+        acme_order_next(&step, run->order, run->link->session, now);
+        if (step.kind == ACME_STEP_WAIT) {
+            break;
+        }
+        if (!do_step(run, &step)) {
+            return;
+        }
+    }
+    if (step.kind != ACME_STEP_WAIT) {
+        acme_run_poke(run);
+    }
+    else if (step.until) {
+        acme_timer_hasten(engine->timers, &run->timer, step.until);
+    }
+    show_progress(run);
+}

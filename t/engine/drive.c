@@ -1,0 +1,375 @@
+/* The engine without httpd: manages the names given, answers http-01 with a
+ * listener of its own, tells what it does, and ends when everything is as
+ * wanted.
+ *
+ *   drive --store DIR --ca URL --trust FILE --http PORT [options] NAME...
+ *     --key TYPE          key type of every certificate (ecdsa-p256)
+ *     --profile NAME
+ *     --concurrency N     orders at once (128)
+ *     --retry SECONDS     first delay after a failure (1)
+ *     --seconds N         give up after (60)
+ *     --stay              go on after everything is valid
+ *     --until-failed      end when every name has failed
+ *
+ * A NAME may be several with commas between: one certificate for all of them.
+ * Exit status 0 when it ended as wanted, 1 after --seconds, 2 on an error. */
+#include <apr_general.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "engine/transport.h"
+
+typedef struct options_t {
+    const char *store, *ca, *trust, *profile;
+    int http_port, concurrency, retry, seconds, stay, until_failed;
+    acme_key_type_t key_type;
+} options_t;
+
+static struct {
+    apr_pool_t *pool;
+    apr_hash_t *proofs; /* token -> key authorization; under the lock */
+    pthread_mutex_t lock;
+    int valid, failed, activated;
+    apr_hash_t *states; /* name -> acme_status_t * */
+} drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* --- http-01 ------------------------------------------------------------------ */
+
+static void answer_one(int fd)
+{
+    static const char START[] = "GET /.well-known/acme-challenge/";
+    char request[4096], reply[4096];
+    ssize_t len = read(fd, request, sizeof(request) - 1);
+    if (len <= 0) {
+        return;
+    }
+    request[len] = '\0';
+    char *end = strstr(request, " HTTP/");
+    const char *body = NULL;
+    pthread_mutex_lock(&drive.lock);
+    if (end && !strncmp(request, START, sizeof(START) - 1)) {
+        *end = '\0';
+        body = apr_hash_get(drive.proofs, request + sizeof(START) - 1,
+                            APR_HASH_KEY_STRING);
+    }
+    int size = snprintf(reply, sizeof(reply),
+                        "HTTP/1.1 %s\r\nContent-Length: %d\r\n"
+                        "Connection: close\r\n\r\n%s",
+                        body ? "200 OK" : "404 Not Found",
+                        body ? (int)strlen(body) : 0, body ? body : "");
+    pthread_mutex_unlock(&drive.lock);
+    if (write(fd, reply, (size_t)size) < 0) {
+        perror("drive: write");
+    }
+}
+
+static void *answer(void *data)
+{
+    int listener = *(int *)data, fd;
+    while ((fd = accept(listener, NULL, NULL)) >= 0) {
+        answer_one(fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+static int listen_http(int port)
+{
+    static int listener;
+    int on = 1;
+    pthread_t thread;
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((unsigned short)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0
+        || listen(listener, 512) != 0) {
+        perror("drive: listen");
+        return -1;
+    }
+    return pthread_create(&thread, NULL, answer, &listener);
+}
+
+/* --- callbacks ------------------------------------------------------------------ */
+
+static void on_log(void *baton, acme_msg_t msg, const char *prefix,
+                   const char *text)
+{
+    (void)baton;
+    printf("ACME%d %s %s\n", (int)msg, prefix, text);
+}
+
+static acme_err_t *on_publish(void *baton, const acme_proof_t *proof)
+{
+    (void)baton;
+    pthread_mutex_lock(&drive.lock);
+    apr_hash_set(drive.proofs, apr_pstrdup(drive.pool, proof->token),
+                 APR_HASH_KEY_STRING,
+                 apr_pstrdup(drive.pool, proof->key_authorization));
+    pthread_mutex_unlock(&drive.lock);
+    return NULL;
+}
+
+static void on_withdraw(void *baton, const acme_proof_t *proof)
+{
+    (void)baton;
+    pthread_mutex_lock(&drive.lock);
+    apr_hash_set(drive.proofs, proof->token, APR_HASH_KEY_STRING, NULL);
+    pthread_mutex_unlock(&drive.lock);
+}
+
+static void on_activate(void *baton, const acme_managed_t *managed,
+                        acme_family_t family, int number)
+{
+    (void)baton;
+    drive.activated++;
+    printf("activate %s %s %d\n", managed->name, acme_family_name(family),
+           number);
+}
+
+static void on_status(void *baton, const acme_managed_t *managed,
+                      acme_family_t family, const acme_status_t *status)
+{
+    (void)baton;
+    (void)family;
+    acme_status_t *known
+        = apr_hash_get(drive.states, managed->name, APR_HASH_KEY_STRING);
+    if (!known) {
+        known = apr_pcalloc(drive.pool, sizeof(*known));
+        apr_hash_set(drive.states, managed->name, APR_HASH_KEY_STRING, known);
+    }
+    drive.valid += (status->state == ACME_STATE_VALID)
+                   - (known->state == ACME_STATE_VALID);
+    drive.failed += (status->state == ACME_STATE_ERROR)
+                    - (known->state == ACME_STATE_ERROR);
+    if (known->state != status->state
+        || strcmp(known->progress, status->progress)) {
+        printf("status %s %s failures=%d next=%ld: %s %s%s\n", managed->name,
+               acme_state_name(status->state), status->failures,
+               status->next_time
+                   ? (long)apr_time_sec(status->next_time - apr_time_now())
+                   : 0L,
+               status->next_action, status->progress, status->error);
+    }
+    *known = *status;
+}
+
+static apr_time_t on_now(void *baton)
+{
+    (void)baton;
+    return apr_time_now();
+}
+
+/* --- running ---------------------------------------------------------------------- */
+
+static int complain(const acme_err_t *err)
+{
+    if (err) {
+        fprintf(stderr, "drive: ACME%d %s\n", (int)err->msg,
+                acme_err_line(err, drive.pool));
+    }
+    return err != NULL;
+}
+
+static acme_managed_t *make_managed(const char *names,
+                                    const acme_policy_t *policy)
+{
+    char *last, *copy = apr_pstrdup(drive.pool, names);
+    acme_managed_t *managed = apr_pcalloc(drive.pool, sizeof(*managed));
+    managed->idents
+        = apr_array_make(drive.pool, 2, sizeof(acme_ident_t *));
+    for (char *name = apr_strtok(copy, ",", &last); name;
+         name = apr_strtok(NULL, ",", &last)) {
+        acme_ident_t *ident;
+        if (complain(acme_ident_parse(&ident, name, drive.pool))) {
+            exit(2);
+        }
+        APR_ARRAY_PUSH(managed->idents, acme_ident_t *) = ident;
+    }
+    const acme_ident_t *first
+        = APR_ARRAY_IDX(managed->idents, 0, acme_ident_t *);
+    managed->name = first->value;
+    managed->dir = acme_ident_filename(first, drive.pool);
+    managed->policy = policy;
+    managed->where = "command line";
+    managed->in_use = 1;
+    return managed;
+}
+
+static int run_engine(acme_engine_t *engine, acme_lease_t *lease,
+                      const options_t *options, int count)
+{
+    apr_time_t end = apr_time_now() + apr_time_from_sec(options->seconds);
+    apr_pool_t *scratch;
+    apr_pool_create(&scratch, drive.pool);
+    if (complain(acme_engine_resume(engine))) {
+        return 2;
+    }
+    while (apr_time_now() < end) {
+        apr_pool_clear(scratch);
+        if (complain(acme_lease_beat(lease, apr_time_now(), scratch))
+            || complain(acme_engine_step(engine, apr_time_from_sec(1)))) {
+            return 2;
+        }
+        if (!options->stay
+            && (options->until_failed ? drive.failed : drive.valid) == count) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int open_store(acme_store_t **store, acme_lease_t **lease,
+                      const options_t *options)
+{
+    acme_store_options_t store_options = { .root = options->store,
+                                           .worker_uid = geteuid(),
+                                           .worker_gid = getegid(),
+                                           .create = 1 };
+    int held = 0;
+    if (complain(acme_store_open(store, &store_options, drive.pool))) {
+        return 0;
+    }
+    *lease = acme_lease_create(acme_store_lock_path(*store), drive.pool);
+    acme_store_set_lease(*store, *lease);
+    return !complain(acme_lease_try(&held, *lease, apr_time_now(), drive.pool))
+           && held;
+}
+
+static void tell_usage(apr_time_t start)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("drive: %ld ms, %ld ms user, %ld ms system, %ld KiB, "
+           "%ld context switches\n",
+           (long)apr_time_as_msec(apr_time_now() - start),
+           usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000,
+           usage.ru_stime.tv_sec * 1000 + usage.ru_stime.tv_usec / 1000,
+           usage.ru_maxrss, usage.ru_nvcsw);
+}
+
+static int drive_names(const options_t *options, char **names, int count)
+{
+    static const acme_engine_callbacks_t CALLBACKS
+        = { NULL,        on_log,      on_publish, on_withdraw,
+            on_activate, on_status,   on_now };
+    acme_policy_t policy = { .ca_url = options->ca,
+                             .ca_trust_file = options->trust,
+                             .agree_terms = 1,
+                             .profile = options->profile,
+                             .key_types = { options->key_type },
+                             .key_type_count = 1,
+                             .http_01 = 1 };
+    policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
+    apr_array_header_t *managed
+        = apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
+    for (int i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(managed, acme_managed_t *)
+            = make_managed(names[i], &policy);
+    }
+    acme_engine_config_t config
+        = { .managed = managed,
+            .concurrency = options->concurrency,
+            .retry_first = apr_time_from_sec(options->retry),
+            .retry_max = apr_time_from_sec(86400),
+            .version = "0.0.0-drive" };
+    acme_store_t *store;
+    acme_lease_t *lease;
+    acme_engine_t *engine;
+    apr_pool_t *pool;
+
+    if (!open_store(&store, &lease, options)
+        || listen_http(options->http_port) != 0) {
+        return 2;
+    }
+    apr_pool_create(&pool, drive.pool);
+    apr_time_t start = apr_time_now();
+    if (complain(acme_engine_create(&engine, &config, &CALLBACKS, store,
+                                    pool))) {
+        return 2;
+    }
+    int status = run_engine(engine, lease, options, count);
+    printf("drive: %d valid, %d failed, %d activated\n", drive.valid,
+           drive.failed, drive.activated);
+    tell_usage(start);
+    apr_pool_destroy(pool);
+    acme_lease_release(lease, drive.pool);
+    return status;
+}
+
+static int parse(options_t *options, int argc, char **argv)
+{
+    int i;
+    for (i = 1; i < argc && !strncmp(argv[i], "--", 2); i++) {
+        const char *name = argv[i] + 2;
+        if (!strcmp(name, "stay")) {
+            options->stay = 1;
+            continue;
+        }
+        if (!strcmp(name, "until-failed")) {
+            options->until_failed = 1;
+            continue;
+        }
+        const char *value = i + 1 < argc ? argv[++i] : "";
+        if (!strcmp(name, "store")) {
+            options->store = value;
+        }
+        else if (!strcmp(name, "ca")) {
+            options->ca = value;
+        }
+        else if (!strcmp(name, "trust")) {
+            options->trust = value;
+        }
+        else if (!strcmp(name, "profile")) {
+            options->profile = value;
+        }
+        else if (!strcmp(name, "http")) {
+            options->http_port = atoi(value);
+        }
+        else if (!strcmp(name, "concurrency")) {
+            options->concurrency = atoi(value);
+        }
+        else if (!strcmp(name, "retry")) {
+            options->retry = atoi(value);
+        }
+        else if (!strcmp(name, "seconds")) {
+            options->seconds = atoi(value);
+        }
+        else if (strcmp(name, "key") != 0
+                 || acme_key_type_parse(&options->key_type, value) != 0) {
+            return -1;
+        }
+    }
+    return options->store && options->ca && i < argc ? i : -1;
+}
+
+int main(int argc, char **argv)
+{
+    options_t options = { .concurrency = 128, .retry = 1, .seconds = 60 };
+    int first = parse(&options, argc, argv);
+
+    if (first < 0) {
+        fprintf(stderr, "usage: drive --store DIR --ca URL --trust FILE "
+                        "--http PORT [options] NAME...\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGPIPE, SIG_IGN);
+    apr_initialize();
+    atexit(apr_terminate);
+    acme_transport_global_init();
+    apr_pool_create(&drive.pool, NULL);
+    drive.proofs = apr_hash_make(drive.pool);
+    drive.states = apr_hash_make(drive.pool);
+    return drive_names(&options, argv + first, argc - first);
+}

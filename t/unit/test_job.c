@@ -1,0 +1,314 @@
+/* What a job decides, and what of it outlives the process. */
+#include "core_test.h"
+
+#include "engine/job.h"
+
+#define NOW  apr_time_from_sec(1800000000)
+#define HOUR apr_time_from_sec(3600)
+#define DAY  (24 * HOUR)
+
+static acme_policy_t policy;
+static acme_managed_t managed;
+static acme_record_t record;
+static acme_job_t job;
+
+static apr_array_header_t *names(const char *first, const char *second)
+{
+    apr_array_header_t *idents = apr_array_make(pool, 2, sizeof(void *));
+    acme_ident_t *ident;
+    assert_null(acme_ident_parse(&ident, first, pool));
+    APR_ARRAY_PUSH(idents, acme_ident_t *) = ident;
+    if (second) {
+        assert_null(acme_ident_parse(&ident, second, pool));
+        APR_ARRAY_PUSH(idents, acme_ident_t *) = ident;
+    }
+    return idents;
+}
+
+/* A 90 day certificate, 10 days old, exactly as configured. */
+static int job_setup(void **state)
+{
+    pool_setup(state);
+    policy = (acme_policy_t){ .ca_url = "https://ca.example/dir",
+                              .key_types = { ACME_KEY_ECDSA_P256 },
+                              .key_type_count = 1,
+                              .http_01 = 1 };
+    managed = (acme_managed_t){ .name = "shop.example",
+                                .dir = "shop.example",
+                                .idents = names("shop.example",
+                                                "www.shop.example"),
+                                .policy = &policy,
+                                .in_use = 1 };
+    record = (acme_record_t){ .name = "shop.example",
+                              .key_type = ACME_KEY_ECDSA_P256,
+                              .number = 3,
+                              .ca_url = "https://ca.example/dir",
+                              .idents = managed.idents,
+                              .not_before = NOW - 10 * DAY,
+                              .not_after = NOW + 80 * DAY,
+                              .serial = "0a",
+                              .issuer = "CA" };
+    return 0;
+}
+
+static apr_time_t plan(const acme_record_t *newest)
+{
+    acme_job_init(&job, &managed, policy.key_types[0], pool);
+    acme_job_learn(&job, newest, pool);
+    return acme_job_plan(&job, NOW, pool);
+}
+
+static void fail_with(acme_msg_t msg, acme_class_t class, apr_time_t retry_at)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
+    acme_err_t *err = acme_err_make(pool, msg, "a", "b", NULL);
+    err->class = class;
+    err->retry_at = retry_at;
+    acme_job_failed(&job, err, &retry, NOW, pool);
+}
+
+static acme_job_t reload(void)
+{
+    const char *json;
+    acme_job_t again;
+    assert_null(acme_job_format(&json, &job, pool));
+    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    assert_null(acme_job_parse(&again, json, strlen(json), pool));
+    return again;
+}
+
+static void test_job_without_set_orders_now(void **state)
+{
+    (void)state;
+    assert_int_equal(plan(NULL), 0);
+    assert_int_equal(job.status.state, ACME_STATE_WAITING);
+    assert_string_equal(job.status.next_action, "order: no certificate yet");
+    assert_int_equal(job.status.next_time, NOW);
+}
+
+static void test_job_valid_set_waits_for_a_third_left(void **state)
+{
+    (void)state;
+    apr_time_t due = plan(&record);
+    assert_true(due <= NOW + 50 * DAY && due >= NOW + 48 * DAY);
+    assert_int_equal(job.status.state, ACME_STATE_VALID);
+    assert_string_equal(job.status.next_action,
+                        "renew: a third of the lifetime left");
+    assert_int_equal(job.status.set_number, 3);
+}
+
+static void test_job_renewals_of_one_day_spread(void **state)
+{
+    (void)state;
+    apr_time_t one = plan(&record);
+    managed.name = "other.example";
+    assert_int_not_equal(plan(&record), one);
+}
+
+static void test_job_set_unlike_the_configuration_orders_now(void **state)
+{
+    (void)state;
+    record.ca_url = "https://other.example/dir";
+    assert_int_equal(plan(&record), 0);
+    assert_string_equal(job.status.next_action,
+                        "order: another CA is configured");
+    record.ca_url = policy.ca_url;
+    record.key_type = ACME_KEY_ECDSA_P384;
+    assert_int_equal(plan(&record), 0);
+    record.key_type = ACME_KEY_ECDSA_P256;
+    policy.profile = "shortlived";
+    assert_int_equal(plan(&record), 0);
+    record.profile = "shortlived";
+    assert_true(plan(&record) > NOW);
+    record.idents = names("shop.example", NULL);
+    assert_int_equal(plan(&record), 0);
+    assert_string_equal(job.status.next_action, "order: names were added");
+}
+
+static void test_job_names_taken_away_wait_for_the_renewal(void **state)
+{
+    (void)state;
+    managed.idents = names("shop.example", NULL);
+    assert_true(plan(&record) > NOW);
+}
+
+static void test_job_modes_hold_back_and_requests_do_not(void **state)
+{
+    (void)state;
+    managed.in_use = 0;
+    assert_true(plan(NULL) == ACME_NEVER);
+    policy.renew_mode = ACME_RENEW_ALWAYS;
+    assert_int_equal(plan(NULL), 0);
+    policy.renew_mode = ACME_RENEW_MANUAL;
+    assert_true(plan(&record) == ACME_NEVER);
+    assert_int_equal(job.status.state, ACME_STATE_MANUAL);
+    assert_int_equal(job.status.next_time, 0);
+    job.requested = 1;
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+}
+
+static void test_job_failures_back_off(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(60));
+    assert_int_equal(job.status.state, ACME_STATE_ERROR);
+    assert_string_equal(job.status.next_action, "retry: no certificate yet");
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    assert_int_equal(job.retry_at, NOW + apr_time_from_sec(600));
+    for (int i = 0; i < 40; i++) {
+        fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+        assert_true(job.retry_at <= NOW + DAY);
+    }
+    /* the later of both */
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, NOW + 2 * DAY);
+    assert_int_equal(job.retry_at, NOW + 2 * DAY);
+    assert_int_equal(job.status.error_code, 1200);
+    /* asked for: at once all the same */
+    job.requested = 1;
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+}
+
+static void test_job_refusals_are_asked_again_daily(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_FINAL, 0);
+    assert_true(job.retry_at >= NOW + DAY);
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CONFIG, 0);
+    assert_true(job.retry_at >= NOW + DAY);
+}
+
+static void test_job_failures_survive_a_restart(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    apr_cpystrn(job.request, "0123456789abcdef", sizeof(job.request));
+    acme_job_t again = reload();
+    assert_int_equal(again.status.failures, 2);
+    assert_int_equal(again.retry_at, job.retry_at);
+    assert_int_equal(again.status.error_code, 1200);
+    assert_int_equal(again.status.error_time, NOW);
+    assert_string_equal(again.status.error, job.status.error);
+    assert_string_equal(again.request, "0123456789abcdef");
+}
+
+static void test_job_changed_configuration_forgets_failures(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_FINAL, 0);
+    policy.agree_terms = 1;
+    acme_job_t again = reload();
+    assert_int_equal(again.status.failures, 0);
+    assert_int_equal(again.retry_at, 0);
+    /* another order of names is no change */
+    policy.agree_terms = 0;
+    managed.idents = names("www.shop.example", "shop.example");
+    again = reload();
+    assert_int_equal(again.status.failures, 1);
+}
+
+static void test_job_damaged_doc_leaves_the_job_alone(void **state)
+{
+    (void)state;
+    static const char *const DOCS[]
+        = { "", "{", "[]", "{}", "{\"settings\":1}", "{\"settings\":null}" };
+    plan(NULL);
+    for (unsigned i = 0; i < sizeof(DOCS) / sizeof(DOCS[0]); i++) {
+        acme_err_t *err = acme_job_parse(&job, DOCS[i], strlen(DOCS[i]), pool);
+        assert_non_null(err);
+        assert_int_equal(err->msg, ACME_E_JOB_DOC);
+        assert_int_equal(job.status.failures, 0);
+    }
+}
+
+static void test_job_success_clears_and_never_loops(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    acme_job_learn(&job, &record, pool);
+    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
+    assert_true(acme_job_plan(&job, NOW, pool) > NOW + 40 * DAY);
+    assert_int_equal(job.status.state, ACME_STATE_VALID);
+    assert_int_equal(job.status.error_code, 0);
+    /* a set that still differs is not ordered again at once */
+    record.profile = "odd";
+    acme_job_learn(&job, &record, pool);
+    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(60));
+}
+
+static void test_timers_give_the_earliest(void **state)
+{
+    (void)state;
+    acme_timers_t *timers = acme_timers_create(pool);
+    acme_timer_t timer[200] = { 0 };
+    assert_null(acme_timers_first(timers));
+    for (int i = 0; i < 200; i++) {
+        acme_timer_set(timers, &timer[i], (i * 7919) % 211 + 1);
+    }
+    for (int i = 0; i < 200; i += 3) {
+        acme_timer_clear(timers, &timer[i]);
+    }
+    for (int i = 1; i < 200; i += 3) {
+        acme_timer_set(timers, &timer[i], 300 + i);
+    }
+    apr_time_t last = 0;
+    int count = 0;
+    for (acme_timer_t *t; (t = acme_timers_first(timers)); count++) {
+        assert_true(t->due >= last);
+        last = t->due;
+        acme_timer_clear(timers, t);
+    }
+    assert_int_equal(count, 133);
+    acme_timer_set(timers, &timer[0], 5);
+    acme_timer_hasten(timers, &timer[0], 9);
+    assert_int_equal(timer[0].due, 5);
+    acme_timer_hasten(timers, &timer[0], 3);
+    assert_int_equal(timer[0].due, 3);
+    acme_timer_set(timers, &timer[0], ACME_NEVER);
+    assert_null(acme_timers_first(timers));
+}
+
+static void test_policy_accounts_are_shared_by_directory(void **state)
+{
+    (void)state;
+    acme_policy_t one = { .ca_alias = "letsencrypt" };
+    one.ca_url = acme_policy_ca_url("letsencrypt");
+    acme_policy_t other = { .ca_url = one.ca_url };
+    assert_string_equal(acme_policy_account(&one, pool),
+                        acme_policy_account(&other, pool));
+    assert_memory_equal(acme_policy_account(&one, pool), "letsencrypt-", 12);
+    other.ca_url = "https://[::1]:14000/../dir";
+    assert_memory_equal(acme_policy_account(&other, pool), "---1--14000-", 12);
+    assert_null(acme_policy_ca_url("nonesuch"));
+}
+
+#define JOB_TEST(test)                                                         \
+    cmocka_unit_test_setup_teardown(test, job_setup, pool_teardown)
+
+static const struct CMUnitTest tests[] = {
+    JOB_TEST(test_job_without_set_orders_now),
+    JOB_TEST(test_job_valid_set_waits_for_a_third_left),
+    JOB_TEST(test_job_renewals_of_one_day_spread),
+    JOB_TEST(test_job_set_unlike_the_configuration_orders_now),
+    JOB_TEST(test_job_names_taken_away_wait_for_the_renewal),
+    JOB_TEST(test_job_modes_hold_back_and_requests_do_not),
+    JOB_TEST(test_job_failures_back_off),
+    JOB_TEST(test_job_refusals_are_asked_again_daily),
+    JOB_TEST(test_job_failures_survive_a_restart),
+    JOB_TEST(test_job_changed_configuration_forgets_failures),
+    JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
+    JOB_TEST(test_job_success_clears_and_never_loops),
+    JOB_TEST(test_timers_give_the_earliest),
+    JOB_TEST(test_policy_accounts_are_shared_by_directory),
+};
+RUN_TESTS(tests)
