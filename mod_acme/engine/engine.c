@@ -305,6 +305,7 @@ static void handle_due(acme_engine_t *engine)
     apr_time_t now = acme_engine_now(engine);
     acme_timer_t *timer;
 
+    engine->starting = 0;
     for (int i = 0; i < MAX_HANDLED && !engine->lost; i++) {
         timer = acme_timers_first(engine->timers);
         if (!timer || timer->due > now) {

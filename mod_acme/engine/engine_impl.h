@@ -49,6 +49,7 @@ struct acme_engine_t {
     acme_link_t *links;
     int link_count;
     int active;          /* orders in progress */
+    apr_interval_time_t starting; /* time this round took to begin orders */
     apr_time_t looked;   /* for requests */
     acme_asked_t *asked;
     apr_pool_t *lost_pool;

@@ -38,7 +38,7 @@ static int crash_now(void)
     return steps_left > 0 && --steps_left == 0;
 }
 
-static void step(void)
+void acme_fsfile_step(void)
 {
     if (crash_now()) {
         _exit(42);
@@ -89,6 +89,17 @@ acme_err_t *acme_fsfile_enter(acme_place_t **place, const acme_place_t *parent,
     return NULL;
 }
 
+/* A umask may have taken even our own permission to enter. Nobody but us can
+ * have put anything else there by now. */
+int acme_fsfile_make_dir(const acme_place_t *parent, const char *name)
+{
+    acme_fsfile_step();
+    return mkdirat(parent->fd, name, 0700) == 0
+                   && fchmodat(parent->fd, name, 0700, 0) == 0
+               ? 0
+               : -1;
+}
+
 /* Exactly this mode, also where a writer died before it could set it. */
 static acme_err_t *settle_mode(const acme_place_t *place, mode_t mode,
                                apr_pool_t *pool)
@@ -110,12 +121,11 @@ acme_err_t *acme_fsfile_make(acme_place_t **place, const acme_place_t *parent,
 
     ACME_TRY(acme_fsfile_enter(&made, parent, name, pool));
     if (!made) {
-        step();
-        if (mkdirat(parent->fd, name, 0700) != 0 && errno != EEXIST) {
+        if (acme_fsfile_make_dir(parent, name) != 0 && errno != EEXIST) {
             return io_error("make the directory", parent, name, pool);
         }
         ACME_TRY(acme_fsfile_enter(&made, parent, name, pool));
-        step();
+        acme_fsfile_step();
         if (!made || fsync(parent->fd) != 0) {
             return io_error("make the directory", parent, name, pool);
         }
@@ -306,7 +316,7 @@ static int write_all(int fd, const char *data, apr_size_t len)
 
 static int flush(int fd)
 {
-    step();
+    acme_fsfile_step();
     return fsync(fd);
 }
 
@@ -316,7 +326,7 @@ static acme_err_t *write_new(const acme_place_t *place, const char *name,
 {
     acme_err_t *err = NULL;
 
-    step();
+    acme_fsfile_step();
     int fd = openat(place->fd, name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -340,7 +350,7 @@ static acme_err_t *write_new(const acme_place_t *place, const char *name,
 static acme_err_t *rename_over(const acme_place_t *place, const char *from,
                                const char *to, apr_pool_t *scratch)
 {
-    step();
+    acme_fsfile_step();
     if (renameat(place->fd, from, place->fd, to) != 0) {
         acme_err_t *err = io_error("put in place", place, to, scratch);
         unlinkat(place->fd, from, 0);
@@ -373,7 +383,7 @@ acme_err_t *acme_fsfile_put_link(const acme_place_t *place, const char *name,
     char temp[TEMP_LENGTH + 1];
 
     temporary_name(temp);
-    step();
+    acme_fsfile_step();
     if (symlinkat(target, place->fd, temp) != 0) {
         return io_error("make the link", place, name, scratch);
     }
@@ -392,12 +402,12 @@ static acme_err_t *remove_contents(const acme_place_t *place, const char *name,
         return NULL;
     }
     for (unsigned i = 0; i < OWN_FILES; i++) {
-        step();
+        acme_fsfile_step();
         if (unlinkat(doomed->fd, own_files[i], 0) != 0 && errno != ENOENT) {
             return io_error("remove", doomed, own_files[i], scratch);
         }
     }
-    step();
+    acme_fsfile_step();
     if (unlinkat(place->fd, name, AT_REMOVEDIR) != 0) {
         return io_error("remove the directory", place, name, scratch);
     }
@@ -411,7 +421,7 @@ static acme_err_t *put_aside(char aside[TEMP_LENGTH + 1],
                              apr_pool_t *scratch)
 {
     temporary_name(aside);
-    step();
+    acme_fsfile_step();
     if (renameat(place->fd, name, place->fd, aside) == 0) {
         return NULL;
     }
@@ -439,7 +449,7 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
 {
     char aside[TEMP_LENGTH + 1];
 
-    step();
+    acme_fsfile_step();
     if (renameat(from->fd, name, to->fd, final) == 0) {
         return NULL;
     }
@@ -447,7 +457,7 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
         return io_error("put in place", to, final, scratch);
     }
     ACME_TRY(put_aside(aside, to, final, scratch));
-    step();
+    acme_fsfile_step();
     if (renameat(from->fd, name, to->fd, final) != 0) {
         return io_error("put in place", to, final, scratch);
     }
@@ -474,8 +484,7 @@ static acme_err_t *fill_dir(const acme_place_t *place, const char *temp,
 {
     acme_place_t *made;
 
-    step();
-    if (mkdirat(place->fd, temp, 0700) != 0) {
+    if (acme_fsfile_make_dir(place, temp) != 0) {
         return io_error("make the directory", place, temp, scratch);
     }
     ACME_TRY(acme_fsfile_enter(&made, place, temp, scratch));
@@ -522,7 +531,7 @@ acme_err_t *acme_fsfile_put_dir(const acme_place_t *place, const char *name,
 acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,
                                apr_pool_t *scratch)
 {
-    step();
+    acme_fsfile_step();
     if (unlinkat(place->fd, name, 0) == 0 || errno == ENOENT) {
         return NULL;
     }
@@ -539,7 +548,7 @@ void acme_fsfile_clean(const acme_place_t *place, apr_pool_t *scratch)
         if (!acme_fsfile_is_temporary(name)) {
             continue;
         }
-        step();
+        acme_fsfile_step();
         if (unlinkat(place->fd, name, 0) != 0
             && (errno == EISDIR || errno == EPERM)) {
             /* What cannot be removed is passed over by every reader. */

@@ -55,6 +55,9 @@ acme_err_t *acme_fsfile_make(acme_place_t **place, const acme_place_t *parent,
                              const char *name, mode_t mode,
                              apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** mkdirat(2), mode 0700 whatever the umask. @return 0, or -1 and errno */
+int acme_fsfile_make_dir(const acme_place_t *parent, const char *name);
+
 /** Names in a directory of parent (NULL: parent itself), without "." and "..",
  *  at most ACME_FSFILE_LIST of them.
  *  @param names  const char *; NULL if there is no such directory */
@@ -117,5 +120,7 @@ int acme_fsfile_is_temporary(const char *name);
  *  42 in place of the steps-th change to the file system from now on; 0: never.
  *  A write is cut in the middle. */
 void acme_fsfile_crash_at(int steps);
+/** To be called before each change; those of fsfile.c do. */
+void acme_fsfile_step(void);
 
 #endif

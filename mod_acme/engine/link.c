@@ -336,13 +336,18 @@ static int place_left(const acme_link_t *link)
 
 static void start_backlog(acme_link_t *link)
 {
-    apr_time_t start = apr_time_now();
-    while (link->backlog && place_left(link) && !link->engine->lost) {
-        if (apr_time_now() - start > STARTS_TIME) {
-            poke(link); /* replies first */
+    acme_engine_t *engine = link->engine;
+    while (link->backlog && place_left(link) && !engine->lost) {
+        if (engine->starting > STARTS_TIME) {
+            /* Making keys takes time (RSA): the network comes first. Later
+             * than now, so that this round comes to its end. */
+            acme_timer_hasten(engine->timers, &link->timer,
+                              acme_engine_now(engine) + 1);
             return;
         }
+        apr_time_t start = apr_time_now();
         acme_run_begin(link, backlog_take(link));
+        engine->starting += apr_time_now() - start;
     }
 }
 

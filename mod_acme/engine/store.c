@@ -98,6 +98,7 @@ static acme_err_t *hand_over(int fd, struct stat *st, const acme_store_t *store,
     if (st->st_uid != store->owner || st->st_uid == store->worker) {
         return NULL;
     }
+    acme_fsfile_step();
     if (fchown(fd, store->worker, store->worker_gid) != 0) {
         return io_error("change the owner of", path, pool);
     }
@@ -119,6 +120,7 @@ static acme_err_t *settle_part(const acme_place_t *place, const layout_t *l,
     }
     ACME_TRY(check_owner(&st, l->worker ? store->worker : store->owner, 022,
                          place->path, pool));
+    acme_fsfile_step();
     /* Also where a start has died before this step, and whatever the umask. */
     if (create && (st.st_mode & 07777) != l->mode
         && fchmod(place->fd, l->mode) != 0) {
@@ -133,7 +135,7 @@ static acme_err_t *open_part(acme_store_t *store, const layout_t *l, int create,
     acme_place_t *place = &store->parts[l->part];
 
     place->path = acme_fsfile_path(&store->base, l->name, store->pool);
-    if (create && mkdirat(store->base.fd, l->name, 0700) != 0
+    if (create && acme_fsfile_make_dir(&store->base, l->name) != 0
         && errno != EEXIST) {
         return io_error("make the directory", place->path, pool);
     }
@@ -335,7 +337,10 @@ static acme_err_t *open_base(acme_store_t *store,
 {
     const char *path = store->base.path;
     struct stat st;
-    int made = options->create && mkdir(path, 0700) == 0;
+
+    acme_fsfile_step();
+    int made =
+        options->create && mkdir(path, 0700) == 0 && chmod(path, 0700) == 0;
 
     if (options->create && !made && errno != EEXIST) {
         return io_error("make the directory", path, pool);

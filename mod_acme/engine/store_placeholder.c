@@ -57,9 +57,9 @@ static int pair_good(const char *chain, const char *key, apr_time_t now,
         return 0;
     }
     body++;
-    long long until = strtoll(chain + strlen(MARK), NULL, 10);
-    const char *line =
-        first_line(apr_psprintf(scratch, "%lld", until), body, key, scratch);
+    apr_int64_t until = apr_atoi64(chain + strlen(MARK));
+    const char *line = first_line(
+        apr_psprintf(scratch, "%" APR_INT64_T_FMT, until), body, key, scratch);
     return strlen(line) == (size_t)(body - chain)
            && strncmp(line, chain, strlen(line)) == 0
            && apr_time_from_sec(until) > now + MARGIN;
@@ -104,7 +104,7 @@ static acme_err_t *make_pair(acme_store_t *store, const char *dir,
     ACME_TRY(acme_chain_to_pem(&body, &chain, scratch));
     ACME_TRY(acme_key_to_pem(&key_pem, key, scratch));
     const char *until =
-        apr_psprintf(scratch, "%lld", (long long)apr_time_sec(now + LIFE));
+        apr_psprintf(scratch, "%" APR_INT64_T_FMT, apr_time_sec(now + LIFE));
     const char *text = apr_pstrcat(
         scratch, first_line(until, body, key_pem, scratch), body, NULL);
     const acme_fsfile_entry_t files[] = {

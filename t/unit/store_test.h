@@ -20,11 +20,11 @@
 #include "engine/fsfile.h"
 #include "engine/store.h"
 
-#define WORKER    65534 /* nobody */
-#define CRASHED   42    /* exit status of acme_fsfile_crash_at */
-#define SHOP      "shop.example"
-#define NOW       (apr_time_from_sec(1800000000))
-#define CA_URL    "https://ca.example/directory"
+#define WORKER  65534 /* nobody */
+#define CRASHED 42    /* exit status of acme_fsfile_crash_at */
+#define SHOP    "shop.example"
+#define NOW     (apr_time_from_sec(1800000000))
+#define CA_URL  "https://ca.example/directory"
 
 static char root[64];
 
@@ -60,9 +60,8 @@ static inline int store_teardown(void **state)
 
 static inline acme_err_t *try_open(acme_store_t **store, int create)
 {
-    acme_store_options_t options = {
-        apr_pstrcat(pool, root, "/acme", NULL), WORKER, WORKER, create
-    };
+    acme_store_options_t options = { apr_pstrcat(pool, root, "/acme", NULL),
+                                     WORKER, WORKER, create };
 
     return acme_store_open(store, &options, pool);
 }
@@ -85,8 +84,7 @@ static inline int in_child(part_fn_t *part, acme_store_t *store, void *baton,
     pid_t pid = fork();
 
     if (pid == 0) {
-        if (uid && getuid() == 0
-            && (setgid(uid) != 0 || setuid(uid) != 0)) {
+        if (uid && getuid() == 0 && (setgid(uid) != 0 || setuid(uid) != 0)) {
             _exit(99);
         }
         part(store, baton);
@@ -174,8 +172,8 @@ static inline int current_number(acme_store_t *store)
 {
     acme_record_t *record = NULL;
 
-    assert_no_err(acme_store_current(&record, store, SHOP, ACME_FAMILY_ECDSA,
-                                     pool));
+    assert_no_err(
+        acme_store_current(&record, store, SHOP, ACME_FAMILY_ECDSA, pool));
     return record ? record->number : 0;
 }
 

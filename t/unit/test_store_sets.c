@@ -1,0 +1,627 @@
+/* Sets: from the worker into service, and what is in the way of it. */
+#include "store_test.h"
+
+#include <openssl/pem.h>
+
+#define ECDSA ACME_FAMILY_ECDSA
+
+/* --- numbers and rules --------------------------------------------------------------- */
+
+static void test_no_set_is_no_error(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record = (acme_record_t *)1;
+
+    (void)state;
+    assert_no_err(acme_store_current(&record, store, SHOP, ECDSA, pool));
+    assert_null(record);
+    assert_no_err(acme_store_newest(&record, store, SHOP, ECDSA, pool));
+    assert_null(record);
+    assert_null(promote(store, SHOP));
+    assert_int_equal(acme_store_newest_number(store, SHOP, ECDSA, pool), 0);
+}
+
+static void test_promote_puts_newest_into_service(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    put_sample(store, SHOP " www.shop.example");
+    acme_record_t *record = promote(store, SHOP " www.shop.example");
+    assert_non_null(record);
+    assert_int_equal(record->number, 1);
+    assert_string_equal(record->name, SHOP);
+    assert_string_equal(record->ca_url, CA_URL);
+    assert_int_equal(current_number(store), 1);
+    acme_store_current_files(&chain, &key, store, SHOP, ECDSA, 1, pool);
+    assert_string_equal(chain,
+                        in_store("certificates/" SHOP "/ecdsa.1/chain.pem"));
+    assert_string_equal(key, in_store("certificates/" SHOP "/ecdsa.1/key.pem"));
+    FILE *file = fopen(key, "r");
+    assert_non_null(file);
+    EVP_PKEY *pkey = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    fclose(file);
+    assert_non_null(pkey);
+    EVP_PKEY_free(pkey);
+    assert_null(promote(store, SHOP));
+}
+
+static void test_numbers_grow_over_everything_seen(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    for (int i = 1; i <= 3; i++) {
+        put_sample(store, SHOP);
+        assert_int_equal(acme_store_newest_number(store, SHOP, ECDSA, pool), i);
+    }
+    assert_false(is_there("fresh/" SHOP "/ecdsa.2"));
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    /* Also where the fresh one has gone since. */
+    assert_int_equal(
+        system(apr_pstrcat(pool, "rm -r ", in_store("fresh/" SHOP), NULL)), 0);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 4);
+}
+
+static void test_families_live_side_by_side(void **state)
+{
+    acme_store_t *store = open_store();
+    sample_t rsa = { SHOP, SHOP, ACME_KEY_RSA2048, NOW };
+    acme_record_t *record = NULL;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_int_equal(as_worker(sample_put, store, &rsa), 0);
+    assert_int_equal(promote(store, SHOP)->number, 1);
+    assert_no_err(acme_store_promote(&record, store, SHOP, ACME_FAMILY_RSA,
+                                     idents(SHOP), NOW, pool));
+    assert_int_equal(record->number, 1);
+    assert_int_equal(record->key_type, ACME_KEY_RSA2048);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    assert_no_err(
+        acme_store_current(&record, store, SHOP, ACME_FAMILY_RSA, pool));
+    assert_int_equal(record->number, 1);
+}
+
+static void test_archive_keeps_three(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    for (int i = 1; i <= 6; i++) {
+        put_sample(store, SHOP);
+        assert_int_equal(promote(store, SHOP)->number, i);
+    }
+    assert_false(is_there("archive/" SHOP "/ecdsa.1"));
+    assert_false(is_there("archive/" SHOP "/ecdsa.2"));
+    assert_true(is_there("archive/" SHOP "/ecdsa.3/key.pem"));
+    assert_true(is_there("archive/" SHOP "/ecdsa.5/record.json"));
+    assert_false(is_there("certificates/" SHOP "/ecdsa.5"));
+}
+
+static acme_err_t *try_promote(acme_store_t *store, const char *allowed)
+{
+    acme_record_t *record = NULL;
+
+    return acme_store_promote(&record, store, SHOP, ECDSA, idents(allowed), NOW,
+                              pool);
+}
+
+static void test_promote_foreign_name_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    put_sample(store, SHOP " bank.example");
+    acme_err_t *err = try_promote(store, SHOP);
+    assert_err(err, ACME_E_PROMOTE);
+    assert_non_null(strstr(err->text, "bank.example"));
+    assert_int_equal(current_number(store), 1);
+}
+
+static void test_promote_without_first_name_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, "www.shop.example");
+    assert_err(try_promote(store, SHOP " www.shop.example"), ACME_E_PROMOTE);
+    assert_int_equal(current_number(store), 0);
+}
+
+static void test_promote_no_name_allowed_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_err(try_promote(store, ""), ACME_E_PROMOTE);
+}
+
+static void test_promote_wildcard_does_not_allow_names(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP " www.shop.example");
+    assert_err(try_promote(store, SHOP " *.shop.example"), ACME_E_PROMOTE);
+}
+
+/* A name was taken out of the configuration: the renewal of what was in service
+ * may hold it still. */
+static void test_promote_names_of_replaced_set_pass(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP " old.shop.example");
+    assert_non_null(promote(store, SHOP " old.shop.example"));
+    put_sample(store, SHOP " old.shop.example");
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+}
+
+static void test_promote_expired_refused(void **state)
+{
+    acme_store_t *store = open_store();
+    sample_t old = { SHOP, SHOP, ACME_KEY_ECDSA_P256,
+                     NOW - apr_time_from_sec(2 * 365 * 86400) };
+
+    (void)state;
+    assert_int_equal(as_worker(sample_put, store, &old), 0);
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+}
+
+static void test_promote_record_lies_certificate_counts(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record = NULL;
+
+    (void)state;
+    put_sample(store, SHOP " bank.example");
+    /* The worker claims other names and a long life. */
+    const char *path = in_store("fresh/" SHOP "/ecdsa.1/record.json");
+    assert_int_equal(
+        system(apr_pstrcat(
+            pool,
+            "sed -i -e s/bank.example/www.shop.example/ "
+            "-e s/not_after.*Z/not_after\\\":\\\"2099-01-01T00:00:00Z/ "
+            "-e 's/\"name\": \"shop/\"name\": \"bank/' ",
+            path, NULL)),
+        0);
+    if (getuid() == 0) {
+        assert_int_equal(chown(path, WORKER, WORKER), 0);
+    }
+    assert_err(try_promote(store, SHOP " www.shop.example"), ACME_E_PROMOTE);
+    record = promote(store, SHOP " bank.example");
+    assert_string_equal(record->name, SHOP);
+    assert_true(record->not_after < NOW + apr_time_from_sec(400 * 86400));
+    assert_string_equal(APR_ARRAY_IDX(record->idents, 1, acme_ident_t *)->value,
+                        "bank.example");
+}
+
+/* --- fresh ------------------------------------------------------------------------- */
+
+static void load_look(acme_store_t *store, void *baton)
+{
+    acme_set_t *set;
+    acme_err_t *err;
+
+    (void)baton;
+    must(acme_store_load_fresh(&set, store, SHOP, ECDSA, 1, pool));
+    must_be(set->record->number == 1);
+    must_be(EVP_PKEY_eq(X509_get0_pubkey(set->chain->leaf), set->key) == 1);
+    err = acme_store_load_fresh(&set, store, SHOP, ECDSA, 2, pool);
+    must_be(err && err->msg == ACME_E_STORE_IO);
+    err = acme_store_load_fresh(&set, store, SHOP, ACME_FAMILY_RSA, 1, pool);
+    must_be(err && err->msg == ACME_E_STORE_IO);
+}
+
+static void test_load_fresh_in_any_child(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_int_equal(as_worker(load_look, store, NULL), 0);
+    assert_non_null(promote(store, SHOP));
+    assert_int_equal(as_worker(load_look, store, NULL), 0);
+}
+
+static int swap_failed(acme_store_t *store, const char *what)
+{
+    acme_set_t *set;
+    acme_err_t *err = acme_store_load_fresh(&set, store, SHOP, ECDSA, 1, pool);
+
+    (void)what;
+    return err && (err->msg == ACME_E_SEAL || err->msg == ACME_E_STORE_DAMAGED);
+}
+
+static void test_load_fresh_swapped_files_refused(void **state)
+{
+    static const char *const files[] = { "key", "chain.pem" };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        acme_store_t *store = open_store();
+        sample_t other = { "other.example", "other.example",
+                           ACME_KEY_ECDSA_P256, NOW };
+        put_sample(store, SHOP);
+        assert_int_equal(as_worker(sample_put, store, &other), 0);
+        const char *to =
+            apr_pstrcat(pool, "fresh/" SHOP "/ecdsa.1/", files[i], NULL);
+        const char *from =
+            apr_pstrcat(pool, "fresh/other.example/ecdsa.1/", files[i], NULL);
+        assert_int_equal(rename(in_store(from), in_store(to)), 0);
+        assert_true(swap_failed(store, files[i]));
+        assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static void put_unreadable(acme_store_t *store, void *baton)
+{
+    acme_record_t record = { 0 };
+    EVP_PKEY *key;
+    acme_err_t *err;
+
+    (void)baton;
+    must(acme_key_make(&key, ACME_KEY_ECDSA_P256, pool));
+    err = acme_store_put_fresh(store, SHOP, &record, "", key, pool);
+    must_be(err && err->msg == ACME_E_STORE_DAMAGED);
+}
+
+static void test_put_fresh_unreadable_record_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    assert_int_equal(as_worker(put_unreadable, store, NULL), 0);
+    assert_false(is_there("fresh/" SHOP));
+}
+
+static void test_root_does_not_write_in_the_workers_part(void **state)
+{
+    acme_store_t *store = open_store();
+
+    NEEDS_ROOT();
+    (void)state;
+    assert_err(acme_store_put_doc(store, SHOP, ECDSA, ACME_DOC_JOB, "{}", pool),
+               ACME_E_STORE_ROLE);
+}
+
+static void test_names_that_leave_the_directory_refused(void **state)
+{
+    static const char *const names[] = {
+        "", ".", "..", "../x", "a/b", "/etc", ".new-0123456789abcdef"
+    };
+    acme_store_t *store = open_store();
+    acme_record_t *record;
+    const char *chain, *key;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_err(acme_store_current(&record, store, names[i], ECDSA, pool),
+                   ACME_E_STORE_NAME);
+        assert_err(acme_store_promote(&record, store, names[i], ECDSA,
+                                      idents(SHOP), NOW, pool),
+                   ACME_E_STORE_NAME);
+        assert_err(acme_store_placeholder(&chain, &key, store, names[i],
+                                          idents(SHOP), NOW, pool),
+                   ACME_E_STORE_NAME);
+    }
+    char *longest = apr_palloc(pool, 257);
+    memset(longest, 'a', 255);
+    longest[255] = '\0';
+    assert_no_err(acme_store_current(&record, store, longest, ECDSA, pool));
+    assert_null(record);
+    strcpy(longest + 255, "a");
+    assert_err(acme_store_current(&record, store, longest, ECDSA, pool),
+               ACME_E_STORE_NAME);
+}
+
+/* --- damage ------------------------------------------------------------------------ */
+
+static void test_current_damaged_is_told_and_mended_from_fresh(void **state)
+{
+    static const char *const files[] = { "record.json", "chain.pem",
+                                         "key.pem" };
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        acme_store_t *store = open_store();
+        acme_record_t *record;
+        put_sample(store, SHOP);
+        assert_non_null(promote(store, SHOP));
+        assert_int_equal(
+            unlink(in_store(apr_pstrcat(pool, "certificates/" SHOP "/ecdsa/",
+                                        files[i], NULL))),
+            0);
+        assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+                   ACME_E_STORE_DAMAGED);
+        assert_null(record);
+        assert_int_equal(promote(store, SHOP)->number, 1);
+        assert_int_equal(current_number(store), 1);
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static void test_current_damaged_older_beside_used(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    /* As a promotion leaves it that died before its last step. */
+    assert_int_equal(rename(in_store("archive/" SHOP "/ecdsa.1"),
+                            in_store("certificates/" SHOP "/ecdsa.1")),
+                     0);
+    overwrite("certificates/" SHOP "/ecdsa.2/record.json", "{ \"numb");
+    assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+               ACME_E_STORE_DAMAGED);
+    assert_non_null(record);
+    assert_int_equal(record->number, 1);
+}
+
+static void test_symlink_lost_newest_whole_used(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    assert_int_equal(unlink(in_store("certificates/" SHOP "/ecdsa")), 0);
+    assert_int_equal(current_number(store), 1);
+    promote(store, SHOP);
+    assert_true(is_there("certificates/" SHOP "/ecdsa"));
+}
+
+static void test_symlink_to_elsewhere_is_no_set(void **state)
+{
+    static const char *const targets[] = {
+        "../other/ecdsa.1", "ecdsa.01",        "ecdsa.0", "ecdsa.-1", "rsa.1",
+        "ecdsa.1/",         "ecdsa.9999999999"
+    };
+    acme_store_t *store = open_store();
+
+    (void)state;
+    assert_int_equal(mkdir(in_store("certificates/" SHOP), 0755), 0);
+    for (unsigned i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        unlink(in_store("certificates/" SHOP "/ecdsa"));
+        assert_int_equal(
+            symlink(targets[i], in_store("certificates/" SHOP "/ecdsa")), 0);
+        assert_int_equal(current_number(store), 0);
+    }
+}
+
+static void newest_over_damage(acme_store_t *store, void *baton)
+{
+    acme_record_t *record;
+    acme_err_t *err = acme_store_newest(&record, store, SHOP, ECDSA, pool);
+
+    (void)baton;
+    must_be(err && err->msg == ACME_E_STORE_DAMAGED);
+    must_be(record && record->number == 2);
+}
+
+/* Cuts sets 3 and 4 of fresh/, beside a whole 2. */
+static void damage_fresh(void)
+{
+    const char *copy = apr_pstrcat(
+        pool, "cd ", in_store("fresh/" SHOP),
+        " && cp -a ecdsa.2 ecdsa.3 && cp -a ecdsa.2 ecdsa.4"
+        " && : >ecdsa.3/record.json && rm ecdsa.4/key"
+        " && sed -i 's/\"number\": 2/\"number\": 4/' ecdsa.4/record.json",
+        getuid() == 0 ? " && chown 65534:65534 ecdsa.4/record.json" : "", NULL);
+
+    assert_int_equal(system(copy), 0);
+}
+
+static void test_newest_passes_over_damaged(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    put_sample(store, SHOP);
+    damage_fresh();
+    assert_int_equal(as_worker(newest_over_damage, store, NULL), 0);
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    /* The next number is above the damaged ones too. */
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 5);
+}
+
+/* --- what the worker may lay in root's way --------------------------------------------- */
+
+typedef struct trap_t {
+    const char *file; /* of the fresh set, replaced */
+    int (*lay)(const char *path);
+} trap_t;
+
+static int lay_link_to_secret(const char *path)
+{
+    return symlink(in_store("store.json"), path);
+}
+
+static int lay_link_to_own(const char *path)
+{
+    return symlink(in_store("fresh/" SHOP "/ecdsa.1/aside"), path);
+}
+
+static int lay_fifo(const char *path)
+{
+    return mkfifo(path, 0600);
+}
+
+static int lay_directory(const char *path)
+{
+    return mkdir(path, 0700);
+}
+
+static int lay_second_name(const char *path)
+{
+    return link(in_store("fresh/" SHOP "/ecdsa.1/aside"), path);
+}
+
+static int lay_large(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    return ftruncate(fd, 5000000000) | close(fd);
+}
+
+static int lay_nothing(const char *path)
+{
+    (void)path;
+    return 0;
+}
+
+static void lay_trap(acme_store_t *store, void *baton)
+{
+    const trap_t *trap = baton;
+    const char *path = apr_pstrcat(pool, in_store("fresh/" SHOP "/ecdsa.1/"),
+                                   trap->file, NULL);
+
+    (void)store;
+    must_be(rename(path, in_store("fresh/" SHOP "/ecdsa.1/aside")) == 0);
+    must_be(trap->lay(path) == 0);
+}
+
+static void test_promote_steps_into_no_trap(void **state)
+{
+    static const char *const files[] = { "record.json", "chain.pem", "key" };
+    static int (*const lays[])(const char *) = {
+        lay_link_to_secret, lay_link_to_own, lay_fifo,    lay_directory,
+        lay_second_name,    lay_large,       lay_nothing,
+    };
+
+    (void)state;
+    for (int f = 0; f < 3; f++) {
+        for (unsigned i = 0; i < sizeof(lays) / sizeof(lays[0]); i++) {
+            trap_t trap = { files[f], lays[i] };
+            acme_store_t *store = open_store();
+            put_sample(store, SHOP);
+            assert_int_equal(as_worker(lay_trap, store, &trap), 0);
+            alarm(10);
+            assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+            alarm(0);
+            assert_false(is_there("certificates/" SHOP));
+            nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        }
+    }
+}
+
+static void lay_set_link(acme_store_t *store, void *baton)
+{
+    (void)store;
+    (void)baton;
+    must_be(rename(in_store("fresh/" SHOP "/ecdsa.1"),
+                   in_store("fresh/" SHOP "/aside"))
+            == 0);
+    must_be(symlink("aside", in_store("fresh/" SHOP "/ecdsa.1")) == 0);
+}
+
+static void lay_dir_link(acme_store_t *store, void *baton)
+{
+    (void)store;
+    (void)baton;
+    must_be(rename(in_store("fresh/" SHOP), in_store("fresh/aside")) == 0);
+    must_be(symlink("aside", in_store("fresh/" SHOP)) == 0);
+}
+
+static void test_promote_follows_no_directory_link(void **state)
+{
+    static part_fn_t *const lays[] = { lay_set_link, lay_dir_link };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        acme_store_t *store = open_store();
+        put_sample(store, SHOP);
+        assert_int_equal(as_worker(lays[i], store, NULL), 0);
+        assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+        assert_false(is_there("certificates/" SHOP));
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static void lay_other_number(acme_store_t *store, void *baton)
+{
+    (void)store;
+    must_be(rename(in_store("fresh/" SHOP "/ecdsa.1"), in_store(baton)) == 0);
+}
+
+static void test_promote_set_under_another_number_refused(void **state)
+{
+    static const char *const names[] = {
+        "fresh/" SHOP "/ecdsa.2",
+        "fresh/" SHOP "/ecdsa.999999999",
+    };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        acme_store_t *store = open_store();
+        put_sample(store, SHOP);
+        assert_int_equal(
+            as_worker(lay_other_number, store, apr_pstrdup(pool, names[i])), 0);
+        assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+static void test_promote_set_of_another_owner_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    NEEDS_ROOT();
+    (void)state;
+    put_sample(store, SHOP);
+    assert_int_equal(chown(in_store("fresh/" SHOP "/ecdsa.1/key"), 1, 1), 0);
+    acme_err_t *err = try_promote(store, SHOP);
+    assert_err(err, ACME_E_PROMOTE);
+    assert_non_null(strstr(err->text, "key"));
+}
+
+static const struct CMUnitTest tests[] = {
+    STORE_TEST(test_no_set_is_no_error),
+    STORE_TEST(test_promote_puts_newest_into_service),
+    STORE_TEST(test_numbers_grow_over_everything_seen),
+    STORE_TEST(test_families_live_side_by_side),
+    STORE_TEST(test_archive_keeps_three),
+    STORE_TEST(test_promote_foreign_name_refused),
+    STORE_TEST(test_promote_without_first_name_refused),
+    STORE_TEST(test_promote_no_name_allowed_refused),
+    STORE_TEST(test_promote_wildcard_does_not_allow_names),
+    STORE_TEST(test_promote_names_of_replaced_set_pass),
+    STORE_TEST(test_promote_expired_refused),
+    STORE_TEST(test_promote_record_lies_certificate_counts),
+    STORE_TEST(test_load_fresh_in_any_child),
+    STORE_TEST(test_load_fresh_swapped_files_refused),
+    STORE_TEST(test_put_fresh_unreadable_record_refused),
+    STORE_TEST(test_root_does_not_write_in_the_workers_part),
+    STORE_TEST(test_names_that_leave_the_directory_refused),
+    STORE_TEST(test_current_damaged_is_told_and_mended_from_fresh),
+    STORE_TEST(test_current_damaged_older_beside_used),
+    STORE_TEST(test_symlink_lost_newest_whole_used),
+    STORE_TEST(test_symlink_to_elsewhere_is_no_set),
+    STORE_TEST(test_newest_passes_over_damaged),
+    STORE_TEST(test_promote_steps_into_no_trap),
+    STORE_TEST(test_promote_follows_no_directory_link),
+    STORE_TEST(test_promote_set_under_another_number_refused),
+    STORE_TEST(test_promote_set_of_another_owner_refused),
+};
+
+RUN_TESTS(tests)
