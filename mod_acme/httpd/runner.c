@@ -5,6 +5,8 @@
 
 #include <ap_mpm.h>
 #include <apr_optional.h>
+#include <apr_signal.h>
+#include <apr_thread_proc.h>
 #include <mod_watchdog.h>
 
 #include "engine/lease.h"
@@ -171,10 +173,13 @@ static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
     }
 }
 
+/* Signals are for the child's main thread: on prefork their handler tears the
+ * child down, which waits for us. */
 static int enter_tick(void)
 {
     int enter;
 
+    apr_setup_signal_thread();
     pthread_mutex_lock(&engine_lock);
     enter = !must_stop();
     in_tick = enter;
