@@ -64,12 +64,8 @@ def wait_issued(httpd, names):
 
 def progress(status, name):
     """One line about name from mod_status's page, or ''."""
-    for key, value in status.items():
-        if key.startswith("Acme") and name in value.split():
-            number = "".join(c for c in key if c.isdigit())
-            fields = [status.get(f"Acme{number}{part}", "") for part in ("State", "Progress")]
-            return ", ".join(field for field in fields if field)
-    return ""
+    fields = [status.get(f"Acme[{name}/ecdsa]{part}", "") for part in ("State", "Progress")]
+    return ", ".join(field for field in fields if field)
 
 
 def issued(httpd, name):

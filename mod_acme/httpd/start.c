@@ -345,7 +345,7 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
         APR_ARRAY_PUSH(names, const char *)
             = APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
-    if (!table || !acme_live_reserve(table, names)) {
+    if (!table || !acme_live_add(table, names)) {
         return NULL;
     }
     for (i = 0; i < managed->nelts; ++i) {

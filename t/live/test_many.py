@@ -243,7 +243,9 @@ def test_backoff_survives_a_restart(httpd, make_fakeca):
     mark = httpd.mark()
     httpd.start()
     httpd.wait_log(r"ACME1810:", since=mark)
-    wait_until(lambda: SHOP in httpd.server_status().values(), 10, "status of the host")
+    key = f"Acme[{SHOP}/ecdsa]"
+    wait_until(lambda: httpd.server_status().get(f"{key}State") == "error", 10, "the old error")
+    assert "not this name" in httpd.server_status()[f"{key}Error"]
     assert len(ca.requests_to("new-order")) == 1
 
 
