@@ -16,7 +16,7 @@
  *   placeholder/<certificate>/chain.pem key.pem root
  *   archive/<certificate>/<family>.<n>/      root       the last three
  *   control/<id>.json                        root       requests
- *   accounts/<account>/account.json key      worker
+ *   accounts/<account>/account.json          worker     with the key, sealed
  *   work/<certificate>/<family>.order ...    worker
  *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
  *   replies/<id>.json                        worker
@@ -57,15 +57,19 @@ acme_err_t *acme_store_open(acme_store_t **store,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** The engine's lease must be set before its verbs below are used; each of them
- *  is a commit under it. */
+ *  is a commit under it. They are the worker's: root, where the worker is
+ *  another, gets E_STORE_ROLE. */
 void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease);
 /** Path of the lease's file, for acme_lease_create. */
 const char *acme_store_lock_path(const acme_store_t *store);
 
 /* --- sets: root ---------------------------------------------------------- */
 
-/** The set in service (promoted), from its record alone.
- *  @param record  NULL if there is none */
+/** The set in service (promoted), from its record alone; that its other files
+ *  are there is looked at.
+ *  @param record  NULL if there is none
+ *  @return E_STORE_DAMAGED, E_STORE_OWNER also with a record: then it is that of
+ *          the newest whole set beside the damaged one, to be used instead */
 acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool) ACME_MUST_CHECK;
@@ -114,7 +118,8 @@ int acme_store_newest_number(acme_store_t *store, const char *dir,
                              acme_family_t family, apr_pool_t *scratch);
 
 /** Record of the newest set, promoted or fresh; NULL if none. A damaged one is
- *  passed over for the next older; the error tells of it all the same.*/
+ *  passed over for the next older; the error tells of it all the same, with the
+ *  record set. */
 acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
                               const char *dir, acme_family_t family,
                               apr_pool_t *pool) ACME_MUST_CHECK;

@@ -1,7 +1,9 @@
 /* From the worker's fresh/ into service: done by root, who trusts nothing that
  * he reads there, before the children start. */
 #include <apr_strings.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/store_impl.h"
@@ -110,6 +112,9 @@ static acme_err_t *write_set(const acme_place_t *place, const promotion_t *p,
     /* One of this number may be there of a promotion that was cut off before
      * the next step: it is not in service, and is replaced. */
     ACME_TRY(acme_fsfile_put_dir(place, name, &dir, scratch));
+    if (acme_store_linked(p->store, p->dir, p->family) == number) {
+        return NULL;
+    }
     return acme_fsfile_put_link(place, acme_family_name(p->family), name,
                                 scratch);
 }
@@ -241,14 +246,35 @@ static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
     return first ? give_reason(first, p, scratch) : NULL;
 }
 
+/* Whether there are just the directories of what is in service: their parent
+ * has two links and one for each. Where a file system does not count so, no. */
+static int is_tidy(const promotion_t *p)
+{
+    struct stat st;
+    nlink_t links = 2;
+
+    if (fstatat(p->store->parts[ACME_PART_CERTIFICATES].fd, p->dir, &st,
+                AT_SYMLINK_NOFOLLOW)
+        != 0) {
+        return 0;
+    }
+    for (int family = 0; family < ACME_FAMILIES; family++) {
+        links += acme_store_linked(p->store, p->dir, (acme_family_t)family) > 0;
+    }
+    return st.st_nlink == links;
+}
+
 /* Whether a promotion was cut off after its set went into service. */
 static int is_unfinished(const promotion_t *p, int in_service,
                          apr_pool_t *scratch)
 {
     apr_array_header_t *names;
+
+    if (is_tidy(p)) {
+        return 0;
+    }
     acme_err_t *err = acme_fsfile_list(
         &names, &p->store->parts[ACME_PART_CERTIFICATES], p->dir, scratch);
-
     for (int i = 0; !err && names && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         int number = acme_store_set_number(name, p->family);
