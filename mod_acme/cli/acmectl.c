@@ -25,7 +25,7 @@
 #define MAX_TIMEOUT     86400
 /* A server looks for requests every second; one that takes over from a dead
  * process waits for the lease first. */
-#define ACCEPT_TIME     (ACME_LEASE_TERM + apr_time_from_sec(10))
+#define ACCEPT_TIME (ACME_LEASE_TERM + apr_time_from_sec(10))
 
 typedef struct options_t {
     const char *store;
@@ -236,7 +236,8 @@ static int watch(acme_store_t *store, const char *id, const options_t *options,
         }
         apr_sleep(LOOK_EVERY);
     }
-    fprintf(stderr, "acmectl: interrupted; what the server has begun goes on\n");
+    fprintf(stderr,
+            "acmectl: interrupted; what the server has begun goes on\n");
     return EXIT_TIMEOUT;
 }
 
@@ -245,8 +246,8 @@ static int ask(const options_t *options, apr_pool_t *pool)
     struct stat st;
     acme_store_t *store;
     acme_store_options_t open = { .root = options->store };
-    acme_control_t request
-        = { .action = "renew", .certificate = options->certificate };
+    acme_control_t request = { .action = "renew",
+                               .certificate = options->certificate };
 
     /* The worker's part tells who the worker is. */
     if (stat(apr_pstrcat(pool, options->store, "/replies", NULL), &st) == 0) {
@@ -268,8 +269,8 @@ static int ask(const options_t *options, apr_pool_t *pool)
 
 int main(int argc, char **argv)
 {
-    options_t options
-        = { .store = ACME_DEFAULT_STORE, .timeout = DEFAULT_TIMEOUT };
+    options_t options = { .store = ACME_DEFAULT_STORE,
+                          .timeout = DEFAULT_TIMEOUT };
     struct sigaction action = { .sa_handler = on_signal };
     apr_pool_t *pool;
     int status = parse(&options, argv);

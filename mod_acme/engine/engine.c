@@ -74,8 +74,8 @@ void acme_engine_report(acme_engine_t *engine, acme_job_t *job)
 
 void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job)
 {
-    apr_time_t due
-        = acme_job_plan(job, acme_engine_now(engine), engine->scratch);
+    apr_time_t due =
+        acme_job_plan(job, acme_engine_now(engine), engine->scratch);
     acme_timer_set(engine->timers, &job->timer, due);
     acme_engine_report(engine, job);
 }
@@ -121,13 +121,11 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
     if (!quiet) {
-        const char *next
-            = job->status.next_time
-                  ? apr_pstrcat(engine->scratch, "next attempt at ",
-                                acme_time_format(job->status.next_time,
-                                                 engine->scratch),
-                                NULL)
-                  : "no further attempt by itself";
+        const char *next =
+            job->status.next_time ? apr_pstrcat(
+                engine->scratch, "next attempt at ",
+                acme_time_format(job->status.next_time, engine->scratch), NULL)
+                                  : "no further attempt by itself";
         log_text(engine, job, err->msg,
                  apr_pstrcat(engine->scratch,
                              acme_err_line(err, engine->scratch), "; ", next,
@@ -152,19 +150,18 @@ static void make_jobs(acme_engine_t *engine)
     int count = 0;
 
     for (int i = 0; i < managed->nelts; i++) {
-        count += APR_ARRAY_IDX(managed, i, acme_managed_t *)
-                     ->policy->key_type_count;
+        count +=
+            APR_ARRAY_IDX(managed, i, acme_managed_t *)->policy->key_type_count;
     }
-    engine->jobs
-        = apr_pcalloc(engine->pool, (apr_size_t)(count + 1) * sizeof(acme_job_t));
+    engine->jobs =
+        apr_pcalloc(engine->pool, (apr_size_t)(count + 1) * sizeof(acme_job_t));
     for (int i = 0; i < managed->nelts; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         acme_job_t *first = &engine->jobs[engine->job_count];
         acme_link_t *link = acme_link_for(engine, one->policy);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
-            acme_job_init(job, one, one->policy->key_types[k],
-                          engine->scratch);
+            acme_job_init(job, one, one->policy->key_types[k], engine->scratch);
             job->timer.kind = ACME_TIMER_JOB;
             job->link = link;
         }
@@ -222,9 +219,9 @@ static void load_failures(acme_engine_t *engine, acme_job_t *job)
 {
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err
-        = acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
-                             job->family, ACME_DOC_JOB, engine->scratch);
+    acme_err_t *err =
+        acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                           job->family, ACME_DOC_JOB, engine->scratch);
     if (!err && json) {
         err = acme_job_parse(job, json, len, engine->scratch);
     }
@@ -244,9 +241,9 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
 {
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err
-        = acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
-                             job->family, ACME_DOC_ORDER, engine->scratch);
+    acme_err_t *err =
+        acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                           job->family, ACME_DOC_ORDER, engine->scratch);
     if (acme_engine_note(engine, err)) {
         acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
     }
@@ -258,10 +255,23 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
     acme_engine_schedule(engine, job);
 }
 
+/* The lease is kept from in here: nobody else knows how long a round takes.
+ * Costs nothing where no heartbeat is due. */
+static void beat(acme_engine_t *engine)
+{
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_beat(engine->store, acme_engine_now(engine),
+                                engine->scratch));
+    if (err && !engine->lost) {
+        acme_engine_log_error(engine, NULL, err);
+    }
+}
+
 acme_err_t *acme_engine_resume(acme_engine_t *engine)
 {
     for (int i = 0; i < engine->job_count && !engine->lost; i++) {
         apr_pool_clear(engine->scratch);
+        beat(engine);
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);
         load_order(engine, &engine->jobs[i]);
@@ -278,7 +288,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
 /* --- rounds ----------------------------------------------------------------------- */
 
 #define OWNER_OF(timer, type)                                                  \
-    ((type *)(void *)((char *)(timer) - APR_OFFSETOF(type, timer)))
+    ((type *)(void *)((char *)(timer)-APR_OFFSETOF(type, timer)))
 
 static void handle(acme_engine_t *engine, acme_timer_t *timer)
 {
@@ -323,7 +333,8 @@ static acme_err_t *look_for_requests(acme_engine_t *engine)
     }
     engine->looked = now;
     apr_pool_clear(engine->scratch);
-    return acme_asked_look(engine);
+    beat(engine);
+    return engine->lost ? NULL : acme_asked_look(engine);
 }
 
 apr_time_t acme_engine_next_due(const acme_engine_t *engine)

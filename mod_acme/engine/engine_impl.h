@@ -48,12 +48,12 @@ struct acme_engine_t {
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */
     acme_link_t *links;
     int link_count;
-    int active;          /* orders in progress */
+    int active;                   /* orders in progress */
     apr_interval_time_t starting; /* time this round took to begin orders */
-    apr_time_t looked;   /* for requests */
+    apr_time_t looked;            /* for requests */
     acme_asked_t *asked;
     apr_pool_t *lost_pool;
-    acme_err_t *lost;    /* the lease: nothing may be done any more */
+    acme_err_t *lost; /* the lease: nothing may be done any more */
 };
 
 /** A list of calls, first in first out. */
@@ -73,12 +73,13 @@ struct acme_link_t {
     apr_pool_t *pool;
     acme_account_t *account;
     acme_session_config_t config;
-    acme_session_t *session;     /* NULL until there is work */
+    apr_pool_t *session_pool;
+    acme_session_t *session; /* NULL until there is work */
     acme_session_state_t state;
-    apr_time_t until;            /* FAILED: no order before */
-    acme_err_t *told;            /* the failure that was logged last */
-    acme_calls_t own;            /* the session's, to be signed */
-    acme_calls_t waiting;        /* the orders', to be signed */
+    apr_time_t until;     /* FAILED: no order before */
+    acme_err_t *told;     /* the failure that was logged last */
+    acme_calls_t own;     /* the session's, to be signed */
+    acme_calls_t waiting; /* the orders', to be signed */
     acme_call_t *spare;
     int in_flight;
     acme_run_t *runs;

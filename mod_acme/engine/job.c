@@ -67,14 +67,13 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT, policy->ca_url,
         acme_key_type_name(key_type), policy->profile ? policy->profile : "",
         managed->idents->nelts, sum_names(managed->idents));
-    const char *contacts
-        = policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
-                           : "";
+    const char *contacts =
+        policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
+                         : "";
     const char *settings = apr_psprintf(
         scratch, "%s\n%s\n%d %d %d\n%s", subject,
-        policy->ca_trust_file ? policy->ca_trust_file : "",
-        policy->agree_terms, policy->profile_required, policy->http_01,
-        contacts);
+        policy->ca_trust_file ? policy->ca_trust_file : "", policy->agree_terms,
+        policy->profile_required, policy->http_01, contacts);
     fingerprint(job->subject, subject);
     fingerprint(job->settings, settings);
 }
@@ -117,12 +116,11 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         status->serial[0] = status->issuer[0] = '\0';
         return;
     }
-    unsigned int seed
-        = hash_text(acme_family_name(job->family),
-                    hash_text(job->managed->name, 2166136261U));
-    job->renew_at = acme_renewal_time(record->not_before, record->not_after,
-                                      policy->renew_set ? &policy->renew : NULL,
-                                      seed);
+    unsigned int seed = hash_text(acme_family_name(job->family),
+                                  hash_text(job->managed->name, 2166136261U));
+    job->renew_at =
+        acme_renewal_time(record->not_before, record->not_after,
+                          policy->renew_set ? &policy->renew : NULL, seed);
     if (job->renew_at <= 0) {
         job->renew_at = 1; /* 0 means that there is no set */
     }
@@ -131,12 +129,12 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     status->not_before = record->not_before;
     status->not_after = record->not_after;
     apr_cpystrn(status->serial,
-                acme_encode_printable(record->serial, sizeof(status->serial) - 1,
-                                      scratch),
+                acme_encode_printable(record->serial,
+                                      sizeof(status->serial) - 1, scratch),
                 sizeof(status->serial));
     apr_cpystrn(status->issuer,
-                acme_encode_printable(record->issuer, sizeof(status->issuer) - 1,
-                                      scratch),
+                acme_encode_printable(record->issuer,
+                                      sizeof(status->issuer) - 1, scratch),
                 sizeof(status->issuer));
 }
 
@@ -169,8 +167,8 @@ static apr_time_t wanted(const acme_job_t *job, const char **verb,
         *why = "asked for by the administrator";
         return 0;
     }
-    if (mode == ACME_RENEW_MANUAL || (mode == ACME_RENEW_AUTO
-                                      && !managed->in_use)) {
+    if (mode == ACME_RENEW_MANUAL
+        || (mode == ACME_RENEW_AUTO && !managed->in_use)) {
         *verb = "nothing";
         *why = mode == ACME_RENEW_MANUAL
                    ? "AcmeRenewMode is manual"
@@ -231,11 +229,11 @@ void acme_job_failed(acme_job_t *job, const acme_err_t *err,
     if (status->failures < 1000000) {
         status->failures++;
     }
-    apr_interval_time_t delay = acme_retry_delay(
-        status->failures, retry->first, retry->max, retry->random);
+    apr_interval_time_t delay = acme_retry_delay(status->failures, retry->first,
+                                                 retry->max, retry->random);
     if (err->class == ACME_CLASS_CONFIG || err->class == ACME_CLASS_CA_FINAL) {
-        apr_interval_time_t daily
-            = acme_retry_delay(1, DAY, DAY + DAY / 5, retry->random);
+        apr_interval_time_t daily =
+            acme_retry_delay(1, DAY, DAY + DAY / 5, retry->random);
         delay = delay > daily ? delay : daily;
     }
     job->retry_at = now + delay;
@@ -318,10 +316,10 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     status->error_code = int_member(doc, "error_code");
     status->error_time = time_member(doc, "failed_at");
     job->retry_at = time_member(doc, "retry_at");
-    apr_cpystrn(status->error,
-                text ? acme_encode_printable(text, sizeof(status->error) - 1,
-                                             scratch)
-                     : "",
-                sizeof(status->error));
+    apr_cpystrn(
+        status->error,
+        text ? acme_encode_printable(text, sizeof(status->error) - 1, scratch)
+             : "",
+        sizeof(status->error));
     return NULL;
 }

@@ -5,8 +5,8 @@
 
 #include "core/encode.h"
 
-#define FAILURES_A_ROUND 32 /* jobs failed at once: each is saved to disk */
-#define STARTS_TIME      apr_time_from_msec(50) /* of a round, making keys */
+#define FAILURES_A_ROUND  32 /* jobs failed at once: each is saved to disk */
+#define STARTS_TIME       apr_time_from_msec(50) /* of a round, making keys */
 #define MAX_SESSION_STEPS 64
 
 /** A request that waits to be signed, or is under way. */
@@ -128,16 +128,15 @@ static acme_err_t *make_account(acme_link_t *link)
 static acme_err_t *load_account(acme_link_t *link)
 {
     acme_account_t *account = NULL;
-    acme_err_t *err
-        = acme_store_get_account(&account, link->engine->store,
-                                 link->account_dir, link->pool);
+    acme_err_t *err = acme_store_get_account(&account, link->engine->store,
+                                             link->account_dir, link->pool);
     if (err && err->msg != ACME_E_STORE_DAMAGED && err->msg != ACME_E_SEAL) {
         return err;
     }
     if (err) {
-        acme_err_t *told
-            = acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
-                            link->account_dir, err->text, NULL);
+        acme_err_t *told =
+            acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
+                          link->account_dir, err->text, NULL);
         log_text(link, told->msg, told->text);
     }
     else if (account) {
@@ -162,8 +161,22 @@ acme_err_t *acme_link_open(acme_link_t *link)
     config->kid = link->account->kid;
     config->agree_terms = link->policy->agree_terms;
     config->contacts = link->policy->contacts;
-    link->session = acme_session_create(config, link->pool);
+    apr_pool_create(&link->session_pool, link->pool);
+    link->session = acme_session_create(config, link->session_pool);
     return NULL;
+}
+
+/* The administrator asks: a session that waits for its next attempt is begun
+ * anew, unless something of it is still under way. */
+static void forget_failure(acme_link_t *link)
+{
+    if (link->session && link->state == ACME_SESSION_FAILED && !link->in_flight
+        && !link->own.count && !link->run_count) {
+        link->session = NULL;
+        link->state = ACME_SESSION_WAIT;
+        link->told = NULL;
+        apr_pool_destroy(link->session_pool);
+    }
 }
 
 /* Not saved is no harm: the CA finds the account again by its key. */
@@ -246,8 +259,8 @@ static int send_call(acme_call_t *call)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, engine->scratch);
-    acme_err_t *err
-        = acme_session_sign(&wire, link->session, call->request, pool);
+    acme_err_t *err =
+        acme_session_sign(&wire, link->session, call->request, pool);
     if (!err && !wire) {
         apr_pool_destroy(pool);
         return 0;
@@ -308,6 +321,9 @@ void acme_link_enqueue(acme_link_t *link, acme_job_t *job)
         job->next = NULL;
         *link->backlog_end = job;
         link->backlog_end = &job->next;
+    }
+    if (job->requested) {
+        forget_failure(link);
     }
     poke(link);
 }
@@ -385,11 +401,11 @@ static void take_state(acme_link_t *link, const acme_session_step_t *step)
         link->until = step->until;
         if (link->told != step->error) {
             link->told = step->error;
-            log_text(link, step->error->msg,
-                     apr_psprintf(
-                         engine->scratch, "%s; next attempt at %s",
-                         acme_err_line(step->error, engine->scratch),
-                         acme_time_format(step->until, engine->scratch)));
+            log_text(
+                link, step->error->msg,
+                apr_psprintf(engine->scratch, "%s; next attempt at %s",
+                             acme_err_line(step->error, engine->scratch),
+                             acme_time_format(step->until, engine->scratch)));
         }
         fail_backlog(link, step->error);
     }
@@ -405,8 +421,8 @@ static void move_session(acme_link_t *link)
 
     for (int i = 0; i < MAX_SESSION_STEPS; i++) {
         int places = ACME_MAX_IN_FLIGHT - link->in_flight;
-        int waiting
-            = link->waiting.count < places ? link->waiting.count : places;
+        int waiting =
+            link->waiting.count < places ? link->waiting.count : places;
         acme_session_next(&step, link->session, waiting < 0 ? 0 : waiting, now);
         if (step.state != ACME_SESSION_SEND) {
             break;

@@ -10,10 +10,10 @@ struct acme_asked_t {
     acme_asked_t *next;
     apr_pool_t *pool;
     const char *id;
-    acme_job_t *first;  /* the certificate's jobs, in a row */
+    acme_job_t *first; /* the certificate's jobs, in a row */
     int count;
-    unsigned int open;  /* bit n: the n-th of them is not over */
-    int code;           /* of the failure told, or 0 */
+    unsigned int open; /* bit n: the n-th of them is not over */
+    int code;          /* of the failure told, or 0 */
     const char *text;
 };
 
@@ -108,25 +108,24 @@ static void accept_renew(acme_engine_t *engine, const acme_control_t *request)
 acme_err_t *acme_asked_look(acme_engine_t *engine)
 {
     apr_array_header_t *requests;
-    acme_err_t *err
-        = acme_store_get_requests(&requests, engine->store, engine->scratch);
+    acme_err_t *err =
+        acme_store_get_requests(&requests, engine->store, engine->scratch);
 
     if (err) {
         acme_engine_note(engine, err);
         return err;
     }
     for (int i = 0; i < requests->nelts; i++) {
-        const acme_control_t *request
-            = APR_ARRAY_IDX(requests, i, acme_control_t *);
+        const acme_control_t *request =
+            APR_ARRAY_IDX(requests, i, acme_control_t *);
         if (!strcmp(request->action, "renew")) {
             accept_renew(engine, request);
         }
         else {
             reply_error(engine, request->id,
                         acme_err_make(engine->scratch, ACME_E_REQUEST_ACTION,
-                                      acme_encode_printable(
-                                          request->action, 32,
-                                          engine->scratch),
+                                      acme_encode_printable(request->action, 32,
+                                                            engine->scratch),
                                       NULL));
         }
     }
@@ -136,8 +135,8 @@ acme_err_t *acme_asked_look(acme_engine_t *engine)
 void acme_asked_resume(acme_engine_t *engine, acme_job_t *job)
 {
     acme_asked_t *asked = engine->asked;
-    acme_job_t *first = apr_hash_get(engine->by_name, job->managed->name,
-                                     APR_HASH_KEY_STRING);
+    acme_job_t *first =
+        apr_hash_get(engine->by_name, job->managed->name, APR_HASH_KEY_STRING);
     while (asked && strcmp(asked->id, job->request)) {
         asked = asked->next;
     }
@@ -195,8 +194,8 @@ void acme_asked_outcome(acme_engine_t *engine, acme_job_t *job,
         asked->open &= ~bit;
         if (bit && err) {
             asked->code = (int)err->msg;
-            asked->text
-                = apr_pstrdup(asked->pool, acme_err_line(err, engine->scratch));
+            asked->text =
+                apr_pstrdup(asked->pool, acme_err_line(err, engine->scratch));
         }
         if (!bit || asked->open) {
             link = &asked->next;

@@ -28,8 +28,9 @@ static acme_err_t *format_saved(const char **text, acme_run_t *run,
     json_t *names = json_array();
     for (int i = 0; i < run->config.idents->nelts; i++) {
         json_array_append_new(
-            names, json_string(APR_ARRAY_IDX(run->config.idents, i,
-                                             acme_ident_t *)->value));
+            names,
+            json_string(
+                APR_ARRAY_IDX(run->config.idents, i, acme_ident_t *)->value));
     }
     char *list = json_dumps(names, JSON_COMPACT);
     json_decref(names);
@@ -52,8 +53,8 @@ static acme_err_t *parse_saved(saved_t *saved, const char *json, apr_size_t len,
                                apr_pool_t *pool)
 {
     json_t *doc;
-    ACME_TRY(acme_json_parse(&doc, json, len, 1024 * 1024, "saved order",
-                             pool));
+    ACME_TRY(
+        acme_json_parse(&doc, json, len, 1024 * 1024, "saved order", pool));
     json_t *names = json_object_get(doc, "names");
     json_t *order = json_object_get(doc, "order");
     saved->subject = acme_json_string(doc, "subject");
@@ -97,8 +98,8 @@ static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
     run->config.idents = job->managed->idents;
     run->config.profile = policy->profile;
     run->config.profile_required = policy->profile_required;
-    apr_array_header_t *proofs
-        = apr_array_make(pool, 1, sizeof(acme_proof_type_t));
+    apr_array_header_t *proofs =
+        apr_array_make(pool, 1, sizeof(acme_proof_type_t));
     if (policy->http_01) {
         APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_HTTP_01;
     }
@@ -122,8 +123,8 @@ static void run_enter(acme_run_t *run)
     run->engine->active++;
     job->run = run;
     acme_timer_clear(run->engine->timers, &job->timer);
-    job->status.state
-        = job->renew_at ? ACME_STATE_RENEWING : ACME_STATE_ORDERING;
+    job->status.state =
+        job->renew_at ? ACME_STATE_RENEWING : ACME_STATE_ORDERING;
     job->status.next_time = 0;
     acme_run_poke(run);
 }
@@ -196,9 +197,8 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
                              strlen(saved.order), run->pool));
     if (run->superseded) {
-        acme_order_cancel(run->order, acme_err_make(run->pool,
-                                                    ACME_E_ORDER_CHANGED,
-                                                    NULL));
+        acme_order_cancel(run->order,
+                          acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL));
     }
     return NULL;
 }
@@ -207,8 +207,8 @@ static void publish_all(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     const acme_engine_callbacks_t *callbacks = engine->callbacks;
-    apr_array_header_t *proofs
-        = acme_order_proofs(run->order, run->link->session, engine->scratch);
+    apr_array_header_t *proofs =
+        acme_order_proofs(run->order, run->link->session, engine->scratch);
 
     for (int i = 0; i < proofs->nelts; i++) {
         acme_err_t *err = callbacks->publish(
@@ -223,8 +223,8 @@ static void withdraw_all(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     const acme_engine_callbacks_t *callbacks = engine->callbacks;
-    apr_array_header_t *proofs
-        = acme_order_proofs(run->order, run->link->session, engine->scratch);
+    apr_array_header_t *proofs =
+        acme_order_proofs(run->order, run->link->session, engine->scratch);
 
     for (int i = 0; i < proofs->nelts; i++) {
         callbacks->withdraw(callbacks->baton,
@@ -292,8 +292,8 @@ static acme_err_t *check_proofs(const acme_job_t *job, apr_pool_t *pool)
 {
     const acme_managed_t *managed = job->managed;
     for (int i = 0; i < managed->idents->nelts; i++) {
-        const acme_ident_t *ident
-            = APR_ARRAY_IDX(managed->idents, i, acme_ident_t *);
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(managed->idents, i, acme_ident_t *);
         if (!managed->policy->http_01 || acme_ident_is_wildcard(ident)) {
             return acme_err_make(pool, ACME_E_NO_PROOF, ident->value,
                                  managed->policy->http_01
@@ -323,9 +323,9 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
     acme_engine_t *engine = link->engine;
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err = acme_store_get_doc(
-        &json, &len, engine->store, job->managed->dir, job->family,
-        ACME_DOC_ORDER, engine->scratch);
+    acme_err_t *err =
+        acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                           job->family, ACME_DOC_ORDER, engine->scratch);
 
     if (!err && json && resume(link, job, json, len)) {
         return;
@@ -354,8 +354,7 @@ static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
     acme_job_t *job = run->job;
     acme_chain_t *chain;
 
-    ACME_TRY(acme_chain_parse(&chain, chain_pem, strlen(chain_pem),
-                              run->pool));
+    ACME_TRY(acme_chain_parse(&chain, chain_pem, strlen(chain_pem), run->pool));
     ACME_TRY(acme_record_describe(record, chain->leaf, run->pool));
     record->name = job->managed->name;
     record->key_type = job->key_type;

@@ -400,6 +400,12 @@ void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease)
     store->lease = lease;
 }
 
+acme_err_t *acme_store_beat(acme_store_t *store, apr_time_t now,
+                            apr_pool_t *scratch)
+{
+    return store->lease ? acme_lease_beat(store->lease, now, scratch) : NULL;
+}
+
 const char *acme_store_lock_path(const acme_store_t *store)
 {
     return store->lock_path;

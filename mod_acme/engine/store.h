@@ -60,6 +60,9 @@ acme_err_t *acme_store_open(acme_store_t **store,
  *  is a commit under it. They are the worker's: root, where the worker is
  *  another, gets E_STORE_ROLE. */
 void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease);
+/** acme_lease_beat of that lease; nothing if none is set. @return E_LEASE_LOST */
+acme_err_t *acme_store_beat(acme_store_t *store, apr_time_t now,
+                            apr_pool_t *scratch) ACME_MUST_CHECK;
 /** Path of the lease's file, for acme_lease_create. */
 const char *acme_store_lock_path(const acme_store_t *store);
 

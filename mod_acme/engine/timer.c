@@ -61,8 +61,8 @@ static void add(acme_timers_t *timers, acme_timer_t *timer)
 {
     if (timers->count == timers->capacity) {
         int capacity = timers->capacity ? timers->capacity * 2 : 64;
-        acme_timer_t **heap
-            = realloc(timers->heap, (size_t)capacity * sizeof(*heap));
+        acme_timer_t **heap =
+            realloc(timers->heap, (size_t)capacity * sizeof(*heap));
         if (!heap) {
             abort(); /* as the pools do */
         }

@@ -142,8 +142,8 @@ static void on_status(void *baton, const acme_managed_t *managed,
 {
     (void)baton;
     (void)family;
-    acme_status_t *known
-        = apr_hash_get(drive.states, managed->name, APR_HASH_KEY_STRING);
+    acme_status_t *known =
+        apr_hash_get(drive.states, managed->name, APR_HASH_KEY_STRING);
     if (!known) {
         known = apr_pcalloc(drive.pool, sizeof(*known));
         apr_hash_set(drive.states, managed->name, APR_HASH_KEY_STRING, known);
@@ -186,8 +186,7 @@ static acme_managed_t *make_managed(const char *names,
 {
     char *last, *copy = apr_pstrdup(drive.pool, names);
     acme_managed_t *managed = apr_pcalloc(drive.pool, sizeof(*managed));
-    managed->idents
-        = apr_array_make(drive.pool, 2, sizeof(acme_ident_t *));
+    managed->idents = apr_array_make(drive.pool, 2, sizeof(acme_ident_t *));
     for (char *name = apr_strtok(copy, ",", &last); name;
          name = apr_strtok(NULL, ",", &last)) {
         acme_ident_t *ident;
@@ -196,8 +195,8 @@ static acme_managed_t *make_managed(const char *names,
         }
         APR_ARRAY_PUSH(managed->idents, acme_ident_t *) = ident;
     }
-    const acme_ident_t *first
-        = APR_ARRAY_IDX(managed->idents, 0, acme_ident_t *);
+    const acme_ident_t *first =
+        APR_ARRAY_IDX(managed->idents, 0, acme_ident_t *);
     managed->name = first->value;
     managed->dir = acme_ident_filename(first, drive.pool);
     managed->policy = policy;
@@ -206,19 +205,15 @@ static acme_managed_t *make_managed(const char *names,
     return managed;
 }
 
-static int run_engine(acme_engine_t *engine, acme_lease_t *lease,
-                      const options_t *options, int count)
+static int run_engine(acme_engine_t *engine, const options_t *options,
+                      int count)
 {
     apr_time_t end = apr_time_now() + apr_time_from_sec(options->seconds);
-    apr_pool_t *scratch;
-    apr_pool_create(&scratch, drive.pool);
     if (complain(acme_engine_resume(engine))) {
         return 2;
     }
     while (apr_time_now() < end) {
-        apr_pool_clear(scratch);
-        if (complain(acme_lease_beat(lease, apr_time_now(), scratch))
-            || complain(acme_engine_step(engine, apr_time_from_sec(1)))) {
+        if (complain(acme_engine_step(engine, apr_time_from_sec(1)))) {
             return 2;
         }
         if (!options->stay
@@ -260,9 +255,9 @@ static void tell_usage(apr_time_t start)
 
 static int drive_names(const options_t *options, char **names, int count)
 {
-    static const acme_engine_callbacks_t CALLBACKS
-        = { NULL,        on_log,      on_publish, on_withdraw,
-            on_activate, on_status,   on_now };
+    static const acme_engine_callbacks_t CALLBACKS = {
+        NULL, on_log, on_publish, on_withdraw, on_activate, on_status, on_now
+    };
     acme_policy_t policy = { .ca_url = options->ca,
                              .ca_trust_file = options->trust,
                              .agree_terms = 1,
@@ -271,18 +266,18 @@ static int drive_names(const options_t *options, char **names, int count)
                              .key_type_count = 1,
                              .http_01 = 1 };
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
-    apr_array_header_t *managed
-        = apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
+    apr_array_header_t *managed =
+        apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
     for (int i = 0; i < count; i++) {
-        APR_ARRAY_PUSH(managed, acme_managed_t *)
-            = make_managed(names[i], &policy);
+        APR_ARRAY_PUSH(managed, acme_managed_t *) =
+            make_managed(names[i], &policy);
     }
-    acme_engine_config_t config
-        = { .managed = managed,
-            .concurrency = options->concurrency,
-            .retry_first = apr_time_from_sec(options->retry),
-            .retry_max = apr_time_from_sec(86400),
-            .version = "0.0.0-drive" };
+    acme_engine_config_t config = { .managed = managed,
+                                    .concurrency = options->concurrency,
+                                    .retry_first =
+                                        apr_time_from_sec(options->retry),
+                                    .retry_max = apr_time_from_sec(86400),
+                                    .version = "0.0.0-drive" };
     acme_store_t *store;
     acme_lease_t *lease;
     acme_engine_t *engine;
@@ -294,11 +289,11 @@ static int drive_names(const options_t *options, char **names, int count)
     }
     apr_pool_create(&pool, drive.pool);
     apr_time_t start = apr_time_now();
-    if (complain(acme_engine_create(&engine, &config, &CALLBACKS, store,
-                                    pool))) {
+    if (complain(
+            acme_engine_create(&engine, &config, &CALLBACKS, store, pool))) {
         return 2;
     }
-    int status = run_engine(engine, lease, options, count);
+    int status = run_engine(engine, options, count);
     printf("drive: %d valid, %d failed, %d activated\n", drive.valid,
            drive.failed, drive.activated);
     tell_usage(start);

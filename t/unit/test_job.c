@@ -33,12 +33,12 @@ static int job_setup(void **state)
                               .key_types = { ACME_KEY_ECDSA_P256 },
                               .key_type_count = 1,
                               .http_01 = 1 };
-    managed = (acme_managed_t){ .name = "shop.example",
-                                .dir = "shop.example",
-                                .idents = names("shop.example",
-                                                "www.shop.example"),
-                                .policy = &policy,
-                                .in_use = 1 };
+    managed =
+        (acme_managed_t){ .name = "shop.example",
+                          .dir = "shop.example",
+                          .idents = names("shop.example", "www.shop.example"),
+                          .policy = &policy,
+                          .in_use = 1 };
     record = (acme_record_t){ .name = "shop.example",
                               .key_type = ACME_KEY_ECDSA_P256,
                               .number = 3,
@@ -217,8 +217,9 @@ static void test_job_changed_configuration_forgets_failures(void **state)
 static void test_job_damaged_doc_leaves_the_job_alone(void **state)
 {
     (void)state;
-    static const char *const DOCS[]
-        = { "", "{", "[]", "{}", "{\"settings\":1}", "{\"settings\":null}" };
+    static const char *const DOCS[] = {
+        "", "{", "[]", "{}", "{\"settings\":1}", "{\"settings\":null}"
+    };
     plan(NULL);
     for (unsigned i = 0; i < sizeof(DOCS) / sizeof(DOCS[0]); i++) {
         acme_err_t *err = acme_job_parse(&job, DOCS[i], strlen(DOCS[i]), pool);

@@ -1,0 +1,299 @@
+"""The engine without httpd: t/engine/drive against Pebble and the scripted CA."""
+
+import json
+import random
+import re
+import subprocess
+import time
+
+import pytest
+
+from . import faults
+from .httpd import acme_module
+from .proc import Process, free_port, tail, wait_until
+
+BUILD = acme_module().parents[2]
+
+
+class Drive:
+    """Runs of t/engine/drive on one store, one after another."""
+
+    def __init__(self, folder, ca, names, *options, http_port=None):
+        self.folder = folder
+        self.store = folder / "store"
+        self.log = folder / "drive.log"
+        self.argv = [BUILD / "t/engine/drive", "--store", self.store]
+        self.argv += ["--ca", ca.directory_url, "--trust", ca.ca_file]
+        self.argv += ["--http", str(http_port or free_port()), *options, *names]
+        self.process = None
+
+    def start(self):
+        self.process = Process("drive", self.argv, self.log)
+        return self
+
+    def text(self):
+        return self.log.read_text()
+
+    def finish(self, timeout=90):
+        """Wait for the end; its exit status."""
+        assert self.process.wait(timeout), tail(self.log)
+        return self.process.popen.returncode
+
+    def run(self):
+        return self.start().finish()
+
+    def wait_text(self, pattern, timeout=30):
+        return wait_until(
+            lambda: self.log.exists() and re.search(pattern, self.text()),
+            timeout,
+            lambda: f"{pattern} in the log\n{tail(self.log)}",
+        )
+
+    def logs(self):
+        return [("drive", tail(self.log))]
+
+    def doc(self, name, what="job"):
+        path = self.store / "work" / name / f"ecdsa.{what}"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+@pytest.fixture
+def make_drive(request, live_dir):
+    """A function making a Drive in the test's folder."""
+    made = []
+
+    def make(ca, names, *options, **more):
+        drive = Drive(live_dir, ca, names, *options, **more)
+        made.append(drive)
+        return drive
+
+    yield make
+    for drive in made:
+        if drive.process:
+            drive.process.kill()
+
+
+@pytest.fixture
+def ported(make_pebble):
+    """A function starting a Pebble and giving the port it validates at."""
+
+    def make(**options):
+        port = free_port()
+        return make_pebble(http_port=port, **options), port
+
+    return make
+
+
+def issued(pebble):
+    return pebble.log.read_text().count("Issued certificate serial")
+
+
+def hosts(count):
+    return [f"h{n}.example.org" for n in range(count)]
+
+
+def test_engine_one_certificate_is_issued_and_not_ordered_again(ported, make_drive):
+    pebble, port = ported()
+    drive = make_drive(pebble, ["shop.example.org,www.shop.example.org"], http_port=port)
+    assert drive.run() == 0, drive.text()
+    assert "certificate issued by Pebble" in drive.text()
+    assert drive.run() == 0
+    assert issued(pebble) == 1
+    assert drive.doc("shop.example.org", "order") is None
+    record = json.loads(
+        (drive.store / "fresh/shop.example.org/ecdsa.1/record.json").read_text()
+    )
+    assert record["number"] == 1
+
+
+def test_engine_twenty_at_once_share_an_account_and_few_requests(ported, make_drive):
+    pebble, port = ported(nonce_reject=5, retry_after=(1, 1))
+    drive = make_drive(pebble, hosts(20), http_port=port)
+    assert drive.run() == 0, drive.text()
+    log = pebble.log.read_text()
+    assert issued(pebble) == 20
+    assert log.count("POST /sign-me-up") <= 2
+    requests = len(re.findall(r"(?:HEAD|GET|POST) /", log))
+    assert requests <= 20 * 10.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_engine_killed_at_any_moment_never_orders_twice(ported, make_drive, seed):
+    pebble, port = ported(retry_after=(1, 1))
+    drive = make_drive(pebble, hosts(6), http_port=port)
+    chance = random.Random(seed)
+    for _ in range(12):
+        drive.start()
+        if drive.process.wait(chance.uniform(0.05, 0.8)):
+            break
+        drive.process.kill()
+    assert drive.run() == 0, drive.text()
+    assert issued(pebble) == 6
+    log = pebble.log.read_text()
+    assert log.count("POST /finalize-order") == 6
+    assert len(set(re.findall(r"There are now (\d+) accounts", log))) <= 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["new-account", "new-order", "authz", "challenge", "finalize", "order", "certificate"],
+)
+def test_engine_killed_at_each_step_resumes_the_order(make_fakeca, make_drive, endpoint, when):
+    ca = make_fakeca(processing_polls=1)
+    ca.script(endpoint, faults.silence(), when=when)
+    drive = make_drive(ca, ["--seconds", "90", *hosts(1)]).start()
+    ca.wait_request(endpoint)
+    drive.process.kill()
+    assert drive.start().finish(100) == 0, drive.text()
+    assert len(ca.certs) == 1
+    assert len(ca.accounts) == 1
+    # an order whose URL never arrived cannot be known of; any other is gone on with
+    assert len(ca.orders) == 1 + (endpoint == "new-order" and when == "after")
+
+
+def test_engine_restart_keeps_the_backoff(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("new-order", faults.problem("rateLimited", retry_after=3600), times=1000)
+    drive = make_drive(ca, hosts(1), "--until-failed")
+    assert drive.run() == 0, drive.text()
+    assert "next attempt at" in drive.text()
+    assert drive.doc("h0.example.org")["failures"] == 1
+    asked = len(ca.requests_to("new-order"))
+    assert drive.run() == 0
+    drive.argv.insert(-1, "--stay")
+    drive.start()
+    time.sleep(2)
+    drive.process.kill()
+    assert len(ca.requests_to("new-order")) == asked
+    # what the administrator changes is tried at once
+    drive.argv[drive.argv.index("--stay")] = "--until-failed"
+    drive.argv[-1] = "h0.example.org,more.example.org"
+    assert drive.run() == 0
+    assert len(ca.requests_to("new-order")) == asked + 1
+
+
+def test_engine_unreachable_ca_is_one_line_and_a_later_attempt(ported, make_drive):
+    pebble, port = ported()
+    pebble.stop_ca()
+    drive = make_drive(pebble, hosts(5), "--until-failed", http_port=port)
+    assert drive.run() == 0, drive.text()
+    lines = [line for line in drive.text().splitlines() if line.startswith("ACME1200")]
+    assert len(lines) == 1
+    assert "next attempt at" in lines[0]
+    assert drive.doc("h3.example.org")["error_code"] == 1200
+    pebble.start()
+    drive.argv.remove("--until-failed")
+    drive.argv[-5:] = [f"{name},www.{name}" for name in hosts(5)]  # so, no backoff
+    assert drive.run() == 0, drive.text()
+    assert issued(pebble) == 5
+
+
+def test_engine_request_asks_a_failed_ca_again_at_once(ported, make_drive):
+    pebble, port = ported()
+    pebble.stop_ca()
+    drive = make_drive(pebble, ["--stay", *hosts(1)], http_port=port).start()
+    drive.wait_text("h0.example.org error failures=1")
+    assert acmectl(drive, "renew", "h0.example.org").returncode == 1
+    pebble.start()
+    answer = acmectl(drive, "renew", "h0.example.org")
+    assert answer.returncode == 0, answer.stderr + drive.text()
+
+
+def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("finalize", faults.silence())
+    drive = make_drive(ca, hosts(1)).start()
+    ca.wait_request("finalize")
+    drive.process.kill()
+    (drive.store / "work/h0.example.org/ecdsa.order").write_text("{ torn")
+    ca.clear_script()
+    assert drive.run() == 0, drive.text()
+    assert "ACME1505" in drive.text()
+
+
+def test_engine_changed_configuration_gives_the_order_up(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("finalize", faults.silence())
+    drive = make_drive(ca, hosts(1)).start()
+    ca.wait_request("finalize")
+    drive.process.kill()
+    ca.clear_script()
+    drive.argv[-1] = "h0.example.org,more.example.org"
+    assert drive.run() == 0, drive.text()
+    assert "ACME1504" in drive.text()
+    record = json.loads((drive.store / "fresh/h0.example.org/ecdsa.1/record.json").read_text())
+    assert "more.example.org" in json.dumps(record)
+
+
+# --- requests of the administrator ----------------------------------------------
+
+
+def acmectl(drive, *args, timeout=60):
+    argv = [BUILD / "acmectl", "--store", drive.store, *args]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def test_engine_renews_on_request(ported, make_drive):
+    pebble, port = ported()
+    drive = make_drive(pebble, ["--stay", *hosts(2)], http_port=port).start()
+    drive.wait_text("h0.example.org valid(.|\n)*h1.example.org valid|h1.*valid(.|\n)*h0.*valid")
+    answer = acmectl(drive, "renew", "h0.example.org")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "done: issued by Pebble" in answer.stdout
+    assert "working: " in answer.stdout
+    assert issued(pebble) == 3
+    answer = acmectl(drive, "renew", "other.example.org")
+    assert answer.returncode == 1
+    assert "manages no certificate named other.example.org" in answer.stderr
+    left = list((drive.store / "control").iterdir()) + list((drive.store / "replies").iterdir())
+    assert left == []
+
+
+def test_engine_request_outlives_the_engine(make_fakeca, make_drive):
+    ca = make_fakeca()
+    drive = make_drive(ca, ["--stay", *hosts(1)]).start()
+    drive.wait_text("h0.example.org valid")
+    ca.script("finalize", faults.silence())
+    argv = [BUILD / "acmectl", "--store", drive.store, "renew", "h0.example.org"]
+    asking = Process("acmectl", argv, drive.folder / "acmectl.log")
+    ca.wait_request("finalize", 2)
+    drive.process.kill()
+    ca.clear_script()
+    drive.start()
+    assert asking.wait(60), drive.text()
+    assert asking.popen.returncode == 0, asking.log.read_text()
+
+
+def test_acmectl_failure_tells_number_text_and_remedy(make_fakeca, make_drive):
+    ca = make_fakeca()
+    drive = make_drive(ca, ["--stay", *hosts(1)]).start()
+    drive.wait_text("h0.example.org valid")
+    ca.script("new-order", faults.problem("rejectedIdentifier", detail="not you"), times=1000)
+    answer = acmectl(drive, "renew", "h0.example.org")
+    assert answer.returncode == 1
+    assert re.search(r"acmectl: ACME13\d\d: .*not you", answer.stderr)
+    assert len(answer.stderr.splitlines()) == 2
+
+
+def test_acmectl_without_a_server_says_so(make_fakeca, make_drive):
+    ca = make_fakeca()
+    drive = make_drive(ca, hosts(1))
+    assert drive.run() == 0
+    answer = acmectl(drive, "renew", "h0.example.org", "--timeout", "2")
+    assert answer.returncode == 3
+    assert "no server takes requests" in answer.stderr
+    assert list((drive.store / "control").iterdir()) == []
+
+
+def test_acmectl_wrong_usage_is_explained():
+    for args in ([], ["renew"], ["frob"], ["renew", "a", "b"], ["--timeout", "x", "renew", "a"]):
+        answer = subprocess.run(
+            [BUILD / "acmectl", *args], capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 2, args
+        assert "usage: acmectl" in answer.stderr
+    answer = subprocess.run(
+        [BUILD / "acmectl", "--version"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("acmectl ")
