@@ -34,6 +34,8 @@ static void register_hooks(apr_pool_t *pool)
                         APR_HOOK_FIRST);
     ap_hook_ssl_add_cert_files(acme_start_cert_files, NULL, NULL,
                                APR_HOOK_MIDDLE);
+    ap_hook_ssl_add_fallback_cert_files(acme_start_fallback_files, NULL, NULL,
+                                        APR_HOOK_LAST);
     APR_OPTIONAL_HOOK(ssl, init_server, acme_start_ssl_ctx, NULL, NULL,
                       APR_HOOK_LAST);
     ap_hook_post_config(acme_start_after_ssl, after_ssl, before_watchdog,

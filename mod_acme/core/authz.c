@@ -374,7 +374,7 @@ static acme_err_t *on_unreadable(acme_order_t *order, acme_authz_t *authz,
                                  const acme_reply_t *reply, acme_err_t *err,
                                  apr_time_t now)
 {
-    err = acme_exchange_retry(&authz->exchange, reply, err, now);
+    err = acme_order_retry(order, &authz->exchange, reply, err, now);
     if (err) {
         enter(order, authz, ACME_AUTHZ_CLOSED);
         acme_order_doubt(order, err);
@@ -413,7 +413,7 @@ static acme_err_t *on_answer_error(acme_order_t *order, acme_authz_t *authz,
         return err;
     }
     authz->doubtful = 1;
-    return acme_exchange_retry(&authz->exchange, reply, err, now);
+    return acme_order_retry(order, &authz->exchange, reply, err, now);
 }
 
 static acme_err_t *on_deactivated(acme_order_t *order, acme_authz_t *authz,

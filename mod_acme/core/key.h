@@ -6,6 +6,7 @@
 
 #include <apr_pools.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "core/err.h"
 
@@ -39,6 +40,11 @@ int acme_key_type_of(acme_key_type_t *type, const EVP_PKEY *key);
  *  @return E_KEY_MAKE */
 acme_err_t *acme_key_make(EVP_PKEY **key, acme_key_type_t type,
                           apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Write the public key into a certificate's or request's key field. What
+ *  X509_set_pubkey does, in a thirtieth of the time for EC keys: that one looks
+ *  for an encoder anew each time. @return 0 if OpenSSL failed */
+int acme_key_set_public(X509_PUBKEY *field, EVP_PKEY *key);
 
 /** PKCS#8 DER, unencrypted; *der is zeroed when pool is cleaned. */
 acme_err_t *acme_key_to_der(const unsigned char **der, apr_size_t *len,

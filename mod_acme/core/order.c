@@ -66,6 +66,25 @@ void acme_order_doubt(acme_order_t *order, const acme_err_t *err)
     }
 }
 
+acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
+                             const acme_reply_t *reply, acme_err_t *err,
+                             apr_time_t now)
+{
+    acme_err_t *final = acme_exchange_retry(exchange, reply, err, now);
+
+    if (!final) {
+        apr_pool_clear(order->trouble_pool);
+        order->trouble = acme_err_dup(err, order->trouble_pool);
+        order->trouble->retry_at = exchange->due;
+    }
+    return final;
+}
+
+const acme_err_t *acme_order_trouble(const acme_order_t *order)
+{
+    return order->trouble;
+}
+
 /* --- making and ending ---------------------------------------------------- */
 
 acme_order_t *acme_order_alloc(const acme_order_config_t *config,
@@ -79,6 +98,7 @@ acme_order_t *acme_order_alloc(const acme_order_config_t *config,
     order->pool = pool;
     apr_pool_create(&order->request_pool, pool);
     apr_pool_create(&order->scratch, pool);
+    apr_pool_create(&order->trouble_pool, pool);
     order->config = config;
     order->authzs =
         apr_array_make(pool, config->idents->nelts, sizeof(acme_authz_t *));
@@ -273,6 +293,9 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
     acme_err_t *err;
 
     apr_pool_clear(order->scratch);
+    if (acme_reply_is_success(reply)) {
+        order->trouble = NULL;
+    }
     if (request->tag == 0) {
         err = order_reply(order, reply, now);
     }

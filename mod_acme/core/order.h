@@ -97,6 +97,11 @@ apr_array_header_t *acme_order_proofs(const acme_order_t *order,
                                       const acme_session_t *session,
                                       apr_pool_t *pool);
 
+/** The failure that passes by itself and is being asked again about, at its
+ *  retry_at; NULL where the last reply was a good one. Lives until the next
+ *  acme_order_reply. */
+const acme_err_t *acme_order_trouble(const acme_order_t *order);
+
 /** For people: "waiting for the CA to validate 2 of 3 names". From pool. */
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool);
 /** Name of the present state for logs: "authorizing"; static. */

@@ -41,6 +41,8 @@ struct acme_order_t {
     acme_err_t *doubt;      /* an authorization cannot be read: an error, unless
                                the order turns out to need it no more */
     acme_err_t *error;      /* ABANDON, FAILED */
+    acme_err_t *trouble;    /* what is being asked again about, or NULL */
+    apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
     const char *chain_pem;  /* DONE */
     int dirty;
 };
@@ -72,6 +74,11 @@ extern const acme_order_row_t acme_order_rows[ACME_ORDER_STATES];
 
 /** Change state: the next request may go at once. */
 void acme_order_enter(acme_order_t *order, acme_order_state_t state);
+
+/** acme_exchange_retry that remembers what there is trouble with. */
+acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
+                             const acme_reply_t *reply, acme_err_t *err,
+                             apr_time_t now);
 
 /** Authorizations that are proved. */
 int acme_order_count_valid(const acme_order_t *order);

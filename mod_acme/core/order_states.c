@@ -291,7 +291,7 @@ static acme_err_t *on_new_order(acme_order_t *order, const acme_reply_t *reply,
     if (err && err->msg == ACME_E_CA_JSON) {
         /* The order exists: read it again, rather than make another. */
         acme_order_enter(order, ACME_ORDER_CHECK);
-        return acme_exchange_retry(&order->exchange, reply, err, now);
+        return acme_order_retry(order, &order->exchange, reply, err, now);
     }
     return err;
 }
@@ -315,7 +315,7 @@ static acme_err_t *on_chain(acme_order_t *order, const acme_reply_t *reply,
 static acme_err_t *on_error(acme_order_t *order, const acme_reply_t *reply,
                             acme_err_t *err, apr_time_t now)
 {
-    return acme_exchange_retry(&order->exchange, reply, err, now);
+    return acme_order_retry(order, &order->exchange, reply, err, now);
 }
 
 static acme_err_t *on_new_order_error(acme_order_t *order,
@@ -337,7 +337,7 @@ static acme_err_t *on_new_order_error(acme_order_t *order,
         /* The session reads the directory again; perhaps newOrder has moved. */
         err = acme_err_make(order->scratch, ACME_E_CA_BUSY, "404", NULL);
     }
-    return acme_exchange_retry(&order->exchange, reply, err, now);
+    return acme_order_retry(order, &order->exchange, reply, err, now);
 }
 
 /* Whether the CSR has arrived may be unknown, and "orderNotReady" says the same
@@ -346,7 +346,7 @@ static acme_err_t *on_finalize_error(acme_order_t *order,
                                      const acme_reply_t *reply, acme_err_t *err,
                                      apr_time_t now)
 {
-    err = acme_exchange_retry(&order->exchange, reply, err, now);
+    err = acme_order_retry(order, &order->exchange, reply, err, now);
     if (!err) {
         order->state = ACME_ORDER_CHECK;
         order->finalized = 0;

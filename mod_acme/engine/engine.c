@@ -29,8 +29,8 @@ static const char *prefix_of(const acme_job_t *job, apr_pool_t *pool)
                         job->run ? acme_order_state_name(job->run->order) : "");
 }
 
-static void log_text(acme_engine_t *engine, const acme_job_t *job,
-                     acme_msg_t msg, const char *text)
+void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
+                          acme_msg_t msg, const char *text)
 {
     engine->callbacks->log(engine->callbacks->baton, msg,
                            prefix_of(job, engine->scratch), text);
@@ -47,13 +47,13 @@ void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
     va_end(list);
     acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
                                      args[2], args[3], NULL);
-    log_text(engine, job, msg, line->text);
+    acme_engine_log_text(engine, job, msg, line->text);
 }
 
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err)
 {
-    log_text(engine, job, err->msg, acme_err_line(err, engine->scratch));
+    acme_engine_log_text(engine, job, err->msg, acme_err_line(err, engine->scratch));
 }
 
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
@@ -126,7 +126,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                 engine->scratch, "next attempt at ",
                 acme_time_format(job->status.next_time, engine->scratch), NULL)
                                   : "no further attempt by itself";
-        log_text(engine, job, err->msg,
+        acme_engine_log_text(engine, job, err->msg,
                  apr_pstrcat(engine->scratch,
                              acme_err_line(err, engine->scratch), "; ", next,
                              NULL));

@@ -101,6 +101,7 @@ struct acme_run_t {
     int calls;      /* requests waiting or under way */
     int ended;      /* the pool is destroyed with the last call */
     int superseded; /* cancelled because the configuration changed */
+    acme_msg_t told; /* the trouble that was told last */
 };
 
 /* --- engine.c --------------------------------------------------------------- */
@@ -111,6 +112,9 @@ void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
                      acme_msg_t msg, ...) ACME_SENTINEL;
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err);
+/** A message of the table with a text of one's own. */
+void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
+                          acme_msg_t msg, const char *text);
 /** Keeps in mind that the lease is lost. @return err */
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err);
 /** Tell the world about a job. */
@@ -154,6 +158,8 @@ void acme_run_poke(acme_run_t *run);
 void acme_run_pump(acme_run_t *run);
 /** A call of it is over. */
 void acme_run_called(acme_run_t *run);
+/** After a reply: log, and show in the status, what passes by itself. */
+void acme_run_tell_trouble(acme_run_t *run);
 
 /* --- request.c -------------------------------------------------------------- */
 

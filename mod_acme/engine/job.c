@@ -241,6 +241,14 @@ void acme_job_failed(acme_job_t *job, const acme_err_t *err,
         job->retry_at = err->retry_at;
     }
     job->requested = 0;
+    acme_job_troubled(job, err, now, scratch);
+}
+
+void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
+                       apr_pool_t *scratch)
+{
+    acme_status_t *status = &job->status;
+
     status->error_time = now;
     status->error_code = (int)err->msg;
     apr_cpystrn(status->error, acme_err_line(err, scratch),

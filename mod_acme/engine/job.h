@@ -59,6 +59,10 @@ void acme_job_failed(acme_job_t *job, const acme_err_t *err,
                      apr_pool_t *scratch);
 /** An attempt went well; learn the record first.
  *  @param pause  not before this long from now, should the set still differ */
+/** Show err in the status without counting a failure: it is asked again. */
+void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
+                       apr_pool_t *scratch);
+
 void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
                         apr_time_t now);
 

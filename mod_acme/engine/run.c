@@ -473,6 +473,26 @@ static void show_progress(acme_run_t *run)
     acme_asked_progress(run->engine, run->job, status->progress);
 }
 
+/* Once for each kind of trouble, not for each attempt. */
+void acme_run_tell_trouble(acme_run_t *run)
+{
+    const acme_err_t *trouble = acme_order_trouble(run->order);
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+
+    if (!trouble || run->told == trouble->msg) {
+        return;
+    }
+    run->told = trouble->msg;
+    acme_job_troubled(job, trouble, acme_engine_now(engine), engine->scratch);
+    acme_engine_log_text(
+        engine, job, trouble->msg,
+        apr_psprintf(engine->scratch, "%s; asked again at %s",
+                     acme_err_line(trouble, engine->scratch),
+                     acme_time_format(trouble->retry_at, engine->scratch)));
+    acme_engine_report(engine, job);
+}
+
 /* @return 0 when the order is over */
 static int do_step(acme_run_t *run, const acme_step_t *step)
 {

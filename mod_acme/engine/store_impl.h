@@ -40,6 +40,8 @@ struct acme_store_t {
     acme_lease_t *lease; /* or NULL: nobody else writes */
     unsigned char secret[ACME_SEAL_SECRET];
     int placeholders;              /* made since the last sync */
+    EVP_PKEY *placeholder_key;     /* of those made by this process; or NULL */
+    const char *placeholder_pem;   /* the same */
     int placeholders_clean;        /* leftovers were looked for */
     struct timespec requests_seen; /* state of control/ at the last look */
     int requests_quiet;            /* and all of them were answered */

@@ -214,7 +214,7 @@ const char *acme_config_differences(const acme_policy_t *a,
 
 const char *acme_where_text(const char *file, int line, apr_pool_t *pool)
 {
-    return file ? apr_psprintf(pool, "%s:%d", file, line)
+    return file ? apr_pstrcat(pool, file, ":", apr_itoa(pool, line), NULL)
                 : "the server configuration";
 }
 
@@ -234,11 +234,14 @@ static const char *check_scope(cmd_parms *cmd, acme_scope_t scope)
     const char *httpd = ap_check_cmd_context(
         cmd, scope == ACME_SCOPE_SERVER ? GLOBAL_ONLY
                                         : NOT_IN_DIR_CONTEXT | NOT_IN_HTACCESS);
+    const char *from;
 
     if (!httpd) {
         return NULL;
     }
-    return apr_pstrcat(cmd->pool, httpd, "; it belongs ",
+    /* its name, which httpd begins with, stands before all that is said here */
+    from = strstr(httpd, "cannot ");
+    return apr_pstrcat(cmd->pool, from ? from : httpd, "; it belongs ",
                        scope == ACME_SCOPE_SERVER ? "outside of all sections"
                        : scope == ACME_SCOPE_HOST
                            ? "outside of all sections or in <VirtualHost>"

@@ -64,7 +64,7 @@ static acme_err_t *make_files(files_t *files, apr_pool_t *pool)
 }
 
 acme_err_t *acme_emergency_placeholder(const char **chain, const char **key,
-                                       const acme_managed_t *managed,
+                                       const apr_array_header_t *idents,
                                        apr_time_t now, apr_pool_t *pool)
 {
     files_t *files = apr_pcalloc(pool, sizeof(*files));
@@ -73,7 +73,7 @@ acme_err_t *acme_emergency_placeholder(const char **chain, const char **key,
     EVP_PKEY *made;
 
     ACME_TRY(acme_key_make(&made, ACME_KEY_ECDSA_P256, pool));
-    ACME_TRY(acme_cert_placeholder(&self.leaf, made, managed->idents, now,
+    ACME_TRY(acme_cert_placeholder(&self.leaf, made, idents, now,
                                    pool));
     ACME_TRY(acme_chain_to_pem(&chain_pem, &self, pool));
     ACME_TRY(acme_key_to_pem(&key_pem, made, pool));

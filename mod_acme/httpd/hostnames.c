@@ -46,27 +46,27 @@ const char *acme_hostnames_why_not(const acme_ident_t *ident,
 static acme_err_t *read_name(acme_ident_t **ident, const reader_t *reader)
 {
     const server_rec *s = reader->server;
-    const char *where = acme_hostnames_where(s, reader->scratch);
+    apr_pool_t *pool = reader->scratch;
     const char *why;
     acme_err_t *err;
 
     if (acme_config_of(s)->nameless || !s->server_hostname) {
-        return acme_err_make(reader->scratch, ACME_W_HOST_NAMELESS, where,
-                             NULL);
+        return acme_err_make(pool, ACME_W_HOST_NAMELESS,
+                             acme_hostnames_where(s, pool), NULL);
     }
     err = acme_ident_parse(ident, s->server_hostname, reader->result);
     if (err) {
-        return acme_err_make(reader->scratch, ACME_W_HOST_NAME, where,
-                             err->text, NULL);
+        return acme_err_make(pool, ACME_W_HOST_NAME,
+                             acme_hostnames_where(s, pool), err->text, NULL);
     }
     if ((*ident)->type == ACME_IDENT_IP) {
-        return acme_err_make(reader->scratch, ACME_W_HOST_ADDRESS,
-                             (*ident)->value, where, NULL);
+        return acme_err_make(pool, ACME_W_HOST_ADDRESS, (*ident)->value,
+                             acme_hostnames_where(s, pool), NULL);
     }
     why = acme_hostnames_why_not(*ident, reader->settings);
     if (why) {
-        return acme_err_make(reader->scratch, ACME_W_HOST_PRIVATE,
-                             (*ident)->value, where, why, NULL);
+        return acme_err_make(pool, ACME_W_HOST_PRIVATE, (*ident)->value,
+                             acme_hostnames_where(s, pool), why, NULL);
     }
     return NULL;
 }

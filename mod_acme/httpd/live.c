@@ -181,35 +181,48 @@ acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf)
     return table;
 }
 
-int acme_live_reserve(acme_live_table_t *table, const apr_array_header_t *names)
+acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name)
+{
+    return apr_hash_get(table->slots, name, APR_HASH_KEY_STRING);
+}
+
+/* One more slot; there is room. */
+static void add_slot(acme_live_table_t *table, const char *name)
+{
+    acme_slot_t *slot;
+    int i;
+
+    for (i = 0; i < table->retained->segment_count; ++i) {
+        segment_t *segment = table->retained->segments[i];
+
+        if (segment->used < segment->capacity) {
+            slot = &segment->slots[segment->used++];
+            apr_cpystrn(slot->name, name, sizeof(slot->name));
+            apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
+            return;
+        }
+    }
+}
+
+int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
 {
     int i, missing = 0;
 
     for (i = 0; i < names->nelts; ++i) {
-        missing += !apr_hash_get(table->slots,
-                                 APR_ARRAY_IDX(names, i, const char *),
-                                 APR_HASH_KEY_STRING);
+        missing += !acme_live_slot(table, APR_ARRAY_IDX(names, i, const char *));
     }
     missing -= free_slots(table->retained);
-    return missing <= 0 || add_segment(table, missing);
-}
+    if (missing > 0 && !add_segment(table, missing)) {
+        return 0;
+    }
+    for (i = 0; i < names->nelts; ++i) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
 
-acme_slot_t *acme_live_slot(acme_live_table_t *table, const char *name)
-{
-    acme_slot_t *slot = apr_hash_get(table->slots, name, APR_HASH_KEY_STRING);
-    int i;
-
-    for (i = 0; !slot && i < table->retained->segment_count; ++i) {
-        segment_t *segment = table->retained->segments[i];
-
-        if (segment->used < segment->capacity
-            && strlen(name) < sizeof(slot->name)) {
-            slot = &segment->slots[segment->used++];
-            apr_cpystrn(slot->name, name, sizeof(slot->name));
-            apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
+        if (!acme_live_slot(table, name) && strlen(name) < NAME_MAX_LEN) {
+            add_slot(table, name);
         }
     }
-    return slot;
+    return 1;
 }
 
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)

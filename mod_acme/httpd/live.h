@@ -25,12 +25,12 @@ typedef struct acme_slot_t acme_slot_t;
  *  @return NULL after a logged message if there is no shared memory */
 typedef struct acme_live_table_t acme_live_table_t;
 acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf);
-/** Room for all these certificates (const char *: identities). @return 0 after a
- *  logged message if there is no shared memory */
-int acme_live_reserve(acme_live_table_t *table,
-                      const apr_array_header_t *names);
-/** The slot of a certificate, made where there is room; NULL without. */
-acme_slot_t *acme_live_slot(acme_live_table_t *table, const char *name);
+/** A slot for each of these certificates (const char *: identities), for those
+ *  too that have one already. Parent only. @return 0 after a logged message if
+ *  there is no shared memory */
+int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names);
+/** The slot of a certificate; NULL if it was not added. */
+acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name);
 
 /** Number of the set in service; 0: none yet. */
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family);

@@ -6,6 +6,8 @@
 
 #include "httpd/plan.h"
 
+#define FEW 8 /* names for which a search is cheaper than a hash */
+
 /* --- claims ---------------------------------------------------------------- */
 
 void acme_plan_say(acme_plan_t *plan, const acme_err_t *err)
@@ -22,12 +24,12 @@ acme_claim_t *acme_plan_find_claim(const acme_plan_t *plan, const char *name)
 
 /* The name is candidate's from now on. */
 void acme_plan_claim(acme_plan_t *plan, acme_candidate_t *candidate,
-                     acme_ident_t *ident, const char *where)
+                     acme_ident_t *ident, const server_rec *server)
 {
     acme_claim_t *made = apr_palloc(plan->ptemp, sizeof(*made));
 
     made->candidate = candidate;
-    made->where = where;
+    made->server = server;
     apr_hash_set(plan->claims, ident->value, APR_HASH_KEY_STRING, made);
     APR_ARRAY_PUSH(candidate->managed.idents, acme_ident_t *) = ident;
 }
@@ -61,18 +63,51 @@ static acme_candidate_t *make_candidate(acme_plan_t *plan, acme_ident_t *ident,
     candidate->policy = acme_config_policy(settings, plan->pconf);
     managed->policy = candidate->policy;
     candidate->allowed = apr_array_make(plan->ptemp, 2, sizeof(acme_ident_t *));
-    candidate->allowed_set = apr_hash_make(plan->ptemp);
     APR_ARRAY_PUSH(plan->candidates, acme_candidate_t *) = candidate;
     return candidate;
 }
 
-static void allow(acme_candidate_t *candidate, acme_ident_t *ident)
+static int is_allowed(const acme_candidate_t *candidate,
+                      const acme_ident_t *ident)
 {
-    if (!apr_hash_get(candidate->allowed_set, ident->value,
-                      APR_HASH_KEY_STRING)) {
+    int i;
+
+    if (candidate->allowed_set) {
+        return apr_hash_get(candidate->allowed_set, ident->value,
+                            APR_HASH_KEY_STRING)
+               != NULL;
+    }
+    for (i = 0; i < candidate->allowed->nelts; i++) {
+        if (acme_ident_equal(
+                APR_ARRAY_IDX(candidate->allowed, i, acme_ident_t *), ident)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void allow(acme_plan_t *plan, acme_candidate_t *candidate,
+                  acme_ident_t *ident)
+{
+    apr_array_header_t *allowed = candidate->allowed;
+    int i;
+
+    if (is_allowed(candidate, ident)) {
+        return;
+    }
+    APR_ARRAY_PUSH(allowed, acme_ident_t *) = ident;
+    if (candidate->allowed_set) {
         apr_hash_set(candidate->allowed_set, ident->value, APR_HASH_KEY_STRING,
                      ident);
-        APR_ARRAY_PUSH(candidate->allowed, acme_ident_t *) = ident;
+    }
+    else if (allowed->nelts > FEW) {
+        candidate->allowed_set = apr_hash_make(plan->ptemp);
+        for (i = 0; i < allowed->nelts; i++) {
+            acme_ident_t *one = APR_ARRAY_IDX(allowed, i, acme_ident_t *);
+
+            apr_hash_set(candidate->allowed_set, one->value,
+                         APR_HASH_KEY_STRING, one);
+        }
     }
 }
 
@@ -115,8 +150,8 @@ static void plan_declared(acme_plan_t *plan, const acme_declared_t *declared)
                      ident->value, why);
             continue;
         }
-        acme_plan_claim(plan, candidate, ident, where);
-        allow(candidate, ident);
+        acme_plan_claim(plan, candidate, ident, NULL);
+        allow(plan, candidate, ident);
     }
 }
 
@@ -169,7 +204,8 @@ static acme_candidate_t *find_declared(const acme_plan_t *plan,
 {
     char *name;
 
-    if (acme_config_of(s)->nameless || !s->server_hostname) {
+    if (!acme_config_global()->declared->nelts || !s->server_hostname
+        || acme_config_of(s)->nameless) {
         return NULL;
     }
     name = apr_pstrdup(plan->ptemp, s->server_hostname);
@@ -221,7 +257,7 @@ static void plan_host(acme_plan_t *plan, server_rec *s)
     }
     idents = host->names.idents;
     for (i = 0; i < idents->nelts && !host->candidate->declared; i++) {
-        allow(host->candidate, APR_ARRAY_IDX(idents, i, acme_ident_t *));
+        allow(plan, host->candidate, APR_ARRAY_IDX(idents, i, acme_ident_t *));
     }
     host->candidate->wanted = 1;
     acme_config_of(s)->managed = &host->candidate->managed;

@@ -18,7 +18,7 @@ typedef struct acme_candidate_t {
     const acme_declared_t *declared; /* NULL: made from hosts */
     const char *unusable;            /* why it cannot be obtained, or NULL */
     apr_array_header_t *allowed;     /* acme_ident_t *, of all its hosts */
-    apr_hash_t *allowed_set;
+    apr_hash_t *allowed_set;         /* of allowed; NULL while they are few */
     const acme_settings_t *settings; /* of a declared one, merged */
     server_rec *giver;               /* host whose settings it has */
     int wanted;                      /* by a host, with TLS or not */
@@ -38,7 +38,7 @@ typedef struct acme_host_t {
 /* Who has a name. */
 typedef struct acme_claim_t {
     acme_candidate_t *candidate;
-    const char *where;
+    const server_rec *server; /* NULL: by declaration */
 } acme_claim_t;
 
 struct acme_plan_t {
@@ -69,7 +69,7 @@ void acme_plan_say(acme_plan_t *plan, const acme_err_t *err);
 acme_claim_t *acme_plan_find_claim(const acme_plan_t *plan, const char *name);
 /** The name is candidate's from now on. */
 void acme_plan_claim(acme_plan_t *plan, acme_candidate_t *candidate,
-                     acme_ident_t *ident, const char *where);
+                     acme_ident_t *ident, const server_rec *server);
 /** Who has the name itself or a wildcard for it; or NULL. */
 acme_candidate_t *acme_plan_find_covering(const acme_plan_t *plan,
                                           const char *name);

@@ -5,6 +5,8 @@
 
 #include <ap_mpm.h>
 #include <apr_optional.h>
+#include <apr_signal.h>
+#include <apr_thread_proc.h>
 #include <mod_watchdog.h>
 
 #include "engine/lease.h"
@@ -26,10 +28,12 @@ typedef struct runner_t {
 } runner_t;
 
 /* One configuration has one runner; the engine is there while it runs, so that
- * child_stopping can wake it up. */
+ * a stop can wake it up. */
 static runner_t *the_runner;
 static acme_engine_t *the_engine;
+static int in_tick; /* the watchdog's thread is in our code */
 static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t left_tick = PTHREAD_COND_INITIALIZER;
 static _Atomic int stopping;
 
 static int must_stop(void)
@@ -150,15 +154,11 @@ static void lead(runner_t *runner)
     acme_lease_release(runner->lease, runner->pool);
 }
 
-static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
+static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
 {
-    runner_t *runner = data;
     acme_err_t *err;
     int held = 0;
 
-    if (state != AP_WATCHDOG_STATE_RUNNING || must_stop() || !runner->pool) {
-        return APR_SUCCESS;
-    }
     if (!runner->lease) {
         runner->lease = acme_lease_create(acme_store_lock_path(runner->store),
                                           runner->pool);
@@ -171,6 +171,55 @@ static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
     else if (held) {
         lead(runner);
     }
+}
+
+/* Signals are for the child's main thread: on prefork their handler tears the
+ * child down, which waits for us. */
+static int enter_tick(void)
+{
+    int enter;
+
+    apr_setup_signal_thread();
+    pthread_mutex_lock(&engine_lock);
+    enter = !must_stop();
+    in_tick = enter;
+    pthread_mutex_unlock(&engine_lock);
+    return enter;
+}
+
+static void leave_tick(void)
+{
+    pthread_mutex_lock(&engine_lock);
+    in_tick = 0;
+    pthread_cond_broadcast(&left_tick);
+    pthread_mutex_unlock(&engine_lock);
+}
+
+static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
+{
+    runner_t *runner = data;
+
+    if (state == AP_WATCHDOG_STATE_RUNNING && runner->pool && enter_tick()) {
+        try_to_lead(runner, scratch);
+        leave_tick();
+    }
+    return APR_SUCCESS;
+}
+
+/* Before anything of the child is torn down: mod_watchdog (2.4.71) does not wait
+ * for its thread, which would go on in freed memory. Takes one round at most. */
+static apr_status_t wait_for_tick(void *data)
+{
+    (void)data;
+    pthread_mutex_lock(&engine_lock);
+    atomic_store(&stopping, 1);
+    if (the_engine) {
+        acme_engine_wakeup(the_engine);
+    }
+    while (in_tick) {
+        pthread_cond_wait(&left_tick, &engine_lock);
+    }
+    pthread_mutex_unlock(&engine_lock);
     return APR_SUCCESS;
 }
 
@@ -217,6 +266,7 @@ void acme_runner_child_init(apr_pool_t *pchild, server_rec *s)
     acme_transport_global_init();
     if (the_runner) {
         apr_pool_create(&the_runner->pool, pchild);
+        apr_pool_pre_cleanup_register(pchild, NULL, wait_for_tick);
     }
 }
 

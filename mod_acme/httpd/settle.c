@@ -27,21 +27,25 @@ static const char *list_text(const apr_array_header_t *names, apr_pool_t *pool)
                                                 names->nelts - count);
 }
 
+static const char *place_of(const acme_claim_t *claim, apr_pool_t *pool)
+{
+    return claim->server ? acme_hostnames_where(claim->server, pool)
+                         : claim->candidate->managed.where;
+}
+
 static void tell_taken(acme_plan_t *plan, const acme_host_t *host,
                        const acme_ident_t *ident, const acme_claim_t *holder)
 {
     ACME_SAY(plan, ACME_W_ALIAS_TAKEN, host->candidate->managed.name,
              acme_hostnames_where(host->server, plan->ptemp), ident->value,
-             holder->candidate->managed.name, holder->where);
+             holder->candidate->managed.name, place_of(holder, plan->ptemp));
 }
 
 /* Count the host's names into the certificate it has made or joined. */
 static void count_names(acme_plan_t *plan, const acme_host_t *host)
 {
     acme_candidate_t *candidate = host->candidate;
-    const char *where = acme_hostnames_where(host->server, plan->ptemp);
-    apr_array_header_t *crowded =
-        apr_array_make(plan->ptemp, 1, sizeof(const char *));
+    apr_array_header_t *crowded = NULL;
     int i;
 
     for (i = 0; i < host->names.idents->nelts; i++) {
@@ -55,14 +59,18 @@ static void count_names(acme_plan_t *plan, const acme_host_t *host)
             }
         }
         else if (candidate->managed.idents->nelts == ACME_MAX_IDENTS) {
+            if (!crowded) {
+                crowded = apr_array_make(plan->ptemp, 1, sizeof(const char *));
+            }
             APR_ARRAY_PUSH(crowded, const char *) = ident->value;
         }
         else {
-            acme_plan_claim(plan, candidate, ident, where);
+            acme_plan_claim(plan, candidate, ident, host->server);
         }
     }
-    if (crowded->nelts) {
-        ACME_SAY(plan, ACME_W_ALIAS_CROWDED, candidate->managed.name, where,
+    if (crowded) {
+        ACME_SAY(plan, ACME_W_ALIAS_CROWDED, candidate->managed.name,
+                 acme_hostnames_where(host->server, plan->ptemp),
                  list_text(crowded, plan->ptemp), candidate->managed.name);
     }
 }
@@ -144,7 +152,7 @@ static int is_taken(acme_plan_t *plan, const acme_host_t *host)
     }
     ACME_SAY(plan, ACME_W_HOST_TAKEN, name,
              acme_hostnames_where(host->server, plan->ptemp),
-             holder->candidate->managed.name, holder->where);
+             holder->candidate->managed.name, place_of(holder, plan->ptemp));
     acme_config_of(host->server)->managed = NULL;
     return 1;
 }

@@ -206,7 +206,7 @@ static void use_placeholder(start_t *start, served_t *served,
         }
     }
     if (!start->store || err) {
-        err = acme_emergency_placeholder(&chain, &key, managed, start->now,
+        err = acme_emergency_placeholder(&chain, &key, names, start->now,
                                          start->pconf);
         if (err) {
             acme_log_err(s, managed->name, err, start->scratch);
@@ -261,6 +261,49 @@ int acme_start_cert_files(server_rec *s, apr_pool_t *pool,
     return OK;
 }
 
+/* A name for the placeholder of a host that may have none that is valid. */
+static const apr_array_header_t *fallback_names(const server_rec *s,
+                                                apr_pool_t *pool)
+{
+    apr_array_header_t *names = apr_array_make(pool, 1, sizeof(acme_ident_t *));
+    acme_ident_t *ident = NULL;
+
+    if (!s->server_hostname
+        || acme_ident_parse(&ident, s->server_hostname, pool)) {
+        acme_err_t *err = acme_ident_parse(&ident, "left-alone.invalid", pool);
+
+        (void)err; /* a constant that parses */
+    }
+    APR_ARRAY_PUSH(names, acme_ident_t *) = ident;
+    return names;
+}
+
+int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
+                              apr_array_header_t *cert_files,
+                              apr_array_header_t *key_files)
+{
+    const acme_server_config_t *config = acme_config_of(s);
+    start_t *start = the_start;
+    const char *chain, *key;
+    acme_err_t *err;
+
+    (void)pool;
+    if (!start || (config->manage != ACME_MANAGE_ON
+                   && config->manage != ACME_MANAGE_NAMED)) {
+        return DECLINED;
+    }
+    err = acme_emergency_placeholder(&chain, &key,
+                                     fallback_names(s, start->pconf),
+                                     start->now, start->pconf);
+    if (err) {
+        acme_log_err(s, "", err, start->scratch);
+        return DECLINED;
+    }
+    APR_ARRAY_PUSH(cert_files, const char *) = chain;
+    APR_ARRAY_PUSH(key_files, const char *) = key;
+    return OK;
+}
+
 int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
                        SSL_CTX *ctx)
 {
@@ -302,7 +345,7 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
         APR_ARRAY_PUSH(names, const char *)
             = APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
-    if (!table || !acme_live_reserve(table, names)) {
+    if (!table || !acme_live_add(table, names)) {
         return NULL;
     }
     for (i = 0; i < managed->nelts; ++i) {

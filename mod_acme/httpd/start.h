@@ -22,6 +22,11 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
 int acme_start_cert_files(server_rec *s, apr_pool_t *pool,
                           apr_array_header_t *cert_files,
                           apr_array_header_t *key_files);
+/** For a host that AcmeManage wants and that cannot be managed: mod_ssl answers
+ *  503 on it and starts, instead of ending the start of every site. */
+int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
+                              apr_array_header_t *cert_files,
+                              apr_array_header_t *key_files);
 int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
                        SSL_CTX *ctx);
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -15,6 +15,11 @@ def test_file_is_taken_by_configtest(httpd, path):
     own = httpd.self_signed(["intranet.example.org"])
     text = re.sub(r"(SSLCertificateFile)\s+\S+", rf"\1 {own[0]}", text)
     text = re.sub(r"(SSLCertificateKeyFile)\s+\S+", rf"\1 {own[1]}", text)
+    # Names for examples are nobody's, and port 80 is not ours: mod_acme would warn of both.
+    text = re.sub(r"\bexample\.(org|net|com)\b", r"acme-module-\1.org", text)
+    ports = f"AcmePortMap 80:{httpd.http_port} 443:{httpd.https_port}"
+    text, mapped = re.subn(r"^AcmePortMap .*", ports, text, flags=re.MULTILINE)
+    text = text if mapped else f"{ports}\n{text}"
     httpd.load_acme().config(f"AcmeStore {httpd.folder}/store\n{text}")
     done = httpd.configtest()
     assert done.returncode == 0, done.stderr

@@ -243,7 +243,9 @@ def test_backoff_survives_a_restart(httpd, make_fakeca):
     mark = httpd.mark()
     httpd.start()
     httpd.wait_log(r"ACME1810:", since=mark)
-    wait_until(lambda: SHOP in httpd.server_status().values(), 10, "status of the host")
+    key = f"Acme[{SHOP}/ecdsa]"
+    wait_until(lambda: httpd.server_status().get(f"{key}State") == "error", 10, "the old error")
+    assert "not this name" in httpd.server_status()[f"{key}Error"]
     assert len(ca.requests_to("new-order")) == 1
 
 
@@ -268,3 +270,16 @@ def test_frozen_engine_finds_its_lease_gone(scripted):
     assert pki.load_chain(
         (httpd.store / "certificates" / SHOP / "ecdsa/chain.pem").read_bytes()
     )[0].serial_number == serial(served)  # fmt: skip
+
+
+def test_host_that_cannot_be_managed_does_not_stop_the_others(scripted):
+    """mod_ssl itself ends the start for a TLS host without any certificate."""
+    httpd, ca = scripted
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.vhost("localhost", https_extra="AcmeManage on")
+    httpd.vhost("192.0.2.7", https_extra="AcmeManage on")
+    httpd.start()
+    assert httpd.wait_cert(SHOP).names == [SHOP]
+    assert httpd.get("/", host="localhost", https=True).status == 503
+    assert re.search(r"ACME10\d\d: .*localhost", httpd.log())
+    assert re.search(r"ACME10\d\d: .*192\.0\.2\.7", httpd.log())

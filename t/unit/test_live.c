@@ -83,7 +83,7 @@ static acme_live_table_t *configure(apr_pool_t **pconf, int first, int count)
     }
     table = acme_live_open(&server, *pconf);
     assert_non_null(table);
-    assert_int_equal(acme_live_reserve(table, names), 1);
+    assert_int_equal(acme_live_add(table, names), 1);
     for (i = 0; i < count; ++i) {
         assert_non_null(
             acme_live_slot(table, APR_ARRAY_IDX(names, i, const char *)));

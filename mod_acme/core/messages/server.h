@@ -8,7 +8,7 @@
       "The previous certificate stays in service. Report this.")              \
     M(1803, E_NO_WATCHDOG, ERR, CONFIG, "mod_watchdog is not loaded%s: nothing is issued or renewed", \
       "Add LoadModule watchdog_module (Debian: it is part of apache2) and restart.") \
-    M(1804, E_EMERGENCY, ERR, LOCAL, "cannot write a temporary placeholder at %s", \
+    M(1804, E_EMERGENCY, ERR, LOCAL, "cannot write a temporary placeholder certificate at %s", \
       "Free room in the temporary directory.")                                \
     M(1810, I_ENGINE_STARTS, INFO, NONE, "this process manages the certificates now", "") \
     M(1811, I_ENGINE_ENDS, INFO, NONE, "this process leaves the certificates to the next one", "") \

@@ -1,0 +1,364 @@
+"""What httpd -t says of a configuration: where, what, and what is allowed instead."""
+
+import re
+
+import pytest
+
+# directive as written, and what is said of it behind its name
+REFUSED = [
+    ("AcmeManage maybe", '"maybe" is neither on nor off nor the name of an <AcmeCertificate>'),
+    ("AcmeManage bad..name", '"bad..name" is neither on nor off nor the name'),
+    ("AcmeManage on off", "2 arguments given, 1 is needed (on | off | certificate)"),
+    ("AcmeManage", "0 arguments given, 1 is needed"),
+    ("AcmeStore /", '"/" is not a path of a directory'),
+    ("AcmeStore httpd.conf", "httpd.conf is not a directory"),
+    ("AcmeCA http://ca.example/dir", '"http://ca.example/dir" is neither the https URL of an ACME directory nor one of letsencrypt, letsencrypt-staging, zerossl, google'),
+    ("AcmeCA letsencypt", '"letsencypt" is neither'),
+    ("AcmeCA https://", '"https://" is neither'),
+    ("AcmeCA letsencrypt zerossl", "2 arguments given, 1 is needed (alias | URL)"),
+    ("AcmeCATrustFile missing.pem", "missing.pem: No such file or directory"),
+    ("AcmeCATrustFile httpd.conf", "httpd.conf holds no certificate; a file of PEM certificates is needed"),
+    ("AcmeCATrustFile htdocs", "htdocs holds no certificate"),
+    ("AcmeAgreeTerms yes", '"yes" is neither on nor off'),
+    ("AcmeContact admin", '"admin" is not a mail address; addresses such as'),
+    ("AcmeContact admin@example.org,b@example.org", "is not a mail address"),
+    ("AcmeContact admin@example.org?subject=x", "is not a mail address"),
+    ("AcmeContact a@example.org none", '"none" is not a mail address'),
+    ("AcmeProfile sh/ort", '"sh/ort" is not a profile\'s name, which is 1 to 64'),
+    ("AcmeProfile short must", '"must" follows the profile\'s name, where only required is allowed'),
+    ("AcmeKeyType dsa", '"dsa" is not a key type; rsa2048, rsa3072, rsa4096, ecdsa-p256 and ecdsa-p384 are'),
+    ("AcmeKeyType rsa2048 rsa4096", '"rsa2048 rsa4096" are of one family'),
+    ("AcmeKeyType rsa2048 ecdsa-p256 rsa4096", "3 arguments given, 1 to 2 are allowed"),
+    ("AcmeRenew soon", "soon is not a duration"),
+    ("AcmeRenew 0s", '"0s" would renew when it is too late'),
+    ("AcmeRenew 100%", "100% is not a duration"),
+    ("AcmeRenew 99999999999999999999d", "is not a duration"),
+    ("AcmeRenew -5d", "-5d is not a duration"),
+    ("AcmeRenewMode sometimes", '"sometimes" is none of auto, always and manual'),
+    ("AcmePortMap 8080", '"8080" maps nothing; 80:port and 443:port are allowed'),
+    ("AcmePortMap 80:0", '"80:0" maps nothing'),
+    ("AcmePortMap 80:65536", '"80:65536" maps nothing'),
+    ("AcmePortMap 80:80x", '"80:80x" maps nothing'),
+    ("AcmePortMap 81:8080", '"81:8080" maps nothing'),
+    ("AcmePortMap 80:8080 80:8081", 'port 80 is mapped twice, again by "80:8081"'),
+    ("AcmePortMap 80:8443 443:8443", "80 and 443 cannot both arrive at port 8443"),
+    ("AcmeRetry 1ms", "1ms is not a duration"),
+    ("AcmeRetry 0", '"0" is not within 1s and 30d'),
+    ("AcmeRetry 60s 31d", '"31d" is not within 1s and 30d'),
+    ("AcmeRetry 25h", 'the first wait, "25h", is longer than the longest, "24h"'),
+    ("AcmeRetry 33%", "33% is not a duration"),
+    ("AcmeConcurrency 0", '"0" is not a number from 1 to 10000'),
+    ("AcmeConcurrency 10001", '"10001" is not a number from 1 to 10000'),
+    ("AcmeConcurrency 99999999999999999999", "is not a number from 1 to 10000"),
+    ("AcmeConcurrency ten", '"ten" is not a number'),
+    ("AcmeStatus 1", '"1" is neither on nor off'),
+]
+
+SERVER_ONLY = [
+    "AcmeStore store", "AcmePortMap 80:8080", "AcmeRetry 60s", "AcmeConcurrency 5", "AcmeStatus on",
+]  # fmt: skip
+
+# section, the line at fault in it, and what is said
+SECTIONS = [
+    ("<AcmeCertificate >\n</AcmeCertificate>", "<AcmeCertificate >", "but there are none"),
+    (
+        "<AcmeCertificate a.test b.test A.test>\n</AcmeCertificate>",
+        "<AcmeCertificate a.test b.test A.test>",
+        'the name "A.test" is there twice',
+    ),
+    (
+        "<AcmeCertificate a.test b.test>\n</AcmeCertificate>\n"
+        "<AcmeCertificate c.test b.test>\n</AcmeCertificate>",
+        "<AcmeCertificate c.test b.test>",
+        'the name "b.test" is already in the certificate declared at',
+    ),
+    (
+        "<AcmeCertificate a..test>\n</AcmeCertificate>",
+        "<AcmeCertificate a..test>",
+        "a..test is not a name a certificate can hold",
+    ),
+    (
+        "<AcmeCertificate a.test>\n<AcmeCertificate b.test>\n</AcmeCertificate>\n</AcmeCertificate>",
+        "<AcmeCertificate b.test>",
+        '"<AcmeCertificate" does not belong in it; only AcmeCA,',
+    ),
+    (
+        "<AcmeCertificate a.test>\nDocumentRoot htdocs\n</AcmeCertificate>",
+        "DocumentRoot htdocs",
+        '"DocumentRoot" does not belong in it; only AcmeCA,',
+    ),
+    (
+        "<AcmeCertificate a.test>\nAcmeManage on\n</AcmeCertificate>",
+        "AcmeManage on",
+        '"AcmeManage" does not belong in it',
+    ),
+    (
+        "<AcmeCertificate a.test>\nAcmeKeyType foo\n</AcmeCertificate>",
+        "AcmeKeyType foo",
+        '"foo" is not a key type',
+    ),
+    (
+        "<VirtualHost *:1>\n<AcmeCertificate a.test>\n</AcmeCertificate>\n</VirtualHost>",
+        "<AcmeCertificate a.test>",
+        "cannot occur within <VirtualHost> section; it belongs outside of all sections",
+    ),
+]  # fmt: skip
+
+
+def line_of(httpd, text):
+    """The number of the last line of the configuration that is this text."""
+    lines = [line.strip() for line in httpd.conf.read_text().splitlines()]
+    return len(lines) - lines[::-1].index(text)
+
+
+def refused(httpd, at):
+    """What httpd -t says, which has to be an error at this line of its configuration."""
+    run = httpd.configtest()
+    assert run.returncode != 0, run.stderr
+    where = f"Syntax error on line {line_of(httpd, at)} of {httpd.conf}:"
+    assert where in run.stderr, run.stderr
+    return run.stderr
+
+
+def warned(httpd):
+    """The lines of ours that httpd -t prints of a configuration it takes, {number: [text]}."""
+    run = httpd.configtest()
+    assert run.returncode == 0, run.stderr
+    found = {}
+    for number, text in re.findall(r"^ACME(\d+): (.*)$", run.stderr, re.MULTILINE):
+        found.setdefault(int(number), []).append(text)
+    return found
+
+
+@pytest.fixture
+def httpd(make_httpd):
+    """With mod_acme and a CA of its own, at which every name is allowed but localhost."""
+    server = make_httpd().load_acme()
+    return server.config(
+        f"AcmePortMap 80:{server.http_port} 443:{server.https_port}\n"
+        "AcmeCA https://ca.example/dir\nAcmeAgreeTerms on"
+    )
+
+
+@pytest.mark.parametrize("line, sentence", REFUSED, ids=lambda text: text.replace("/", "|")[:40])
+def test_directive_malformed_is_refused_with_place_and_sentence(make_httpd, line, sentence):
+    httpd = make_httpd().load_acme().config(line)
+    said = refused(httpd, line)
+    assert re.search(rf"^ACME1010: {line.split()[0]}: .*{re.escape(sentence)}", said, re.M), said
+
+
+@pytest.mark.parametrize("line", SERVER_ONLY)
+def test_directive_of_the_server_in_a_host_is_refused(make_httpd, line):
+    httpd = make_httpd().load_acme()
+    httpd.vhost("a.test", extra=line, https=False)
+    said = refused(httpd, line)
+    assert "cannot occur within <VirtualHost> section; it belongs outside of all sections" in said
+
+
+@pytest.mark.parametrize("line", SERVER_ONLY)
+def test_directive_of_the_server_given_twice_is_refused(make_httpd, line):
+    httpd = make_httpd().load_acme().config(line).config(f"{line} ")
+    said = refused(httpd, line)
+    assert "comes too late, it is already set to" in said
+    assert re.search(rf"at {httpd.conf}:\d+; it is allowed only once", said), said
+
+
+@pytest.mark.parametrize("line", ["AcmeManage on", "AcmeKeyType rsa2048", "AcmeStore store"])
+def test_directive_in_a_directory_is_refused(make_httpd, line):
+    httpd = make_httpd().load_acme().config(f"<Directory />\n{line}\n</Directory>")
+    assert "cannot occur within directory context; it belongs outside" in refused(httpd, line)
+
+
+@pytest.mark.parametrize("text, at, sentence", SECTIONS, ids=lambda text: text.split("\n")[0][:40])
+def test_section_malformed_is_refused_with_place_and_sentence(make_httpd, text, at, sentence):
+    httpd = make_httpd().load_acme().config(text)
+    assert sentence in refused(httpd, at)
+
+
+def test_section_of_over_a_hundred_names_is_refused(make_httpd):
+    line = f"<AcmeCertificate {' '.join(f'a{i}.test' for i in range(101))}>"
+    httpd = make_httpd().load_acme().config(f"{line}\n</AcmeCertificate>")
+    assert '"a100.test" is one name too many, 100 are allowed' in refused(httpd, line)
+
+
+def test_everything_at_its_best_is_taken_in_silence(httpd):
+    httpd.self_signed(["x.test"])
+    httpd.config(
+        "AcmeStore store\n"
+        f"AcmeCATrustFile {httpd.own_root_file().name}\n"
+        "AcmeContact admin@example.org mailto:other@example.org\n"
+        "AcmeProfile shortlived required\n"
+        "AcmeKeyType rsa3072 ecdsa-p384\n"
+        "AcmeRenew 33%\nAcmeRenewMode auto\nAcmeRetry 1s 2min\nAcmeConcurrency 10000\n"
+        "AcmeStatus off\nAcmeManage on\n"
+        "<AcmeCertificate decl.test www.decl.test>\n"
+        "AcmeCA letsencrypt-staging\nAcmeCA https://other.example/dir\nAcmeContact none\n"
+        "AcmeRenewMode manual\nAcmeRenew 12h\nAcmeKeyType rsa4096\n</AcmeCertificate>"
+    )
+    httpd.vhost("a.test", aliases=["www.a.test"])
+    httpd.vhost("decl.test", aliases=["www.decl.test"])
+    httpd.vhost("named.test", https_extra="AcmeManage off", cert="self")
+    assert warned(httpd) == {}
+
+
+def test_manage_with_an_undeclared_name_is_refused(httpd):
+    httpd.vhost("a.test", https_extra="AcmeManage b.test")
+    run = httpd.configtest()
+    assert run.returncode != 0
+    line = line_of(httpd, "AcmeManage b.test")
+    assert (
+        f"ACME1011: {httpd.conf}:{line}: AcmeManage b.test: no <AcmeCertificate> is called that"
+        in run.stderr
+    )
+
+
+def test_manage_with_a_further_name_says_what_it_is_called(httpd):
+    httpd.config("<AcmeCertificate a.test b.test>\n</AcmeCertificate>")
+    httpd.vhost("b.test", https_extra="AcmeManage b.test")
+    run = httpd.configtest()
+    assert run.returncode != 0
+    assert "the one that has this name is called a.test" in run.stderr
+
+
+def warned_of_host(httpd, number, *words, **vhost):
+    """A managed host (and another one, whole) gives just this warning, with its place."""
+    httpd.config("AcmeManage on")
+    httpd.vhost("whole.test")
+    httpd.vhost(**vhost)
+    found = warned(httpd)
+    assert list(found) == [number] and len(found[number]) == 1, found
+    text = found[number][0]
+    assert re.search(rf"{re.escape(str(httpd.conf))}:\d+", text), text
+    for word in words:
+        assert word in text, text
+
+
+@pytest.mark.parametrize(
+    "number, words, vhost",
+    [
+        (1013, ["bad..test", "left alone"], {"name": "bad..test"}),
+        (1014, ["localhost", "left alone"], {"name": "localhost"}),
+        (1015, ["10.0.0.1", "not supported yet"], {"name": "10.0.0.1"}),
+        (1016, ["a..test", "left out"], {"name": "a.test", "aliases": ["a..test", "b.test"]}),
+        (1016, ["10.0.0.1", "left out"], {"name": "a.test", "aliases": ["10.0.0.1"]}),
+        (1017, ["*.a.test and *.b.test", "DNS challenge"], {"name": "a.test", "aliases": ["*.a.test", "*.b.test"]}),
+        (1018, ["w?w.a.test", "pattern"], {"name": "a.test", "aliases": ["w?w.a.test"]}),
+        (1019, ["whole.test", "left out"], {"name": "a.test", "aliases": ["whole.test"]}),
+        (1021, ["102 names", "at most 100"], {"name": "a.test", "aliases": [f"a{i}.test" for i in range(101)]}),
+        (1023, ["a.test", "SSLCertificateFile"], {"name": "a.test", "https_extra": "AcmeManage on", "cert": "self"}),
+        (1024, ["a.test", "SSLEngine on"], {"name": "a.test", "https": False, "extra": "AcmeManage on"}),
+        (1033, ["SSLUseStapling"], {"name": "a.test", "https_extra": "SSLUseStapling on"}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else "",
+)  # fmt: skip
+def test_host_that_cannot_be_managed_gives_one_warning(httpd, number, words, vhost):
+    warned_of_host(httpd, number, *words, **vhost)
+
+
+def test_host_without_servername_is_left_alone(httpd):
+    httpd.config("AcmeManage on")
+    httpd.config(f"<VirtualHost 127.0.0.1:{httpd.https_port}>\nSSLEngine on\n</VirtualHost>")
+    assert list(warned(httpd)) == [1012]
+
+
+def test_private_name_at_a_public_ca_is_left_alone(httpd):
+    warned_of_host(
+        httpd, 1014, "a.test", "no public CA", name="a.test", https_extra="AcmeCA letsencrypt"
+    )
+
+
+def test_url_of_a_public_ca_counts_as_the_public_ca(httpd):
+    url = "https://acme-v02.api.letsencrypt.org/directory"
+    warned_of_host(httpd, 1014, "a.test", name="a.test", https_extra=f"AcmeCA {url}")
+
+
+def test_servername_that_is_an_earlier_hosts_alias_is_left_alone(httpd):
+    httpd.config("AcmeManage on")
+    httpd.vhost("a.test", aliases=["b.test"])
+    httpd.vhost("b.test", aliases=["c.test"])
+    found = warned(httpd)
+    assert list(found) == [1020]
+    first, second = [m for m in re.findall(rf"{httpd.conf}:(\d+)", found[1020][0])]
+    assert int(second) < int(first)
+
+
+def test_earlier_host_keeps_its_name_against_a_later_alias(httpd):
+    httpd.config("AcmeManage on")
+    httpd.vhost("b.test")
+    httpd.vhost("a.test", aliases=["b.test"])
+    found = warned(httpd)
+    assert list(found) == [1019] and "certificate b.test" in found[1019][0]
+
+
+def test_names_of_hosts_without_tls_are_in_nobodys_way(httpd):
+    httpd.config("AcmeManage on")
+    httpd.vhost("redirect.test", aliases=["a.test", "*.test"], https=False)
+    httpd.vhost("a.test", http=False)
+    assert warned(httpd) == {}
+
+
+def test_hosts_of_one_name_with_different_settings_are_told(httpd):
+    httpd.config("AcmeManage on")
+    httpd.vhost("a.test", http=False, https_extra="AcmeKeyType rsa2048\nAcmeRenew 10d")
+    httpd.vhost("a.test", http=False)
+    found = warned(httpd)
+    assert list(found) == [1028] and "(AcmeKeyType AcmeRenew)" in found[1028][0]
+
+
+def test_declared_certificate_lacks_a_name_of_its_host(httpd):
+    httpd.config("<AcmeCertificate a.test>\n</AcmeCertificate>\nAcmeManage on")
+    httpd.vhost("a.test", aliases=["www.a.test", "b.test"])
+    found = warned(httpd)
+    assert list(found) == [1029] and "www.a.test and b.test" in found[1029][0]
+
+
+def test_declared_certificate_with_a_wildcard_goes_without_it(httpd):
+    httpd.config("<AcmeCertificate a.test *.a.test>\n</AcmeCertificate>\nAcmeManage on")
+    httpd.vhost("a.test")
+    found = warned(httpd)
+    assert list(found) == [1031] and "*.a.test" in found[1031][0]
+
+
+def test_declared_certificate_called_after_a_wildcard_is_set_aside(httpd):
+    httpd.config("<AcmeCertificate *.a.test a.test>\n</AcmeCertificate>\nAcmeManage on")
+    httpd.vhost("a.test")
+    assert list(warned(httpd)) == [1032]
+
+
+def test_declared_certificate_nobody_uses_is_told(httpd):
+    httpd.config("<AcmeCertificate a.test>\n</AcmeCertificate>")
+    assert list(warned(httpd)) == [1030]
+
+
+def test_declared_certificate_kept_always_is_not(httpd):
+    httpd.config("<AcmeCertificate a.test>\nAcmeRenewMode always\n</AcmeCertificate>")
+    assert warned(httpd) == {}
+
+
+def test_manage_without_any_tls_is_told_once(httpd):
+    httpd.config("AcmeManage on")
+    httpd.vhost("a.test", https=False)
+    httpd.vhost("b.test", https=False)
+    assert list(warned(httpd)) == [1025]
+
+
+@pytest.mark.parametrize("mapping", ["80:-", "80:{https}", "80:1"])
+def test_no_plain_listener_is_told_once(make_httpd, mapping):
+    httpd = make_httpd().load_acme()
+    httpd.config(
+        "AcmeCA https://ca.example/dir\nAcmeAgreeTerms on\nAcmeManage on\n"
+        f"AcmePortMap {mapping.format(https=httpd.https_port)}"
+    )
+    httpd.vhost("a.test")
+    httpd.vhost("b.test")
+    found = warned(httpd)
+    assert list(found) == [1027] and "a.test and 1 more" in found[1027][0]
+
+
+def test_terms_not_agreed_to_are_told_once(httpd):
+    httpd.config("AcmeAgreeTerms off\nAcmeManage on")
+    for i in range(7):
+        httpd.vhost(f"a{i}.test")
+    found = warned(httpd)
+    assert list(found) == [1026] and len(found[1026]) == 1
+    assert "a0.test, a1.test, a2.test, a3.test, a4.test and 2 more" in found[1026][0]
