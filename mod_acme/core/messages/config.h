@@ -1,4 +1,5 @@
 /* 1000-1099: configuration and start. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_CONFIG(M)                                                \
     M(1000, E_UNKNOWN, ERR, LOCAL, "unknown message %s",                       \
       "Report this: it is an error in mod_acme.")                              \
@@ -60,3 +61,4 @@
       "Most CAs have given up OCSP; remove SSLUseStapling.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.")
+/* clang-format on */
