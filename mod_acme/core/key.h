@@ -53,7 +53,7 @@ acme_err_t *acme_key_to_der(const unsigned char **der, apr_size_t *len,
 acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
                               apr_size_t len, apr_pool_t *pool) ACME_MUST_CHECK;
 /** PKCS#8 PEM, unencrypted, NUL terminated, zeroed when pool is cleaned. */
-acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
 
 #endif

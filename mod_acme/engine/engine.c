@@ -53,7 +53,8 @@ void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err)
 {
-    acme_engine_log_text(engine, job, err->msg, acme_err_line(err, engine->scratch));
+    acme_engine_log_text(engine, job, err->msg,
+                         acme_err_line(err, engine->scratch));
 }
 
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
@@ -127,9 +128,9 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                 acme_time_format(job->status.next_time, engine->scratch), NULL)
                                   : "no further attempt by itself";
         acme_engine_log_text(engine, job, err->msg,
-                 apr_pstrcat(engine->scratch,
-                             acme_err_line(err, engine->scratch), "; ", next,
-                             NULL));
+                             apr_pstrcat(engine->scratch,
+                                         acme_err_line(err, engine->scratch),
+                                         "; ", next, NULL));
     }
 }
 

@@ -13,16 +13,16 @@
 #include "core/key.h"
 
 typedef struct acme_record_t {
-    const char *name;        /* the certificate's identity */
+    const char *name; /* the certificate's identity */
     acme_key_type_t key_type;
-    int number;              /* set number: 1.., grows with every issue */
-    const char *ca_url;      /* directory it came from */
-    const char *account_url; /* kid that ordered it */
-    const char *profile;     /* as asked for, or NULL */
+    int number;                 /* set number: 1.., grows with every issue */
+    const char *ca_url;         /* directory it came from */
+    const char *account_url;    /* kid that ordered it */
+    const char *profile;        /* as asked for, or NULL */
     apr_array_header_t *idents; /* acme_ident_t * */
     apr_time_t not_before, not_after, issued;
     const char *serial, *issuer, *fingerprint;
-    const char *ari_id;      /* or NULL */
+    const char *ari_id; /* or NULL */
 } acme_record_t;
 
 /** Fill a record's certificate fields (dates ... ari_id, idents) from a leaf. */

@@ -102,12 +102,12 @@ static void *share(apr_size_t size, server_rec *s, apr_pool_t *process)
 
 static retained_t *retain(server_rec *s)
 {
-    const char *key
-        = apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
-                       sizeof(acme_slot_t) + sizeof(token_t));
+    const char *key = apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
+                                   sizeof(acme_slot_t) + sizeof(token_t));
     retained_t *retained = ap_retained_data_get(key);
 
-    return retained ? retained : ap_retained_data_create(key, sizeof(*retained));
+    return retained ? retained
+                    : ap_retained_data_create(key, sizeof(*retained));
 }
 
 static int free_slots(const retained_t *retained)
@@ -168,8 +168,7 @@ acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf)
     table->retained = retain(s);
     table->slots = apr_hash_make(pconf);
     if (!table->retained->tokens) {
-        table->retained->tokens
-            = share(sizeof(tokens_t), s, s->process->pool);
+        table->retained->tokens = share(sizeof(tokens_t), s, s->process->pool);
     }
     if (!table->retained->tokens) {
         return NULL;
@@ -209,7 +208,8 @@ int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
     int i, missing = 0;
 
     for (i = 0; i < names->nelts; ++i) {
-        missing += !acme_live_slot(table, APR_ARRAY_IDX(names, i, const char *));
+        missing +=
+            !acme_live_slot(table, APR_ARRAY_IDX(names, i, const char *));
     }
     missing -= free_slots(table->retained);
     if (missing > 0 && !add_segment(table, missing)) {

@@ -16,15 +16,15 @@
 #define WATCHDOG "_acme_"
 /* How long a round may wait for the network: also how long a stop may take on
  * MPMs that tell a child nothing but its changed state. */
-#define ROUND    apr_time_from_sec(1)
+#define ROUND apr_time_from_sec(1)
 
 typedef struct runner_t {
     server_rec *server;
     const acme_engine_config_t *config;
     acme_store_t *store;
     acme_live_table_t *table;
-    acme_lease_t *lease;     /* this child's; NULL before its first round */
-    apr_pool_t *pool;        /* this child's */
+    acme_lease_t *lease; /* this child's; NULL before its first round */
+    apr_pool_t *pool;    /* this child's */
 } runner_t;
 
 /* One configuration has one runner; the engine is there while it runs, so that
@@ -236,10 +236,10 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
                        acme_store_t *store, acme_live_table_t *table,
                        apr_pool_t *pconf)
 {
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get
-        = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add
-        = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
     ap_watchdog_t *watchdog = NULL;
 
     if (!get || !add) {

@@ -23,14 +23,14 @@
 
 /* One pass of post_config. */
 typedef struct start_t {
-    int real;              /* not the first of httpd's two passes */
+    int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
-    acme_store_t *store;   /* NULL: it could not be opened */
-    apr_hash_t *served;    /* certificate's name -> served_t */
+    acme_store_t *store; /* NULL: it could not be opened */
+    apr_hash_t *served;  /* certificate's name -> served_t */
     apr_pool_t *pconf;
-    apr_pool_t *scratch;   /* cleared for each host */
+    apr_pool_t *scratch; /* cleared for each host */
     apr_time_t now;
-    apr_uint64_t cpu;      /* microseconds spent in our hooks */
+    apr_uint64_t cpu; /* microseconds spent in our hooks */
     int hosts;
 } start_t;
 
@@ -87,8 +87,8 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start_t *start = apr_pcalloc(pconf, sizeof(*start));
 
     (void)plog;
-    start->real = ap_state_query(AP_SQ_MAIN_STATE)
-                  != AP_SQ_MS_CREATE_PRE_CONFIG;
+    start->real =
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
     start->pconf = pconf;
     start->now = apr_time_now();
     start->served = apr_hash_make(pconf);
@@ -99,8 +99,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     }
     start->cpu = cpu_now() - began;
     the_start = start;
-    apr_pool_cleanup_register(pconf, NULL, forget_start,
-                              apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pconf, NULL, forget_start, apr_pool_cleanup_null);
     return OK;
 }
 
@@ -193,8 +192,8 @@ static int use_sets(start_t *start, served_t *served,
 static void use_placeholder(start_t *start, served_t *served,
                             const acme_managed_t *managed, server_rec *s)
 {
-    const apr_array_header_t *names
-        = acme_managed_allowed(start->plan, managed);
+    const apr_array_header_t *names =
+        acme_managed_allowed(start->plan, managed);
     const char *chain, *key;
     acme_err_t *err = NULL;
 
@@ -219,8 +218,8 @@ static void use_placeholder(start_t *start, served_t *served,
 static served_t *serve(start_t *start, const acme_managed_t *managed,
                        server_rec *s)
 {
-    served_t *served
-        = apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
+    served_t *served =
+        apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
 
     if (served) {
         return served;
@@ -231,8 +230,8 @@ static served_t *serve(start_t *start, const acme_managed_t *managed,
     if (!start->store || !use_sets(start, served, managed, s)) {
         use_placeholder(start, served, managed, s);
     }
-    served->live = acme_tls_live(managed, served->base, start->store,
-                                 start->pconf);
+    served->live =
+        acme_tls_live(managed, served->base, start->store, start->pconf);
     apr_hash_set(start->served, managed->name, APR_HASH_KEY_STRING, served);
     apr_pool_clear(start->scratch);
     return served;
@@ -288,8 +287,9 @@ int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
     acme_err_t *err;
 
     (void)pool;
-    if (!start || (config->manage != ACME_MANAGE_ON
-                   && config->manage != ACME_MANAGE_NAMED)) {
+    if (!start
+        || (config->manage != ACME_MANAGE_ON
+            && config->manage != ACME_MANAGE_NAMED)) {
         return DECLINED;
     }
     err = acme_emergency_placeholder(&chain, &key,
@@ -336,14 +336,13 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
                                      const apr_array_header_t *managed)
 {
     acme_live_table_t *table = acme_live_open(s, start->pconf);
-    apr_array_header_t *names
-        = apr_array_make(start->scratch, managed->nelts + 1,
-                         sizeof(const char *));
+    apr_array_header_t *names = apr_array_make(
+        start->scratch, managed->nelts + 1, sizeof(const char *));
     int i;
 
     for (i = 0; i < managed->nelts; ++i) {
-        APR_ARRAY_PUSH(names, const char *)
-            = APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
+        APR_ARRAY_PUSH(names, const char *) =
+            APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
     if (!table || !acme_live_add(table, names)) {
         return NULL;
@@ -351,8 +350,8 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
     for (i = 0; i < managed->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         acme_slot_t *slot = acme_live_slot(table, name);
-        served_t *served
-            = apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
+        served_t *served =
+            apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
 
         if (slot && served) {
             follow(served, slot);
@@ -361,13 +360,11 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
     return table;
 }
 
-static void run_engine(start_t *start, server_rec *s,
-                       acme_live_table_t *table,
+static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
                        const apr_array_header_t *managed)
 {
     const acme_global_config_t *global = acme_config_global();
-    acme_engine_config_t *config
-        = apr_pcalloc(start->pconf, sizeof(*config));
+    acme_engine_config_t *config = apr_pcalloc(start->pconf, sizeof(*config));
 
     config->managed = managed;
     config->concurrency = global->concurrency;

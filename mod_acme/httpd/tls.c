@@ -24,18 +24,18 @@ typedef struct pair_t {
 } pair_t;
 
 typedef struct family_t {
-    int base;             /* what mod_ssl was given; 0: nothing */
-    int wanted;           /* configured */
-    pair_t *pair;         /* newer than base, or NULL; under the_lock */
-    int failed;           /* number that could not be loaded; under loading */
-    apr_time_t again;     /* when to try it again */
+    int base;         /* what mod_ssl was given; 0: nothing */
+    int wanted;       /* configured */
+    pair_t *pair;     /* newer than base, or NULL; under the_lock */
+    int failed;       /* number that could not be loaded; under loading */
+    apr_time_t again; /* when to try it again */
 } family_t;
 
 struct acme_live_t {
     const acme_managed_t *managed;
     acme_store_t *store;
-    acme_slot_t *slot;    /* NULL outside the real pass */
-    int replace_all;      /* mod_ssl has what must not be shown any more */
+    acme_slot_t *slot; /* NULL outside the real pass */
+    int replace_all;   /* mod_ssl has what must not be shown any more */
     family_t families[ACME_FAMILIES];
 };
 

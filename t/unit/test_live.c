@@ -78,8 +78,8 @@ static acme_live_table_t *configure(apr_pool_t **pconf, int first, int count)
     apr_pool_create(pconf, process_pool);
     names = apr_array_make(*pconf, count, sizeof(const char *));
     for (i = first; i < first + count; ++i) {
-        APR_ARRAY_PUSH(names, const char *)
-            = apr_psprintf(*pconf, "h%d.example.org", i);
+        APR_ARRAY_PUSH(names, const char *) =
+            apr_psprintf(*pconf, "h%d.example.org", i);
     }
     table = acme_live_open(&server, *pconf);
     assert_non_null(table);
@@ -192,24 +192,24 @@ static void test_token_is_found_for_its_host_alone(void **state)
     char answer[ACME_LIVE_KEY_AUTH + 1];
 
     (void)state;
-    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
-                                      "token-1"), 0);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "h0.example.org", "token-1"), 0);
     assert_null(acme_live_publish(table, proof, 1, pconf));
     assert_null(acme_live_publish(table, proof, 1, pconf));
-    assert_int_equal(acme_live_lookup(answer, table, "H0.example.org",
-                                      "token-1"), 51);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "H0.example.org", "token-1"), 51);
     assert_string_equal(answer, "token-1." THUMB);
     assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 51);
-    assert_int_equal(acme_live_lookup(answer, table, "h1.example.org",
-                                      "token-1"), 0);
-    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
-                                      "token-"), 0);
-    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
-                                      "token-1." THUMB), 0);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "h1.example.org", "token-1"), 0);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "h0.example.org", "token-"), 0);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "h0.example.org", "token-1." THUMB), 0);
     assert_int_equal(acme_live_lookup(answer, table, "h0.example.org", ""), 0);
     acme_live_withdraw(table, proof);
-    assert_int_equal(acme_live_lookup(answer, table, "h0.example.org",
-                                      "token-1"), 0);
+    assert_int_equal(
+        acme_live_lookup(answer, table, "h0.example.org", "token-1"), 0);
 }
 
 static void test_tokens_of_earlier_engines_are_swept(void **state)
@@ -242,8 +242,8 @@ static void test_tokens_of_128_orders_of_100_names_have_room(void **state)
 
     (void)state;
     for (i = 0; i < 12800; ++i) {
-        acme_proof_t *proof = proof_of(
-            "h0.example.org", apr_psprintf(pconf, "t%08d", i), pconf);
+        acme_proof_t *proof =
+            proof_of("h0.example.org", apr_psprintf(pconf, "t%08d", i), pconf);
 
         refused += acme_live_publish(table, proof, 1, pconf) != NULL;
     }

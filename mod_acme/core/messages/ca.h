@@ -1,4 +1,5 @@
 /* 1200-1399: reaching the CA (12xx) and what it said (13xx). See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_CA(M)                                                    \
     M(1200, E_CA_UNREACHABLE, WARNING, CA_RETRY, "cannot reach the CA at %s: %s", \
       "Check DNS, routing and firewall from this server to the CA; it is tried again by itself.") \
@@ -94,3 +95,4 @@
       "Nothing: the next attempt asks for a new one.")                         \
     M(1359, E_AUTHZ_FOREIGN, WARNING, CA_RETRY, "the CA wants control of %s proved, which was not ordered", \
       "Report it to the CA.")
+/* clang-format on */

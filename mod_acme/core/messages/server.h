@@ -1,4 +1,5 @@
 /* 1800-1899: the server: start, live activation, challenges. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_SERVER(M)                                                \
     M(1800, E_LIVE_MEMORY, ERR, LOCAL, "cannot get %s octets of shared memory for the live table", \
       "Certificates are served, but not renewed. Free memory or raise its limit, then restart.") \
@@ -16,3 +17,4 @@
     M(1813, I_CHALLENGE_ANSWERED, INFO, NONE, "answered the http-01 challenge for %s to %s", "") \
     M(1814, D_HOOKS_CPU, DEBUG, NONE, "hooks used %s us CPU for %s hosts", "") \
     M(1815, I_LIVE_LOADED, INFO, NONE, "%s/%s: set %s is in service in this process", "")
+/* clang-format on */

@@ -1,4 +1,5 @@
 /* 1100-1199: store and lease. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_STORE(M)                                                 \
     M(1100, E_STORE_IO, ERR, LOCAL, "cannot %s %s",                            \
       "Check that the file system is there, has room and belongs to the right user.") \
@@ -24,3 +25,4 @@
       "Nothing need be done: this process stops working on the store. If it comes often, look for a machine that is overloaded or suspended.") \
     M(1111, E_LEASE_BUSY, WARNING, LOCAL, "%s stayed locked by another process",  \
       "It is tried again by itself. If it stays so, look for a stopped process of the server and end it.")
+/* clang-format on */
