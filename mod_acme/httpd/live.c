@@ -21,7 +21,7 @@
 /* A status is read again while it is written, but not for good: its writer may
  * have been killed. */
 #define READ_SPINS 100
-#define READ_TRIES 200
+#define READ_TRIES 2000
 #define READ_PAUSE 500 /* microseconds */
 
 #define TAG_FREE 0u
