@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/key.h"
 #include "core/ident.h"
 
 #define TLSEXT_STATUS_REQUEST 5 /* RFC 6066, named by RFC 7633 */
@@ -117,6 +118,12 @@ static int set_extensions(X509_REQ *request, const apr_array_header_t *idents,
     return done;
 }
 
+static int set_public(X509_REQ *request, EVP_PKEY *key)
+{
+    return acme_key_put_public(X509_REQ_get_X509_PUBKEY(request), key)
+           || X509_REQ_set_pubkey(request, key) == 1;
+}
+
 acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
                           const apr_array_header_t *idents,
                           const acme_csr_options_t *options, apr_pool_t *pool)
@@ -127,7 +134,7 @@ acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
     int length;
 
     if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1
-        || X509_REQ_set_pubkey(request, key) != 1
+        || !set_public(request, key)
         || !set_extensions(request, idents, options)
         || X509_REQ_sign(request, key, EVP_sha256()) <= 0
         || (length = i2d_X509_REQ(request, &der)) <= 0) {

@@ -6,6 +6,7 @@
 
 #include <apr_pools.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "core/err.h"
 
@@ -46,6 +47,11 @@ acme_err_t *acme_key_to_der(const unsigned char **der, apr_size_t *len,
 /** @return E_KEY_PARSE */
 acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
                               apr_size_t len, apr_pool_t *pool) ACME_MUST_CHECK;
+/** The public key as certificates and requests hold it, into what
+ *  X509_get_X509_PUBKEY gives. OpenSSL knows only the octets then: parse what was
+ *  made before asking for its key.
+ *  @return 1; or 0 for a key that X509_set_pubkey must be left to */
+int acme_key_put_public(X509_PUBKEY *place, const EVP_PKEY *key);
 /** PKCS#8 PEM, unencrypted, NUL terminated, zeroed when pool is cleaned. */
 acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key, apr_pool_t *pool)
     ACME_MUST_CHECK;

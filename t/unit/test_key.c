@@ -58,6 +58,55 @@ static void test_make_each_type_survives_der(void **state)
     }
 }
 
+/* What we write by hand is, octet for octet, what OpenSSL would have written. */
+static void test_p256_is_written_as_openssl_does(void **state)
+{
+    EVP_PKEY *key;
+    const unsigned char *der;
+    unsigned char *theirs = NULL;
+    apr_size_t len;
+    int i;
+
+    (void)state;
+    /* a number or coordinate in 256 begins with a zero */
+    for (i = 0; i < 600; i++) {
+        PKCS8_PRIV_KEY_INFO *info;
+
+        assert_no_err(acme_key_make(&key, ACME_KEY_ECDSA_P256, pool));
+        assert_no_err(acme_key_to_der(&der, &len, key, pool));
+        info = EVP_PKEY2PKCS8(key);
+        theirs = NULL;
+        assert_int_equal(i2d_PKCS8_PRIV_KEY_INFO(info, &theirs), len);
+        assert_memory_equal(der, theirs, len);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        OPENSSL_free(theirs);
+    }
+}
+
+static void test_put_public_p256_as_openssl_does(void **state)
+{
+    X509_PUBKEY *ours = X509_PUBKEY_new(), *theirs = NULL;
+    unsigned char *one = NULL, *two = NULL;
+    EVP_PKEY *key;
+    int len;
+
+    (void)state;
+    assert_no_err(acme_key_make(&key, ACME_KEY_ECDSA_P256, pool));
+    assert_int_equal(acme_key_put_public(ours, key), 1);
+    assert_int_equal(X509_PUBKEY_set(&theirs, key), 1);
+    len = i2d_X509_PUBKEY(ours, &one);
+    assert_true(len > 0);
+    assert_int_equal(i2d_X509_PUBKEY(theirs, &two), len);
+    assert_memory_equal(one, two, (size_t)len);
+    assert_no_err(acme_key_make(&key, ACME_KEY_ECDSA_P384, pool));
+    assert_int_equal(acme_key_put_public(ours, key), 0);
+    assert_int_equal(ERR_peek_error(), 0);
+    OPENSSL_free(one);
+    OPENSSL_free(two);
+    X509_PUBKEY_free(ours);
+    X509_PUBKEY_free(theirs);
+}
+
 static void test_make_twice_gives_different_keys(void **state)
 {
     EVP_PKEY *a, *b;
@@ -179,6 +228,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_type_names_parse_back),
     POOL_TEST(test_family_by_type),
     POOL_TEST(test_make_each_type_survives_der),
+    POOL_TEST(test_p256_is_written_as_openssl_does),
+    POOL_TEST(test_put_public_p256_as_openssl_does),
     POOL_TEST(test_make_twice_gives_different_keys),
     POOL_TEST(test_type_of_other_keys_refused),
     POOL_TEST(test_from_der_refuses_damage),
