@@ -377,27 +377,32 @@ static void run_engine(start_t *start, server_rec *s,
     acme_runner_start(s, config, start->store, table, start->pconf);
 }
 
+static void begin_service(start_t *start, server_rec *s)
+{
+    const apr_array_header_t *managed = acme_managed_finish(start->plan);
+    acme_live_table_t *table;
+
+    if (managed->nelts && start->store
+        && (table = fill_table(start, s, managed))) {
+        run_engine(start, s, table, managed);
+    }
+}
+
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                          server_rec *s)
 {
     start_t *start = the_start;
     apr_uint64_t began = cpu_now();
-    const apr_array_header_t *managed;
-    acme_live_table_t *table;
 
     (void)pconf;
     (void)plog;
     if (start->store) {
         acme_store_sync(start->store);
     }
-    if (!start->real) {
-        return OK;
+    if (start->real) {
+        begin_service(start, s);
     }
-    managed = acme_managed_finish(start->plan);
-    if (managed->nelts && start->store
-        && (table = fill_table(start, s, managed))) {
-        run_engine(start, s, table, managed);
-    }
+    /* for both passes of a start: an administrator waits for both */
     start->cpu += cpu_now() - began;
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
