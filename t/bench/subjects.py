@@ -20,11 +20,10 @@ class Unavailable(Exception):
     """This subject cannot run here; says why."""
 
 
-# All that the bench reads from mod_acme's log, written at debug level.
+# All that the bench reads from mod_acme's log, written at debug level, once for
+# each of the passes of a start.
 HOOKS_USED = re.compile(
     r"ACME\d+: hooks used (\d+) us CPU for (\d+) hosts")
-CALLBACK_USED = re.compile(
-    r"ACME\d+: certificate callback used (\d+) us CPU for (\d+) handshakes")
 
 RUNNING = "resuming normal operations"
 MODULES = ("mpm_event", "unixd", "authz_core", "mime", "socache_shmcb",
