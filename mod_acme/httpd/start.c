@@ -134,26 +134,41 @@ static void promote(start_t *start, served_t *served,
 }
 
 /* The set in service of one family, if there is one and it is whole. */
-static int use_current(start_t *start, served_t *served,
-                       const acme_managed_t *managed, acme_family_t family,
-                       server_rec *s)
+static int current_number(start_t *start, const acme_managed_t *managed,
+                          acme_family_t family, server_rec *s)
 {
     acme_record_t *record = NULL;
-    const char *chain, *key;
     acme_err_t *err;
+    int number = 0;
 
+    if (!start->real) {
+        number = acme_store_current_number(start->store, managed->dir, family);
+    }
+    if (number) {
+        return number;
+    }
     err = acme_store_current(&record, start->store, managed->dir, family,
                              start->scratch);
     if (err) {
         acme_log_err(s, managed->name, err, start->scratch);
     }
-    if (!record) {
+    return record ? record->number : 0;
+}
+
+static int use_current(start_t *start, served_t *served,
+                       const acme_managed_t *managed, acme_family_t family,
+                       server_rec *s)
+{
+    int number = current_number(start, managed, family, s);
+    const char *chain, *key;
+
+    if (!number) {
         return 0;
     }
     acme_store_current_files(&chain, &key, start->store, managed->dir, family,
-                             record->number, start->pconf);
+                             number, start->pconf);
     add_files(served, chain, key);
-    served->base[family] = record->number;
+    served->base[family] = number;
     return 1;
 }
 
