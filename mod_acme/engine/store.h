@@ -77,6 +77,12 @@ acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** Number of the set in service, if its files are there; they are not read. 0: let
+ *  acme_store_current have a look. For httpd's first pass, which is gone before
+ *  anybody connects. */
+int acme_store_current_number(const acme_store_t *store, const char *dir,
+                              acme_family_t family);
+
 /** Paths of the set in service for mod_ssl: the real files, not through the
  *  symlink. @param number  as in its record */
 void acme_store_current_files(const char **chain, const char **key,

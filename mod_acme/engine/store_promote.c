@@ -180,17 +180,10 @@ static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
 
 /* --- choosing ------------------------------------------------------------------------ */
 
-/* The promoted number, 0 where its files are gone: then the same number from
- * fresh/ mends it. */
+/* 0 where its files are gone: then the same number from fresh/ mends it. */
 static int number_in_service(const promotion_t *p)
 {
-    int number = acme_store_linked(p->store, p->dir, p->family);
-
-    return number
-                   && acme_store_promoted_whole(p->store, p->dir, p->family,
-                                                number)
-               ? number
-               : 0;
+    return acme_store_current_number(p->store, p->dir, p->family);
 }
 
 static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,

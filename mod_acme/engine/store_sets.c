@@ -149,6 +149,16 @@ acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
     return current(record, store, dir, family, pool);
 }
 
+int acme_store_current_number(const acme_store_t *store, const char *dir,
+                              acme_family_t family)
+{
+    int number = acme_store_linked(store, dir, family);
+
+    return number && acme_store_promoted_whole(store, dir, family, number)
+               ? number
+               : 0;
+}
+
 void acme_store_current_files(const char **chain, const char **key,
                               const acme_store_t *store, const char *dir,
                               acme_family_t family, int number,

@@ -25,7 +25,11 @@ typedef struct runner_t {
     acme_live_table_t *table;
     acme_lease_t *lease; /* this child's; NULL before its first round */
     apr_pool_t *pool;    /* this child's */
+    ap_watchdog_t *watchdog;
+    int slow; /* the first tick is over */
 } runner_t;
+
+static apr_status_t tick(int state, void *data, apr_pool_t *scratch);
 
 /* One configuration has one runner; the engine is there while it runs, so that
  * a stop can wake it up. */
@@ -195,11 +199,25 @@ static void leave_tick(void)
     pthread_mutex_unlock(&engine_lock);
 }
 
+/* The first tick comes at once, so that a restart does not keep orders waiting;
+ * from then on children look for the lease once a second. */
+static void slow_down(runner_t *runner)
+{
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_set_callback_interval) *set =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_set_callback_interval);
+
+    if (!runner->slow && set) {
+        set(runner->watchdog, ROUND, runner, tick);
+        runner->slow = 1;
+    }
+}
+
 static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
 {
     runner_t *runner = data;
 
     if (state == AP_WATCHDOG_STATE_RUNNING && runner->pool && enter_tick()) {
+        slow_down(runner);
         try_to_lead(runner, scratch);
         leave_tick();
     }
@@ -240,7 +258,6 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
     APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
-    ap_watchdog_t *watchdog = NULL;
 
     if (!get || !add) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
@@ -254,8 +271,8 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
     the_runner->store = store;
     the_runner->table = table;
     /* not a singleton: that one wakes up ten times a second in every child */
-    if (get(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
-        || add(watchdog, ROUND, the_runner, tick) != APR_SUCCESS) {
+    if (get(&the_runner->watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
+        || add(the_runner->watchdog, 0, the_runner, tick) != APR_SUCCESS) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
 }

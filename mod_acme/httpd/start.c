@@ -133,26 +133,41 @@ static void promote(start_t *start, served_t *served,
 }
 
 /* The set in service of one family, if there is one and it is whole. */
-static int use_current(start_t *start, served_t *served,
-                       const acme_managed_t *managed, acme_family_t family,
-                       server_rec *s)
+static int current_number(start_t *start, const acme_managed_t *managed,
+                          acme_family_t family, server_rec *s)
 {
     acme_record_t *record = NULL;
-    const char *chain, *key;
     acme_err_t *err;
+    int number = 0;
 
+    if (!start->real) {
+        number = acme_store_current_number(start->store, managed->dir, family);
+    }
+    if (number) {
+        return number;
+    }
     err = acme_store_current(&record, start->store, managed->dir, family,
                              start->scratch);
     if (err) {
         acme_log_err(s, managed->name, err, start->scratch);
     }
-    if (!record) {
+    return record ? record->number : 0;
+}
+
+static int use_current(start_t *start, served_t *served,
+                       const acme_managed_t *managed, acme_family_t family,
+                       server_rec *s)
+{
+    int number = current_number(start, managed, family, s);
+    const char *chain, *key;
+
+    if (!number) {
         return 0;
     }
     acme_store_current_files(&chain, &key, start->store, managed->dir, family,
-                             record->number, start->pconf);
+                             number, start->pconf);
     add_files(served, chain, key);
-    served->base[family] = record->number;
+    served->base[family] = number;
     return 1;
 }
 
@@ -374,27 +389,32 @@ static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
     acme_runner_start(s, config, start->store, table, start->pconf);
 }
 
+static void begin_service(start_t *start, server_rec *s)
+{
+    const apr_array_header_t *managed = acme_managed_finish(start->plan);
+    acme_live_table_t *table;
+
+    if (managed->nelts && start->store
+        && (table = fill_table(start, s, managed))) {
+        run_engine(start, s, table, managed);
+    }
+}
+
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                          server_rec *s)
 {
     start_t *start = the_start;
     apr_uint64_t began = cpu_now();
-    const apr_array_header_t *managed;
-    acme_live_table_t *table;
 
     (void)pconf;
     (void)plog;
     if (start->store) {
         acme_store_sync(start->store);
     }
-    if (!start->real) {
-        return OK;
+    if (start->real) {
+        begin_service(start, s);
     }
-    managed = acme_managed_finish(start->plan);
-    if (managed->nelts && start->store
-        && (table = fill_table(start, s, managed))) {
-        run_engine(start, s, table, managed);
-    }
+    /* for both passes of a start: an administrator waits for both */
     start->cpu += cpu_now() - began;
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
