@@ -4,19 +4,25 @@
 #include <stdatomic.h>
 
 #include <ap_mpm.h>
+#include <apr_allocator.h>
 #include <apr_optional.h>
 #include <apr_signal.h>
+#include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
+#include <http_log.h>
 #include <mod_watchdog.h>
 
 #include "engine/lease.h"
 #include "engine/transport.h"
 #include "httpd/log.h"
 
+APLOG_USE_MODULE(acme);
+
 #define WATCHDOG "_acme_"
 /* How long a round may wait for the network: also how long a stop may take on
  * MPMs that tell a child nothing but its changed state. */
-#define ROUND apr_time_from_sec(1)
+#define ROUND      apr_time_from_sec(1)
+#define TELL_AGAIN apr_time_from_sec(600)
 
 typedef struct runner_t {
     server_rec *server;
@@ -26,7 +32,9 @@ typedef struct runner_t {
     acme_lease_t *lease; /* this child's; NULL before its first round */
     apr_pool_t *pool;    /* this child's */
     ap_watchdog_t *watchdog;
-    int slow; /* the first tick is over */
+    int slow;        /* the first tick is over */
+    acme_msg_t told; /* why this child could not lead, last logged */
+    apr_time_t told_at;
 } runner_t;
 
 static apr_status_t tick(int state, void *data, apr_pool_t *scratch);
@@ -158,11 +166,29 @@ static void lead(runner_t *runner)
     acme_lease_release(runner->lease, runner->pool);
 }
 
-static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
+/* Every child looks every second: what keeps them from leading is told when it
+ * changes, and then now and again. */
+static void tell_failure(runner_t *runner, const acme_err_t *err,
+                         apr_pool_t *scratch)
 {
+    apr_time_t time = apr_time_now();
+
+    if (runner->told != err->msg || time - runner->told_at >= TELL_AGAIN) {
+        runner->told = err->msg;
+        runner->told_at = time;
+        acme_log_err(runner->server, "", err, scratch);
+    }
+    ap_log_error(APLOG_MARK, APLOG_TRACE1, 0, runner->server,
+                 "the lease is not to be had: %s", err->text);
+}
+
+static void try_to_lead(runner_t *runner)
+{
+    apr_pool_t *scratch;
     acme_err_t *err;
     int held = 0;
 
+    apr_pool_create(&scratch, runner->pool);
     if (!runner->lease) {
         runner->lease = acme_lease_create(acme_store_lock_path(runner->store),
                                           runner->pool);
@@ -170,9 +196,13 @@ static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
     }
     err = acme_lease_try(&held, runner->lease, apr_time_now(), scratch);
     if (err) {
-        acme_log_err(runner->server, "", err, scratch);
+        tell_failure(runner, err, scratch);
     }
-    else if (held) {
+    else {
+        runner->told = ACME_M_NONE;
+    }
+    apr_pool_destroy(scratch);
+    if (held) {
         lead(runner);
     }
 }
@@ -216,9 +246,10 @@ static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
 {
     runner_t *runner = data;
 
+    (void)scratch; /* of mod_watchdog's allocator */
     if (state == AP_WATCHDOG_STATE_RUNNING && runner->pool && enter_tick()) {
         slow_down(runner);
-        try_to_lead(runner, scratch);
+        try_to_lead(runner);
         leave_tick();
     }
     return APR_SUCCESS;
@@ -277,12 +308,35 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
     }
 }
 
+/* A pool with an allocator of its own: the engine's thread must not share one
+ * with the child's main thread, which on prefork has no lock for it. */
+static apr_pool_t *own_pool(apr_pool_t *pchild)
+{
+    apr_allocator_t *allocator;
+    apr_thread_mutex_t *mutex;
+    apr_pool_t *pool;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (apr_pool_create_ex(&pool, pchild, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return NULL;
+    }
+    apr_allocator_owner_set(allocator, pool);
+    if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool)
+        == APR_SUCCESS) {
+        apr_allocator_mutex_set(allocator, mutex);
+    }
+    return pool;
+}
+
 void acme_runner_child_init(apr_pool_t *pchild, server_rec *s)
 {
     (void)s;
-    acme_transport_global_init();
     if (the_runner) {
-        apr_pool_create(&the_runner->pool, pchild);
+        acme_transport_global_init();
+        the_runner->pool = own_pool(pchild);
         apr_pool_pre_cleanup_register(pchild, NULL, wait_for_tick);
     }
 }

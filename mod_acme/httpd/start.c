@@ -359,9 +359,10 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
         APR_ARRAY_PUSH(names, const char *) =
             APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
-    if (!table || !acme_live_add(table, names)) {
+    if (!table) {
         return NULL;
     }
+    acme_live_add(table, names);
     for (i = 0; i < managed->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         acme_slot_t *slot = acme_live_slot(table, name);
