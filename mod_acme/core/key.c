@@ -168,9 +168,9 @@ static int p256_point(unsigned char point[P256_POINT], const EVP_PKEY *key)
 static int p256_number(unsigned char number[P256_NUMBER], const EVP_PKEY *key)
 {
     BIGNUM *value = NULL;
-    int written = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &value)
-                      == 1
-                  && BN_bn2binpad(value, number, P256_NUMBER) == P256_NUMBER;
+    int written =
+        EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &value) == 1
+        && BN_bn2binpad(value, number, P256_NUMBER) == P256_NUMBER;
 
     BN_clear_free(value);
     return written;
@@ -182,8 +182,7 @@ static int p256_der(unsigned char der[P256_DER], const EVP_PKEY *key)
     unsigned char point[P256_POINT];
     unsigned char *at = der;
 
-    if (!p256_point(point, key)
-        || !p256_number(der + sizeof(p256_head), key)) {
+    if (!p256_point(point, key) || !p256_number(der + sizeof(p256_head), key)) {
         return 0;
     }
     memcpy(at, p256_head, sizeof(p256_head));
@@ -198,10 +197,9 @@ int acme_key_put_public(X509_PUBKEY *place, const EVP_PKEY *key)
     unsigned char *point = OPENSSL_malloc(P256_POINT);
 
     if (point && p256_point(point, key)
-        && X509_PUBKEY_set0_param(place, OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
-                                  V_ASN1_OBJECT,
-                                  OBJ_nid2obj(NID_X9_62_prime256v1), point,
-                                  P256_POINT)
+        && X509_PUBKEY_set0_param(
+               place, OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+               OBJ_nid2obj(NID_X9_62_prime256v1), point, P256_POINT)
                == 1) {
         return 1;
     }

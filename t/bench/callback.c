@@ -27,10 +27,9 @@ static acme_record_t record = { .number = SET_NUMBER };
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)
 {
     /* the slot is an atomic number here, as in the live table */
-    return family == ACME_FAMILY_ECDSA
-               ? atomic_load_explicit((const _Atomic int *)(const void *)slot,
-                                      memory_order_acquire)
-               : 0;
+    return family == ACME_FAMILY_ECDSA ? atomic_load_explicit(
+               (const _Atomic int *)(const void *)slot, memory_order_acquire)
+                                       : 0;
 }
 
 acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
