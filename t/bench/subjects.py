@@ -56,6 +56,7 @@ class Subject(httpd.Httpd):
         self.store = self.folder / "store"
         self.start_timeout = 600
         self.took = None
+        self.allow_crash = self.name != "acme"  # not ours to judge
         (self.htdocs / "static.txt").write_text("x" * 87)
         self.available()
 

@@ -15,6 +15,7 @@ static void test_no_set_is_no_error(void **state)
     (void)state;
     assert_no_err(acme_store_current(&record, store, SHOP, ECDSA, pool));
     assert_null(record);
+    assert_int_equal(acme_store_current_number(store, SHOP, ECDSA), 0);
     assert_no_err(acme_store_newest(&record, store, SHOP, ECDSA, pool));
     assert_null(record);
     assert_null(promote(store, SHOP));
@@ -341,10 +342,12 @@ static void test_current_damaged_is_told_and_mended_from_fresh(void **state)
         acme_record_t *record;
         put_sample(store, SHOP);
         assert_non_null(promote(store, SHOP));
+        assert_int_equal(acme_store_current_number(store, SHOP, ECDSA), 1);
         assert_int_equal(
             unlink(in_store(apr_pstrcat(pool, "certificates/" SHOP "/ecdsa/",
                                         files[i], NULL))),
             0);
+        assert_int_equal(acme_store_current_number(store, SHOP, ECDSA), 0);
         assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
                    ACME_E_STORE_DAMAGED);
         assert_null(record);
