@@ -331,6 +331,11 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
         return;
     }
     acme_run_t *run = run_make(link, job);
+    if (err && hopeless(err)) {
+        acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
+        remove_work(run);
+        err = NULL;
+    }
     if (!err) {
         err = begin_new(run);
     }
