@@ -68,8 +68,8 @@ acme_err_t *acme_fsfile_list(apr_array_header_t **names,
 /** Read a regular file of at most ACME_FSFILE_MAX octets.
  *  @param data   NUL terminated beyond len; NULL if there is no such file
  *  @param name   may have several steps where nobody else writes on the way
- *  @param owner  who must own it, with no second hard link; or
- *                ACME_FSFILE_ANYONE
+ *  @param owner  who must own it, with no second hard link if that is another
+ *                than we are; or ACME_FSFILE_ANYONE
  *  @return E_STORE_IO, E_STORE_OWNER, E_STORE_DAMAGED (not regular, a symlink, too
  *          big) */
 acme_err_t *acme_fsfile_read(const char **data, apr_size_t *len,

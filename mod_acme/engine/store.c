@@ -431,10 +431,10 @@ static acme_err_t *open_rest_part(acme_store_t *store, acme_part_t which,
     if (place->fd < 0 || fstat(place->fd, &st) != 0) {
         return io_error("open the directory", place->path, pool);
     }
-    if (st.st_uid == store->worker) {
-        store->owner = store->worker;
-    }
-    return check_owner(&st, store->owner, 0, place->path, pool);
+    return check_owner(&st,
+                       st.st_uid == store->worker ? store->worker
+                                                  : store->owner,
+                       0, place->path, pool);
 }
 
 acme_err_t *acme_store_open_rest(acme_store_t **store,

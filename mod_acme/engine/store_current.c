@@ -79,26 +79,6 @@ int acme_store_linked(const acme_store_t *store, const char *dir,
     return acme_store_set_number(target, family);
 }
 
-static int has(const reading_t *r, const char *file)
-{
-    char path[MAX_RELATIVE];
-
-    snprintf(path, sizeof(path), "%s/%s", r->set, file);
-    return acme_fsfile_is_there(r->part, path);
-}
-
-int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
-                              acme_family_t family, int number)
-{
-    const acme_verdict_t *verdict = acme_store_verdict(store, dir, family);
-    reading_t r;
-
-    reading_init(&r, store, ACME_PART_CERTIFICATES, dir, family);
-    reading_number(&r, number);
-    return !(verdict && verdict->linked == number) && has(&r, "record.json")
-           && has(&r, "chain.pem") && has(&r, "key.pem");
-}
-
 /* --- verdicts --------------------------------------------------------------------- */
 
 static const char *verdict_key(const char *dir, acme_family_t family,
@@ -118,6 +98,15 @@ const acme_verdict_t *acme_store_verdict(const acme_store_t *store,
     }
     snprintf(key, sizeof(key), "%s/%s", dir, acme_family_name(family));
     return apr_hash_get(store->verdicts, key, APR_HASH_KEY_STRING);
+}
+
+int acme_store_in_service(const acme_store_t *store, const char *dir,
+                          acme_family_t family)
+{
+    const acme_verdict_t *verdict = acme_store_verdict(store, dir, family);
+    int linked = acme_store_linked(store, dir, family);
+
+    return verdict && verdict->linked == linked ? 0 : linked;
 }
 
 void acme_store_acquit(acme_store_t *store, const char *dir,
@@ -182,8 +171,15 @@ static acme_err_t *read_file(const char **text, apr_size_t *len,
     char path[MAX_RELATIVE];
 
     snprintf(path, sizeof(path), "%s/%s", r->set, name);
-    ACME_TRY(
-        acme_fsfile_read(text, len, r->part, path, r->store->owner, pool));
+    acme_err_t *err =
+        acme_fsfile_read(text, len, r->part, path, r->store->owner, pool);
+    if (err && err->msg == ACME_E_STORE_OWNER && r->store->wary) {
+        err =
+            acme_fsfile_read(text, len, r->part, path, r->store->worker, pool);
+    }
+    if (err) {
+        return err;
+    }
     if (!*text || *len == 0) {
         return damaged(r, apr_pstrcat(pool, name, " is missing or empty", NULL),
                        pool);
@@ -350,6 +346,14 @@ static acme_err_t *read_whole(acme_record_t **record, const reading_t *r,
     return err;
 }
 
+static int has(const reading_t *r, const char *file)
+{
+    char path[MAX_RELATIVE];
+
+    snprintf(path, sizeof(path), "%s/%s", r->set, file);
+    return acme_fsfile_is_there(r->part, path);
+}
+
 /* The worker's: he cannot open the key, so what root found out counts. */
 static acme_err_t *read_promoted(acme_record_t **record, const reading_t *r,
                                  apr_pool_t *pool)
@@ -386,15 +390,11 @@ static acme_err_t *read_newest(acme_record_t **record, reading_t *r,
     apr_array_header_t *numbers;
 
     *record = NULL;
-    acme_err_t *err =
-        acme_store_numbers(&numbers, r->part, r->dir, r->family, pool);
-    if (err) {
-        return may_pass_over(r, err) ? NULL : err;
-    }
+    ACME_TRY(acme_store_numbers(&numbers, r->part, r->dir, r->family, pool));
     for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES && !*record;
          i++) {
         reading_number(r, APR_ARRAY_IDX(numbers, i, int));
-        err = read_promoted(record, r, pool);
+        acme_err_t *err = read_promoted(record, r, pool);
         if (err && !may_pass_over(r, err)) {
             return err;
         }
@@ -404,20 +404,28 @@ static acme_err_t *read_newest(acme_record_t **record, reading_t *r,
 
 /* The one that is linked is not whole, or none is. There is one beside it after
  * a promotion that was cut off, or where the symlink was lost; the archive is
- * asked only about damage: a set that was taken away stays away. */
+ * asked only about damage: a set that was taken away stays away.
+ * @param damage  of the linked one, or NULL
+ * @return damage, or what was found on the way */
 static acme_err_t *find_another(acme_record_t **record, reading_t *r,
-                                const acme_err_t *damage, apr_pool_t *pool)
+                                acme_err_t *damage, apr_pool_t *pool)
 {
-    ACME_TRY(read_newest(record, r, pool));
+    acme_err_t *err = read_newest(record, r, pool);
+
+    if (err && !may_pass_over(r, err)) {
+        return err;
+    }
+    damage = damage ? damage : err;
     if (!*record && damage && acme_store_is_opener(r->store)) {
         r->part = &r->store->parts[ACME_PART_ARCHIVE];
-        ACME_TRY(read_newest(record, r, pool));
+        /* Damage there as well is nothing more to tell. */
+        err = read_newest(record, r, pool);
     }
     if (*record) {
         (*record)->from =
             damage ? ACME_RECORD_INSTEAD : ACME_RECORD_IN_SERVICE;
     }
-    return NULL;
+    return damage;
 }
 
 /* @return also with a record: damage that was passed over */
@@ -436,8 +444,7 @@ static acme_err_t *find_current(acme_record_t **record, reading_t *r,
             return damage;
         }
     }
-    ACME_TRY(find_another(record, r, damage, pool));
-    return damage;
+    return find_another(record, r, damage, pool);
 }
 
 /* @return 1 if root has found the set in service damaged before he forked */

@@ -90,10 +90,9 @@ acme_err_t *acme_store_numbers(apr_array_header_t **numbers,
 /** Number the symlink of the promoted set shows, whole or not; 0 if none. */
 int acme_store_linked(const acme_store_t *store, const char *dir,
                       acme_family_t family);
-/** Whether the files of a promoted set are there, and acme_store_current has
- *  found nothing wrong with them. Does not look into them. */
-int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
-                              acme_family_t family, int number);
+/** The same, but 0 if acme_store_current has found that set damaged. */
+int acme_store_in_service(const acme_store_t *store, const char *dir,
+                          acme_family_t family);
 
 /** Whether this process can read all of the store: the one that opened it, or
  *  every one where the worker is no other user. */

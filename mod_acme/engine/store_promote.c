@@ -183,19 +183,6 @@ static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
 
 /* --- choosing ------------------------------------------------------------------------ */
 
-/* The promoted number, 0 where its files are gone or were found damaged: then
- * the same number from fresh/ mends it. */
-static int number_in_service(const promotion_t *p)
-{
-    int number = acme_store_linked(p->store, p->dir, p->family);
-
-    return number
-                   && acme_store_promoted_whole(p->store, p->dir, p->family,
-                                                number)
-               ? number
-               : 0;
-}
-
 static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
                            const acme_record_t *replaced, apr_pool_t *scratch)
 {
@@ -229,7 +216,7 @@ static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
 {
     acme_record_t *replaced = NULL;
     acme_err_t *first = NULL;
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
 
     /* Damage there is told by acme_store_current; here it is to be mended. */
     acme_err_t *damage =
@@ -315,7 +302,7 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
     if (numbers->nelts == 0) {
         return NULL;
     }
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
     int newer = APR_ARRAY_IDX(numbers, 0, int) > in_service;
     if (!newer && !is_unfinished(p, in_service, scratch)) {
         return NULL;

@@ -140,7 +140,7 @@ static int promote(start_t *start, served_t *served,
     acme_record_t *record = NULL;
     acme_err_t *err;
 
-    if (!start->real || start->unusable || served->unpromoted[family]) {
+    if (!start->real || start->unusable) {
         return 0;
     }
     err = acme_store_promote(&record, start->store, managed->dir, family,
