@@ -101,6 +101,9 @@ static acme_err_t *write_set(const acme_place_t *place, const promotion_t *p,
 
     ACME_TRY(acme_chain_to_pem(&chain, set->chain, scratch));
     ACME_TRY(acme_key_to_pem(&key, set->key, scratch));
+    set->record->files =
+        acme_store_digest(chain, strlen(chain), key, strlen(key), scratch);
+    set->record->from = ACME_RECORD_IN_SERVICE;
     ACME_TRY(acme_record_format(&json, set->record, scratch));
     const acme_fsfile_entry_t files[] = {
         { "chain.pem", 0644, chain, strlen(chain) },
@@ -180,12 +183,6 @@ static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
 
 /* --- choosing ------------------------------------------------------------------------ */
 
-/* 0 where its files are gone: then the same number from fresh/ mends it. */
-static int number_in_service(const promotion_t *p)
-{
-    return acme_store_current_number(p->store, p->dir, p->family);
-}
-
 static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
                            const acme_record_t *replaced, apr_pool_t *scratch)
 {
@@ -219,13 +216,13 @@ static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
 {
     acme_record_t *replaced = NULL;
     acme_err_t *first = NULL;
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
 
     /* Damage there is told by acme_store_current; here it is to be mended. */
     acme_err_t *damage =
         acme_store_current(&replaced, p->store, p->dir, p->family, scratch);
     (void)damage;
-    for (int i = 0; i < numbers->nelts; i++) {
+    for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES; i++) {
         int number = APR_ARRAY_IDX(numbers, i, int);
         if (number <= in_service || (replaced && number < replaced->number)) {
             break;
@@ -305,7 +302,7 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
     if (numbers->nelts == 0) {
         return NULL;
     }
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
     int newer = APR_ARRAY_IDX(numbers, 0, int) > in_service;
     if (!newer && !is_unfinished(p, in_service, scratch)) {
         return NULL;
@@ -328,17 +325,6 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
     return err;
 }
 
-/* Into the caller's pool, from the set's own. */
-static acme_err_t *copy_record(acme_record_t **copy,
-                               const acme_record_t *record, apr_pool_t *pool,
-                               apr_pool_t *scratch)
-{
-    const char *json;
-
-    ACME_TRY(acme_record_format(&json, record, scratch));
-    return acme_record_parse(copy, json, strlen(json), record->name, pool);
-}
-
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                const apr_array_header_t *allowed,
@@ -354,7 +340,8 @@ acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
         err = promote(&set, &p, sub);
     }
     if (!err && set) {
-        err = copy_record(&record, set->record, pool, sub);
+        acme_store_acquit(store, dir, family);
+        err = acme_store_copy_record(&record, set->record, pool, sub);
     }
     ACME_TRY(acme_store_leave(err, sub, pool));
     *promoted = record;

@@ -2,6 +2,7 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <http_core.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -86,7 +87,10 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
         return apr_psprintf(pool, "\"%s\" is not a path of a directory for it",
                             argv[0]);
     }
-    if (apr_stat(&info, path, APR_FINFO_TYPE, to->cmd->temp_pool) == APR_SUCCESS
+    /* httpd -t finds it; a server that starts, or reloads, does so without. */
+    if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
+        && apr_stat(&info, path, APR_FINFO_TYPE, to->cmd->temp_pool)
+               == APR_SUCCESS
         && info.filetype != APR_DIR) {
         return apr_psprintf(pool, "%s is not a directory", path);
     }

@@ -26,6 +26,7 @@ typedef struct start_t {
     int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
     acme_store_t *store; /* NULL: it could not be opened */
+    int unusable;        /* or only to look up what is promoted */
     apr_hash_t *served;  /* certificate's name -> served_t */
     apr_pool_t *pconf;
     apr_pool_t *scratch; /* cleared for each host */
@@ -59,9 +60,19 @@ static apr_status_t forget_start(void *data)
     return APR_SUCCESS;
 }
 
-/* Without a store the server starts all the same: hosts get placeholders that
- * live as long as this configuration. */
-static acme_store_t *open_store(server_rec *s, apr_pool_t *pconf)
+/* What the first pass finds the second one finds again, and tells. */
+static void tell(const start_t *start, server_rec *s, const char *prefix,
+                 const acme_err_t *err)
+{
+    if (start->real) {
+        acme_log_err(s, prefix, err, start->scratch);
+    }
+}
+
+/* Without a store the server starts all the same: with what is promoted, if that
+ * can be read, and else with placeholders that live as long as this
+ * configuration. */
+static void open_store(start_t *start, server_rec *s)
 {
     const acme_global_config_t *global = acme_config_global();
     const acme_store_options_t options = {
@@ -70,14 +81,23 @@ static acme_store_t *open_store(server_rec *s, apr_pool_t *pconf)
         .worker_gid = ap_unixd_config.group_id,
         .create = 1,
     };
-    acme_store_t *store = NULL;
-    acme_err_t *err = acme_store_open(&store, &options, pconf);
+    acme_err_t *err = acme_store_open(&start->store, &options, start->pconf);
 
-    if (err) {
-        acme_log_err(s, "", err, pconf);
-        return NULL;
+    if (!err) {
+        if (start->real) {
+            acme_store_prune(start->store, start->now, start->scratch);
+        }
+        return;
     }
-    return store;
+    tell(start, s, "", err);
+    start->unusable = 1;
+    err = acme_store_open_rest(&start->store, &options, start->pconf);
+    if (err) {
+        start->store = NULL;
+    }
+    tell(start, s, "",
+         acme_err_make(start->scratch, ACME_E_STORE_UNUSABLE, global->store,
+                       NULL));
 }
 
 int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
@@ -95,7 +115,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     apr_pool_create(&start->scratch, pconf);
     start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
     if (acme_managed_candidates(start->plan) > 0) {
-        start->store = open_store(s, pconf);
+        open_store(start, s);
     }
     start->cpu = cpu_now() - began;
     the_start = start;
@@ -111,63 +131,91 @@ static void add_files(served_t *served, const char *chain, const char *key)
     APR_ARRAY_PUSH(served->keys, const char *) = key;
 }
 
-static void promote(start_t *start, served_t *served,
-                    const acme_managed_t *managed, acme_family_t family,
-                    server_rec *s)
+/* @return 1 if another set is in service now */
+static int promote(start_t *start, served_t *served,
+                   const acme_managed_t *managed, acme_family_t family,
+                   server_rec *s)
 {
     acme_record_t *record = NULL;
     acme_err_t *err;
 
+    if (!start->real || start->unusable) {
+        return 0;
+    }
     err = acme_store_promote(&record, start->store, managed->dir, family,
                              acme_managed_allowed(start->plan, managed),
                              start->now, start->scratch);
     if (err) {
         served->unpromoted[family] = 1;
-        acme_log_err(s, managed->name, err, start->scratch);
+        tell(start, s, managed->name, err);
     }
     else if (record) {
         acme_log_msg(s, start->scratch, ACME_I_PROMOTED, managed->name,
                      acme_family_name(family),
                      apr_itoa(start->scratch, record->number), NULL);
     }
+    return record != NULL;
 }
 
-/* The set in service of one family, if there is one and it is whole. */
-static int current_number(start_t *start, const acme_managed_t *managed,
-                          acme_family_t family, server_rec *s)
+static void tell_fallback(const start_t *start, server_rec *s,
+                          const acme_managed_t *managed, acme_family_t family,
+                          const acme_record_t *record)
+{
+    apr_pool_t *pool = start->scratch;
+
+    if (!record) {
+        tell(start, s, managed->name,
+             acme_err_make(pool, ACME_E_STORE_NONE, managed->name,
+                           acme_family_name(family), NULL));
+    }
+    else if (record->from == ACME_RECORD_INSTEAD) {
+        tell(start, s, managed->name,
+             acme_err_make(pool, ACME_W_STORE_OLDER, managed->name,
+                           acme_family_name(family),
+                           apr_itoa(pool, record->number), NULL));
+    }
+}
+
+/* Damage is mended from fresh/ where the set is still there.
+ * @return the record of what is to be served, or NULL */
+static const acme_record_t *find_current(start_t *start, served_t *served,
+                                         const acme_managed_t *managed,
+                                         acme_family_t family, server_rec *s)
 {
     acme_record_t *record = NULL;
     acme_err_t *err;
-    int number = 0;
 
-    if (!start->real) {
-        number = acme_store_current_number(start->store, managed->dir, family);
-    }
-    if (number) {
-        return number;
-    }
     err = acme_store_current(&record, start->store, managed->dir, family,
                              start->scratch);
     if (err) {
-        acme_log_err(s, managed->name, err, start->scratch);
+        tell(start, s, managed->name, err);
+        if (promote(start, served, managed, family, s)) {
+            err = acme_store_current(&record, start->store, managed->dir,
+                                     family, start->scratch);
+        }
     }
-    return record ? record->number : 0;
+    if (err) {
+        tell_fallback(start, s, managed, family, record);
+    }
+    return record;
 }
 
+/* The set in service of one family, if there is one and it is whole. */
 static int use_current(start_t *start, served_t *served,
                        const acme_managed_t *managed, acme_family_t family,
                        server_rec *s)
 {
-    int number = current_number(start, managed, family, s);
+    const acme_record_t *record =
+        find_current(start, served, managed, family, s);
     const char *chain, *key;
 
-    if (!number) {
+    if (!record) {
         return 0;
     }
     acme_store_current_files(&chain, &key, start->store, managed->dir, family,
-                             number, start->pconf);
+                             record->number, start->pconf);
     add_files(served, chain, key);
-    served->base[family] = number;
+    served->base[family] = record->number;
     return 1;
 }
 
@@ -195,9 +243,7 @@ static int use_sets(start_t *start, served_t *served,
             if (wants(managed->policy, i) != (pass == 0)) {
                 continue;
             }
-            if (start->real) {
-                promote(start, served, managed, i, s);
-            }
+            promote(start, served, managed, i, s);
             found += use_current(start, served, managed, i, s);
         }
     }
@@ -212,18 +258,18 @@ static void use_placeholder(start_t *start, served_t *served,
     const char *chain, *key;
     acme_err_t *err = NULL;
 
-    if (start->store) {
+    if (!start->unusable) {
         err = acme_store_placeholder(&chain, &key, start->store, managed->dir,
                                      names, start->now, start->pconf);
         if (err) {
-            acme_log_err(s, managed->name, err, start->scratch);
+            tell(start, s, managed->name, err);
         }
     }
-    if (!start->store || err) {
+    if (start->unusable || err) {
         err = acme_emergency_placeholder(&chain, &key, names, start->now,
                                          start->pconf);
         if (err) {
-            acme_log_err(s, managed->name, err, start->scratch);
+            tell(start, s, managed->name, err);
             return;
         }
     }
@@ -395,7 +441,7 @@ static void begin_service(start_t *start, server_rec *s)
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
     acme_live_table_t *table;
 
-    if (managed->nelts && start->store
+    if (managed->nelts && start->store && !start->unusable
         && (table = fill_table(start, s, managed))) {
         run_engine(start, s, table, managed);
     }
@@ -409,7 +455,7 @@ int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
     (void)pconf;
     (void)plog;
-    if (start->store) {
+    if (start->store && !start->unusable) {
         acme_store_sync(start->store);
     }
     if (start->real) {

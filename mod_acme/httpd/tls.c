@@ -178,11 +178,6 @@ static pair_t *make_pair(const acme_set_t *set)
     X509_up_ref(pair->leaf);
     pair->key = set->key;
     EVP_PKEY_up_ref(pair->key);
-    /* The leaf has a key object of its own, equal to the public half of this
-     * one: sharing this one saves 2 of 7 KiB. Its encoding stays as it is. */
-    if (X509_set_pubkey(pair->leaf, pair->key) != 1) {
-        ERR_clear_error();
-    }
     pair->issuers = issuers;
     return pair;
 }
