@@ -302,7 +302,7 @@ int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
     acme_err_t *err;
 
     (void)pool;
-    if (!start
+    if (!start || config->conf_command
         || (config->manage != ACME_MANAGE_ON
             && config->manage != ACME_MANAGE_NAMED)) {
         return DECLINED;

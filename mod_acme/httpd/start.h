@@ -23,7 +23,8 @@ int acme_start_cert_files(server_rec *s, apr_pool_t *pool,
                           apr_array_header_t *cert_files,
                           apr_array_header_t *key_files);
 /** For a host that AcmeManage wants and that cannot be managed: mod_ssl answers
- *  503 on it and starts, instead of ending the start of every site. */
+ *  503 on it and starts, instead of ending the start of every site. Not for one
+ *  that has a certificate by SSLOpenSSLConfCmd. */
 int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
                               apr_array_header_t *cert_files,
                               apr_array_header_t *key_files);

@@ -1,0 +1,42 @@
+"""A real start, where httpd -t has said its word already: what becomes of each host."""
+
+import pytest
+
+from .test_many import SHOP, scripted  # noqa: F401
+
+
+def conf_command(httpd, form):
+    """SSLOpenSSLConfCmd with a certificate of the administrator's, written in one of many ways."""
+    cert, key = httpd.self_signed([SHOP])
+    lines = f"SSLOpenSSLConfCmd Certificate {cert}\nSSLOpenSSLConfCmd PrivateKey {key}"
+    if form == "quoted":
+        return f'SSLOpenSSLConfCmd "certificate" "{cert}"\nSSLOpenSSLConfCmd "privatekey" "{key}"'
+    if form == "included":
+        path = httpd.folder / "more.conf"
+        path.write_text(lines)
+        return f"Include {path}"
+    if form == "macro":
+        httpd.modules.append("macro")
+        httpd.config(f"<Macro own>\n{lines}\n</Macro>")
+        return "Use own"
+    return f"<IfModule ssl_module>\n{lines}\n</IfModule>" if form == "within" else lines
+
+
+@pytest.mark.parametrize("form", ["plain", "quoted", "within", "included", "macro", "server"])
+def test_host_with_a_certificate_by_conf_command_is_left_alone(scripted, form):  # noqa: F811
+    httpd, ca = scripted
+    own = conf_command(httpd, form)
+    if form == "server":
+        httpd.config(own)
+        httpd.vhost(SHOP, https_extra="AcmeManage on")
+    else:
+        httpd.vhost(SHOP, https_extra=f"AcmeManage on\n{own}")
+    assert "ACME1034" in httpd.configtest().stderr
+    httpd.start()
+    for _ in range(2):
+        assert httpd.served_cert(SHOP).issuer == "Administrator's own root"
+        assert httpd.get("/", host=SHOP, https=True).status == 200
+        httpd.wait_log(r"ACME1034: AcmeManage at .*SSLOpenSSLConfCmd")
+        httpd.graceful()
+    assert not ca.requests
+    assert not (httpd.store / "placeholder" / SHOP).exists()
