@@ -2,7 +2,7 @@
 
 import pytest
 
-from .test_many import SHOP, scripted  # noqa: F401
+from .test_many import ALIAS, SHOP, scripted, serial  # noqa: F401
 
 
 def conf_command(httpd, form):
@@ -40,3 +40,17 @@ def test_host_with_a_certificate_by_conf_command_is_left_alone(scripted, form): 
         httpd.graceful()
     assert not ca.requests
     assert not (httpd.store / "placeholder" / SHOP).exists()
+
+
+def test_alias_removed_before_the_first_certificate_was_adopted(scripted):  # noqa: F811
+    httpd, ca = scripted
+    httpd.vhost(SHOP, [ALIAS], https_extra="AcmeManage on")
+    httpd.start()
+    issued = serial(httpd.wait_cert(SHOP))
+    httpd.clear_config().acme(ca)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.restart()
+    assert serial(httpd.served_cert(SHOP)) == issued
+    assert "ACME1109" not in httpd.log()
+    assert (httpd.store / "certificates" / SHOP / "ecdsa").exists()
+    assert len(ca.certs) == 1
