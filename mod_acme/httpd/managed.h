@@ -55,7 +55,7 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
                                  int own_files);
 
 /** All names that candidates may hold, TLS or not: what promotion allows. The
- *  first is the identity. */
+ *  first is the identity. May be more than a certificate can hold. */
 const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
                                                const acme_managed_t *managed);
 

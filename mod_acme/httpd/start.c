@@ -204,11 +204,24 @@ static int use_sets(start_t *start, served_t *served,
     return found;
 }
 
+/* Hosts of one ServerName may have more together than a certificate holds; which
+ * of them it leaves out is settled after mod_ssl. */
+static const apr_array_header_t *placeholder_names(
+    const start_t *start, const acme_managed_t *managed)
+{
+    apr_array_header_t *names = apr_array_copy_hdr(
+        start->pconf, acme_managed_allowed(start->plan, managed));
+
+    if (names->nelts > ACME_MAX_IDENTS) {
+        names->nelts = ACME_MAX_IDENTS;
+    }
+    return names;
+}
+
 static void use_placeholder(start_t *start, served_t *served,
                             const acme_managed_t *managed, server_rec *s)
 {
-    const apr_array_header_t *names =
-        acme_managed_allowed(start->plan, managed);
+    const apr_array_header_t *names = placeholder_names(start, managed);
     const char *chain, *key;
     acme_err_t *err = NULL;
 

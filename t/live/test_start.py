@@ -2,6 +2,7 @@
 
 import pytest
 
+from .proc import free_port
 from .test_many import ALIAS, SHOP, scripted, serial  # noqa: F401
 
 
@@ -54,3 +55,23 @@ def test_alias_removed_before_the_first_certificate_was_adopted(scripted):  # no
     assert "ACME1109" not in httpd.log()
     assert (httpd.store / "certificates" / SHOP / "ecdsa").exists()
     assert len(ca.certs) == 1
+
+
+def test_hosts_of_one_name_with_too_many_names_share_a_certificate_of_a_hundred(scripted):  # noqa: F811
+    httpd, ca = scripted
+    names = [[f"{letter}{n}.example.org" for n in range(60)] for letter in "ab"]
+    httpd.vhost(SHOP, names[0], https_extra="AcmeManage on")
+    httpd.vhost(SHOP, names[1], http=False, https=free_port(), https_extra="AcmeManage on")
+    ca.validation_gate.clear()
+    httpd.start()
+    placeholder = httpd.served_cert(SHOP)
+    assert placeholder.self_signed and len(placeholder.names) == 100
+    assert SHOP in placeholder.names
+    ca.validation_gate.set()
+    issued = httpd.wait_cert(SHOP)
+    assert issued.names == sorted([SHOP, *names[0], *names[1][:39]])
+    assert httpd.get("/", host=SHOP, https=True).status == 200
+    httpd.wait_log("ACME1022: .* and 16 more is left out")
+    httpd.graceful()
+    assert serial(httpd.served_cert(SHOP)) == serial(issued)
+    assert "ACME14" not in httpd.log()
