@@ -2,11 +2,12 @@
  * Start and reload: what happens in post_config, in order, for all hosts. Read
  * this file to follow a certificate from its directive to the handshake:
  *
- *   acme_start_before_ssl  who is to be managed (managed.h); the store
- *   acme_start_cert_files  mod_ssl asks per TLS host: fresh sets are promoted,
- *                          the set in service or a placeholder is handed over
- *   acme_start_ssl_ctx     the callback that follows later issues (tls.h)
- *   acme_start_after_ssl   the live table, the engine (runner.h)
+ *   acme_start_check_config  what can be told before (config.h)
+ *   acme_start_before_ssl    who is to be managed (managed.h); the store
+ *   acme_start_cert_files    mod_ssl asks per TLS host: fresh sets are promoted,
+ *                            the set in service or a placeholder is handed over
+ *   acme_start_ssl_ctx       the callback that follows later issues (tls.h)
+ *   acme_start_after_ssl     the live table, the engine (runner.h)
  *
  * httpd runs all of it twice at a start; the first pass writes nothing but
  * missing placeholders.
@@ -17,6 +18,8 @@
 #include <httpd.h>
 #include <openssl/ssl.h>
 
+int acme_start_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *s);
 int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *s);
 int acme_start_cert_files(server_rec *s, apr_pool_t *pool,
