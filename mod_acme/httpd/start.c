@@ -42,7 +42,7 @@ typedef struct served_t {
     acme_live_t *live;
 } served_t;
 
-static start_t *the_start;
+static start_t *the_start;        /* while post_config lasts */
 static apr_uint64_t checking_cpu; /* of check_config, which comes before it */
 
 static apr_uint64_t cpu_now(void)
@@ -443,5 +443,6 @@ int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
                  apr_itoa(ptemp, start->hosts), NULL);
+    the_start = NULL; /* its plan goes with ptemp */
     return OK;
 }
