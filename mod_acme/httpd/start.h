@@ -9,8 +9,9 @@
  *   acme_start_ssl_ctx       the callback that follows later issues (tls.h)
  *   acme_start_after_ssl     the live table, the engine (runner.h)
  *
- * httpd runs all of it twice at a start; the first pass writes nothing but
- * missing placeholders.
+ * httpd runs all of it twice at a start. The first pass adopts nothing and starts
+ * no engine; it writes only what is missing: placeholders, which mod_ssl asks for
+ * in both passes, and the store they are kept in.
  */
 #ifndef ACME_START_H
 #define ACME_START_H
