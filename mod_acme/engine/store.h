@@ -111,10 +111,11 @@ void acme_store_current_files(const char **chain, const char **key,
 /** Bring the newest fresh set into service, if there is one newer than current.
  *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
  *  names held against allowed: it must contain the first of them, and nothing
- *  but allowed names and those of the set it replaces. New files are written
- *  from memory; the replaced set goes to the archive, pruned to three. A set
- *  in service that acme_store_current has found damaged is mended by the one of
- *  the same number in fresh/.
+ *  but allowed names and those of the set it replaces, or before the first set
+ *  those of the placeholder. New files are written from memory; the replaced
+ *  set goes to the archive, pruned to three. A set in service that
+ *  acme_store_current has found damaged is mended by the one of the same number
+ *  in fresh/.
  *  @param promoted  the record now in service, or NULL if nothing was done
  *  @return E_PROMOTE with the reason; the old set stays in service */
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,

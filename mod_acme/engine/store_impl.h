@@ -119,6 +119,11 @@ acme_err_t *acme_store_copy_record(acme_record_t **copy,
                                    apr_pool_t *pool,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;
 
+/** Names of the placeholder, acme_ident_t *: root's own word for what was once
+ *  configured. Empty if there is none that can be read. */
+const apr_array_header_t *acme_store_placeholder_idents(
+    const acme_store_t *store, const char *dir, apr_pool_t *pool);
+
 /** As acme_store_load_fresh; also for root: trusts nothing in fresh/. Errors and
  *  result from pool, all else from scratch. */
 acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,

@@ -43,7 +43,8 @@ typedef struct served_t {
     acme_live_t *live;
 } served_t;
 
-static start_t *the_start;
+static start_t *the_start;        /* while post_config lasts */
+static apr_uint64_t checking_cpu; /* of check_config, which comes before it */
 
 static apr_uint64_t cpu_now(void)
 {
@@ -58,6 +59,16 @@ static apr_status_t forget_start(void *data)
     (void)data;
     the_start = NULL;
     return APR_SUCCESS;
+}
+
+int acme_start_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *s)
+{
+    apr_uint64_t began = cpu_now();
+    int status = acme_config_check(pconf, plog, ptemp, s);
+
+    checking_cpu = cpu_now() - began;
+    return status;
 }
 
 /* What the first pass finds the second one finds again, and tells. */
@@ -117,7 +128,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     if (acme_managed_candidates(start->plan) > 0) {
         open_store(start, s);
     }
-    start->cpu = cpu_now() - began;
+    start->cpu = checking_cpu + cpu_now() - began;
     the_start = start;
     apr_pool_cleanup_register(pconf, NULL, forget_start, apr_pool_cleanup_null);
     return OK;
@@ -250,11 +261,24 @@ static int use_sets(start_t *start, served_t *served,
     return found;
 }
 
+/* Hosts of one ServerName may have more together than a certificate holds; which
+ * of them it leaves out is settled after mod_ssl. */
+static const apr_array_header_t *placeholder_names(
+    const start_t *start, const acme_managed_t *managed)
+{
+    apr_array_header_t *names = apr_array_copy_hdr(
+        start->pconf, acme_managed_allowed(start->plan, managed));
+
+    if (names->nelts > ACME_MAX_IDENTS) {
+        names->nelts = ACME_MAX_IDENTS;
+    }
+    return names;
+}
+
 static void use_placeholder(start_t *start, served_t *served,
                             const acme_managed_t *managed, server_rec *s)
 {
-    const apr_array_header_t *names =
-        acme_managed_allowed(start->plan, managed);
+    const apr_array_header_t *names = placeholder_names(start, managed);
     const char *chain, *key;
     acme_err_t *err = NULL;
 
@@ -348,7 +372,7 @@ int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
     acme_err_t *err;
 
     (void)pool;
-    if (!start
+    if (!start || config->conf_command
         || (config->manage != ACME_MANAGE_ON
             && config->manage != ACME_MANAGE_NAMED)) {
         return DECLINED;
@@ -466,5 +490,6 @@ int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
                  apr_itoa(ptemp, start->hosts), NULL);
+    the_start = NULL; /* its plan goes with ptemp */
     return OK;
 }

@@ -169,6 +169,43 @@ static void test_promote_names_of_replaced_set_pass(void **state)
     assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
 }
 
+/* The same before anything was in service: what root wrote into the placeholder
+ * tells what was configured, and nothing of the worker's does. */
+static void test_promote_names_of_placeholder_pass_at_first(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    put_sample(store, SHOP " bank.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP " old.shop.example");
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+}
+
+static void test_promote_damaged_placeholder_says_nothing(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    assert_int_equal(truncate(chain, 300), 0);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 2);
+}
+
 static void test_promote_expired_refused(void **state)
 {
     acme_store_t *store = open_store();
@@ -738,6 +775,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_no_name_allowed_refused),
     STORE_TEST(test_promote_wildcard_does_not_allow_names),
     STORE_TEST(test_promote_names_of_replaced_set_pass),
+    STORE_TEST(test_promote_names_of_placeholder_pass_at_first),
+    STORE_TEST(test_promote_damaged_placeholder_says_nothing),
     STORE_TEST(test_promote_expired_refused),
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
