@@ -504,7 +504,12 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
     if (flush(to->fd) != 0) {
         return io_error("flush the directory of", to, final, scratch);
     }
-    return aside[0] ? remove_contents(to, aside, scratch) : NULL;
+    if (aside[0]) {
+        /* Its remains are passed over by every reader. */
+        acme_err_t *kept = remove_contents(to, aside, scratch);
+        (void)kept;
+    }
+    return NULL;
 }
 
 acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
