@@ -11,6 +11,7 @@
 #include <apr_thread_proc.h>
 #include <http_log.h>
 #include <mod_watchdog.h>
+#include <openssl/crypto.h>
 
 #include "engine/lease.h"
 #include "engine/transport.h"
@@ -164,6 +165,9 @@ static void lead(runner_t *runner)
     acme_log_msg(runner->server, pool, ACME_I_ENGINE_ENDS, NULL);
     apr_pool_destroy(pool);
     acme_lease_release(runner->lease, runner->pool);
+    /* OpenSSL would at the thread's end, but at the child's mod_watchdog does
+     * not wait for that. */
+    OPENSSL_thread_stop();
 }
 
 /* Every child looks every second: what keeps them from leading is told when it

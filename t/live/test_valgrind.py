@@ -88,8 +88,8 @@ def test_hundred_renewals_under_valgrind(make_httpd, make_fakeca, live_dir):
     httpd.stop()
     reports = [path.read_text() for path in live_dir.glob("valgrind.*.log")]
     assert len(reports) == 2, "one of the parent, one of its child"
+    print(f"KiB by malloc and mapped: {early} after {EARLY}, {late} after {LATE}")
     for report in reports:
         assert "ERROR SUMMARY: 0 errors" in report, report[-16000:]
-    print(f"KiB by malloc and mapped: {early} after {EARLY}, {late} after {LATE}")
     assert late[0] - early[0] < MALLOC_ROOM
     assert late[1] - early[1] < MAPPED_ROOM
