@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include <ap_mpm.h>
 #include <apr_allocator.h>
@@ -25,6 +26,12 @@ APLOG_USE_MODULE(acme);
 #define ROUND      apr_time_from_sec(1)
 #define TELL_AGAIN apr_time_from_sec(600)
 
+/* A child that does not lead looks for the lease each round at first, when that of
+ * an earlier generation is about to be released, and less often later: the one
+ * that takes a dead leader's place among the children looks at once. */
+#define EAGER_TICKS 10
+#define PAUSE       apr_time_from_sec(4)
+
 typedef struct runner_t {
     server_rec *server;
     const acme_engine_config_t *config;
@@ -32,13 +39,10 @@ typedef struct runner_t {
     acme_live_table_t *table;
     acme_lease_t *lease; /* this child's; NULL before its first round */
     apr_pool_t *pool;    /* this child's */
-    ap_watchdog_t *watchdog;
-    int slow;        /* the first tick is over */
-    acme_msg_t told; /* why this child could not lead, last logged */
+    int ticks;           /* so far, up to EAGER_TICKS */
+    acme_msg_t told;     /* why this child could not lead, last logged */
     apr_time_t told_at;
 } runner_t;
-
-static apr_status_t tick(int state, void *data, apr_pool_t *scratch);
 
 /* One configuration has one runner; the engine is there while it runs, so that
  * a stop can wake it up. */
@@ -47,6 +51,7 @@ static acme_engine_t *the_engine;
 static int in_tick; /* the watchdog's thread is in our code */
 static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left_tick = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t stop_asked; /* made in each child: its clock is steady */
 static _Atomic int stopping;
 
 static int must_stop(void)
@@ -233,17 +238,22 @@ static void leave_tick(void)
     pthread_mutex_unlock(&engine_lock);
 }
 
-/* The first tick comes at once, so that a restart does not keep orders waiting;
- * from then on children look for the lease once a second. */
-static void slow_down(runner_t *runner)
+/* The watchdog wakes up ten times a second between two ticks, so the pause is
+ * made in here; a stop ends it. */
+static void pause_tick(runner_t *runner)
 {
-    APR_OPTIONAL_FN_TYPE(ap_watchdog_set_callback_interval) *set =
-        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_set_callback_interval);
+    int eager = runner->ticks < EAGER_TICKS;
+    struct timespec until;
+    int rv = 0;
 
-    if (!runner->slow && set) {
-        set(runner->watchdog, ROUND, runner, tick);
-        runner->slow = 1;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += apr_time_sec(eager ? ROUND : PAUSE);
+    runner->ticks += eager;
+    pthread_mutex_lock(&engine_lock);
+    while (!rv && !must_stop()) {
+        rv = pthread_cond_timedwait(&stop_asked, &engine_lock, &until);
     }
+    pthread_mutex_unlock(&engine_lock);
 }
 
 static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
@@ -252,11 +262,23 @@ static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
 
     (void)scratch; /* of mod_watchdog's allocator */
     if (state == AP_WATCHDOG_STATE_RUNNING && runner->pool && enter_tick()) {
-        slow_down(runner);
         try_to_lead(runner);
+        pause_tick(runner);
         leave_tick();
     }
     return APR_SUCCESS;
+}
+
+/* Ends whatever the watchdog's thread waits for. Holds engine_lock. */
+static void ask_to_stop(void)
+{
+    atomic_store(&stopping, 1);
+    if (the_runner) {
+        pthread_cond_broadcast(&stop_asked);
+    }
+    if (the_engine) {
+        acme_engine_wakeup(the_engine);
+    }
 }
 
 /* Before anything of the child is torn down: mod_watchdog (2.4.71) does not wait
@@ -265,10 +287,7 @@ static apr_status_t wait_for_tick(void *data)
 {
     (void)data;
     pthread_mutex_lock(&engine_lock);
-    atomic_store(&stopping, 1);
-    if (the_engine) {
-        acme_engine_wakeup(the_engine);
-    }
+    ask_to_stop();
     while (in_tick) {
         pthread_cond_wait(&left_tick, &engine_lock);
     }
@@ -293,6 +312,7 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
     APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    ap_watchdog_t *watchdog = NULL;
 
     if (!get || !add) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
@@ -305,9 +325,10 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
     the_runner->config = config;
     the_runner->store = store;
     the_runner->table = table;
-    /* not a singleton: that one wakes up ten times a second in every child */
-    if (get(&the_runner->watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
-        || add(the_runner->watchdog, 0, the_runner, tick) != APR_SUCCESS) {
+    /* Not a singleton: that one wakes up ten times a second in every child. No
+     * pause before the first tick: a restart must not keep orders waiting. */
+    if (get(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
+        || add(watchdog, 0, the_runner, tick) != APR_SUCCESS) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
 }
@@ -337,9 +358,15 @@ static apr_pool_t *own_pool(apr_pool_t *pchild)
 
 void acme_runner_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    pthread_condattr_t steady;
+
     (void)s;
     if (the_runner) {
         acme_transport_global_init();
+        pthread_condattr_init(&steady);
+        pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+        pthread_cond_init(&stop_asked, &steady);
+        pthread_condattr_destroy(&steady);
         the_runner->pool = own_pool(pchild);
         apr_pool_pre_cleanup_register(pchild, NULL, wait_for_tick);
     }
@@ -349,10 +376,7 @@ void acme_runner_child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     (void)graceful;
-    atomic_store(&stopping, 1);
     pthread_mutex_lock(&engine_lock);
-    if (the_engine) {
-        acme_engine_wakeup(the_engine);
-    }
+    ask_to_stop();
     pthread_mutex_unlock(&engine_lock);
 }
