@@ -152,6 +152,40 @@ static X509 *share(X509 *issuer)
     return issuer;
 }
 
+static int encode(unsigned char **der, X509 *cert)
+{
+    *der = NULL;
+    return i2d_X509(cert, der);
+}
+
+/* A leaf has a key object of its own, equal to the public half of the private
+ * key's: sharing that one saves 2 of 7 KiB a certificate and child. @return the
+ * leaf to use, a reference; it is sent as the CA signed it, whatever an OpenSSL
+ * makes of this */
+static X509 *slim_leaf(X509 *leaf, EVP_PKEY *key)
+{
+    unsigned char *before, *after;
+    int before_len = encode(&before, leaf);
+    X509 *slim = X509_dup(leaf);
+    int after_len;
+
+    if (slim && X509_set_pubkey(slim, key) == 1) {
+        after_len = encode(&after, slim);
+        if (after_len > 0 && after_len == before_len
+            && !memcmp(before, after, (size_t)after_len)) {
+            OPENSSL_free(before);
+            OPENSSL_free(after);
+            return slim;
+        }
+        OPENSSL_free(after);
+    }
+    ERR_clear_error();
+    X509_free(slim);
+    OPENSSL_free(before);
+    X509_up_ref(leaf);
+    return leaf;
+}
+
 static pair_t *make_pair(const acme_set_t *set)
 {
     pair_t *pair = calloc(1, sizeof(*pair));
@@ -174,8 +208,7 @@ static pair_t *make_pair(const acme_set_t *set)
     pthread_mutex_unlock(&sharing);
     atomic_init(&pair->references, 1);
     pair->number = set->record->number;
-    pair->leaf = set->chain->leaf;
-    X509_up_ref(pair->leaf);
+    pair->leaf = slim_leaf(set->chain->leaf, set->key);
     pair->key = set->key;
     EVP_PKEY_up_ref(pair->key);
     pair->issuers = issuers;
