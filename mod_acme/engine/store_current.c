@@ -144,8 +144,7 @@ static void convict(acme_store_t *store, const reading_t *r, int linked,
                                   scratch)) {
         verdict->record = NULL;
     }
-    apr_hash_set(store->verdicts,
-                 verdict_key(r->dir, r->family, store->pool),
+    apr_hash_set(store->verdicts, verdict_key(r->dir, r->family, store->pool),
                  APR_HASH_KEY_STRING, verdict);
 }
 
@@ -195,11 +194,10 @@ static acme_err_t *read_record(acme_record_t **record, const reading_t *r,
     apr_size_t len;
 
     ACME_TRY(read_file(&json, &len, r, "record.json", pool));
-    const char *what = apr_pstrcat(pool, r->part->path, "/", r->set,
-                                   "/record.json", NULL);
+    const char *what =
+        apr_pstrcat(pool, r->part->path, "/", r->set, "/record.json", NULL);
     ACME_TRY(acme_record_parse(&parsed, json, len, what, pool));
-    ACME_TRY(
-        acme_store_check_record(parsed, r->family, r->number, what, pool));
+    ACME_TRY(acme_store_check_record(parsed, r->family, r->number, what, pool));
     *record = parsed;
     return NULL;
 }
@@ -265,8 +263,8 @@ static acme_err_t *parse_files(acme_chain_t **chain, EVP_PKEY **key,
                                apr_pool_t *pool)
 {
     acme_cert_info_t *info;
-    acme_err_t *err = acme_chain_parse(chain, files->chain, files->chain_len,
-                                       pool);
+    acme_err_t *err =
+        acme_chain_parse(chain, files->chain, files->chain_len, pool);
 
     if (!err) {
         err = acme_key_from_pem(key, files->key, files->key_len, pool);
@@ -338,8 +336,8 @@ static acme_err_t *read_whole(acme_record_t **record, const reading_t *r,
         int digest_missing = !err && !parsed->files;
         ACME_TRY(look_closely(&parsed, r, files, pool));
         if (!err && !same && !digest_missing) {
-            err = damaged(r, "its files were altered, but fit each other",
-                          pool);
+            err =
+                damaged(r, "its files were altered, but fit each other", pool);
         }
     }
     *record = parsed;
@@ -422,8 +420,7 @@ static acme_err_t *find_another(acme_record_t **record, reading_t *r,
         err = read_newest(record, r, pool);
     }
     if (*record) {
-        (*record)->from =
-            damage ? ACME_RECORD_INSTEAD : ACME_RECORD_IN_SERVICE;
+        (*record)->from = damage ? ACME_RECORD_INSTEAD : ACME_RECORD_IN_SERVICE;
     }
     return damage;
 }
@@ -495,9 +492,8 @@ void acme_store_current_files(const char **chain, const char **key,
     const acme_verdict_t *verdict = acme_store_verdict(store, dir, family);
     acme_part_t part = verdict && verdict->archived ? ACME_PART_ARCHIVE
                                                     : ACME_PART_CERTIFICATES;
-    const char *set =
-        apr_psprintf(pool, "%s/%s/%s.%d", store->parts[part].path, dir,
-                     acme_family_name(family), number);
+    const char *set = apr_psprintf(pool, "%s/%s/%s.%d", store->parts[part].path,
+                                   dir, acme_family_name(family), number);
 
     *chain = apr_pstrcat(pool, set, "/chain.pem", NULL);
     *key = apr_pstrcat(pool, set, "/key.pem", NULL);

@@ -56,8 +56,8 @@ static acme_err_t *read_fresh_record(acme_record_t **record,
                                acme_fsfile_path(place, "record.json", pool),
                                pool));
     acme_family_t family = acme_key_family(parsed->key_type);
-    ACME_TRY(acme_store_check_record(parsed, family, acme_store_set_number(set, family),
-                          place->path, pool));
+    ACME_TRY(acme_store_check_record(
+        parsed, family, acme_store_set_number(set, family), place->path, pool));
     *record = parsed;
     return NULL;
 }
@@ -178,8 +178,7 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
     acme_record_t *promoted = NULL;
 
     *record = NULL;
-    acme_err_t *first =
-        acme_store_current(&promoted, store, dir, family, pool);
+    acme_err_t *first = acme_store_current(&promoted, store, dir, family, pool);
     if (first && !acme_store_is_damage(first)) {
         return first;
     }
