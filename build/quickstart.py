@@ -72,6 +72,11 @@ def issued(httpd, name):
     return not httpd.served_cert(name).self_signed
 
 
+def hexadecimal(serial):
+    """As OpenSSL and acmectl write serial numbers: whole octets."""
+    return serial.to_bytes((serial.bit_length() + 7) // 8, "big").hex()
+
+
 def curl(httpd, root, name):
     """Ask as anybody would, with the CA's root as the only trust."""
     url = f"https://{name}:{httpd.https_port}/"
@@ -89,7 +94,7 @@ def describe(httpd, name):
     show(f"  names   {', '.join(served.names)}")
     show(f"  issuer  {served.issuer}")
     show(f"  valid   {leaf.not_valid_before} to {leaf.not_valid_after} UTC")
-    show(f"  serial  {leaf.serial_number:x}")
+    show(f"  serial  {hexadecimal(leaf.serial_number)}")
     return leaf.serial_number
 
 
@@ -135,7 +140,7 @@ def renew(httpd, root, acmectl, name, before):
         served = httpd.wait_cert(name, lambda cert: cert.leaf.serial_number != before, timeout=10)
         count = visitors.count
         wait_until(lambda: visitors.count > count + 20, 10, "visitors after the renewal")
-    show(f"  serial  {before:x}  ->  {served.leaf.serial_number:x}")
+    show(f"  serial  {hexadecimal(before)}  ->  {hexadecimal(served.leaf.serial_number)}")
     show(f"  {visitors.count} requests meanwhile, {len(visitors.failures)} failed")
     if visitors.failures:
         raise Failed(f"a visitor noticed: {visitors.failures[0]}")
@@ -152,14 +157,14 @@ def demonstrate(httpd, ca, acmectl):
     serial = describe(httpd, SHOP)
     curl(httpd, root, BLOG)
     describe(httpd, BLOG)
-    show(f"status page: http://127.0.0.1:{httpd.admin_port}/server-status")
+    show(f"status page: http://127.0.0.1:{httpd.admin_port}/server-status#acme")
     say("5/5 a renewal while visitors come")
     renew(httpd, root, acmectl, SHOP, serial)
 
 
 def stay(httpd):
     say("Up. Ctrl-C ends it.")
-    show(f"status   http://127.0.0.1:{httpd.admin_port}/server-status")
+    show(f"status   http://127.0.0.1:{httpd.admin_port}/server-status#acme")
     show(f"site     https://{SHOP}:{httpd.https_port}/ (at 127.0.0.1)")
     show(f"config   {httpd.conf}")
     show(f"log      {httpd.error_log}")
@@ -199,7 +204,9 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     folder = Path(tempfile.mkdtemp(prefix="acme-quickstart-"))
     folder.chmod(0o755)
     began = time.monotonic()

@@ -55,7 +55,7 @@ def add_program(tally, trs, folder):
 
     A program that crashed, or was ended by a sanitizer behind its last test, has not passed.
     """
-    name = str(trs.with_suffix("").relative_to(folder))
+    name = str(trs.with_suffix("").relative_to(folder.parent))
     results = re.findall(r"^:test-result: (\w+)", trs.read_text(), re.MULTILINE)
     outcomes = [AUTOMAKE[result] for result in results]
     log = trs.with_suffix(".log")

@@ -6,7 +6,7 @@
 #include "core/order_impl.h"
 
 #define MAX_ANSWERS  5
-#define ANSWER_AGAIN apr_time_from_sec(60)
+#define ANSWER_AGAIN apr_time_from_sec(10)
 #define DEACTIVATION "{\"status\":\"deactivated\"}"
 
 typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
@@ -300,9 +300,9 @@ static acme_err_t *validation_error(const acme_order_t *order,
     return err;
 }
 
-/* Whether the chosen challenge is lost, though the authorization is pending. */
-static int challenge_failed(const acme_authz_t *authz,
-                            const acme_authorization_t *resource)
+/* The status of the chosen challenge; pending if the CA shows it no more. */
+static acme_resource_status_t chosen_status(
+    const acme_authz_t *authz, const acme_authorization_t *resource)
 {
     int i;
 
@@ -310,17 +310,25 @@ static int challenge_failed(const acme_authz_t *authz,
         const acme_challenge_t *challenge =
             APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
         if (challenge->url && !strcmp(challenge->url, authz->challenge_url)) {
-            return challenge->status == ACME_STATUS_INVALID;
+            return challenge->status;
         }
     }
-    return 0;
+    return ACME_STATUS_PENDING;
 }
 
+/* An answer of which nothing is known is given again after a while, not at
+ * once: some CAs call a challenge pending while they validate. */
 static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
-                                 const acme_reply_t *reply, apr_time_t now)
+                                 const acme_reply_t *reply, int under_way,
+                                 apr_time_t now)
 {
     if (authz->refusal) {
         return authz->refusal;
+    }
+    if (authz->doubtful && under_way) {
+        authz->doubtful = 0;
+        authz->answer_again = 0;
+        order->dirty = 1;
     }
     if (authz->doubtful && !authz->answer_again) {
         authz->answer_again = now + ANSWER_AGAIN;
@@ -333,6 +341,23 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
     }
     acme_exchange_poll(&authz->exchange, reply, now);
     return NULL;
+}
+
+static acme_err_t *on_pending(acme_order_t *order, acme_authz_t *authz,
+                              const acme_authorization_t *resource,
+                              const acme_reply_t *reply, apr_time_t now)
+{
+    acme_resource_status_t status;
+
+    if (authz->state == ACME_AUTHZ_READ) {
+        return choose(order, authz, resource);
+    }
+    status = chosen_status(authz, resource);
+    if (status == ACME_STATUS_INVALID) {
+        return validation_error(order, authz, resource);
+    }
+    return still_pending(order, authz, reply, status == ACME_STATUS_PROCESSING,
+                         now);
 }
 
 static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
@@ -350,13 +375,7 @@ static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
         return NULL;
     case ACME_STATUS_PENDING:
     case ACME_STATUS_PROCESSING:
-        if (authz->state == ACME_AUTHZ_READ) {
-            return choose(order, authz, resource);
-        }
-        if (challenge_failed(authz, resource)) {
-            return validation_error(order, authz, resource);
-        }
-        return still_pending(order, authz, reply, now);
+        return on_pending(order, authz, resource, reply, now);
     case ACME_STATUS_INVALID:
         enter(order, authz, ACME_AUTHZ_CLOSED);
         return validation_error(order, authz, resource);

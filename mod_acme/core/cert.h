@@ -40,7 +40,7 @@ typedef struct acme_cert_info_t {
     const char *serial;               /* hexadecimal, lower case */
     const char *issuer;               /* common name, or whole name if none */
     const char *fingerprint;          /* SHA-256 of the DER, hexadecimal */
-    const char *ari_id;               /* RFC 9773 section 4.1; NULL without AKI */
+    const char *ari_id; /* RFC 9773 section 4.1; NULL without AKI */
 } acme_cert_info_t;
 /** @return E_CHAIN_PARSE: a date is malformed */
 acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
@@ -67,7 +67,7 @@ int acme_chain_has_issuer(const acme_chain_t *chain, const char *common_name);
  *  @return E_CERT_MAKE */
 acme_err_t *acme_cert_placeholder(X509 **cert, EVP_PKEY *key,
                                   const apr_array_header_t *idents,
-                                  apr_time_t now, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                  apr_time_t now,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "core/encode.h"
 #include "core/ident.h"
+#include "core/key.h"
 
 #define TLSEXT_STATUS_REQUEST 5 /* RFC 6066, named by RFC 7633 */
 
@@ -127,7 +128,7 @@ acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
     int length;
 
     if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1
-        || X509_REQ_set_pubkey(request, key) != 1
+        || !acme_key_set_public(X509_REQ_get_X509_PUBKEY(request), key)
         || !set_extensions(request, idents, options)
         || X509_REQ_sign(request, key, EVP_sha256()) <= 0
         || (length = i2d_X509_REQ(request, &der)) <= 0) {

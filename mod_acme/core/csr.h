@@ -22,8 +22,8 @@ typedef struct acme_csr_options_t {
  *  @return E_CSR_MAKE */
 acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
                           const apr_array_header_t *idents,
-                          const acme_csr_options_t *options, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                          const acme_csr_options_t *options,
+                          apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** The extension subjectAltName over idents; the caller frees it.
  *  @return NULL for none or too many of them, for values that are not of their

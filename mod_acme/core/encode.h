@@ -10,11 +10,11 @@
 
 #include "core/err.h"
 
-#define ACME_MAX_JSON     (64 * 1024)  /* octets of a JSON body from a CA */
-#define ACME_MAX_CHAIN    (256 * 1024) /* octets of a downloaded chain */
-#define ACME_MAX_URL      2048         /* octets of a URL from a CA */
-#define ACME_MAX_TOKEN    255          /* characters of a challenge token */
-#define ACME_MAX_DETAIL   1024         /* octets kept of a CA's free text */
+#define ACME_MAX_JSON   (64 * 1024)  /* octets of a JSON body from a CA */
+#define ACME_MAX_CHAIN  (256 * 1024) /* octets of a downloaded chain */
+#define ACME_MAX_URL    2048         /* octets of a URL from a CA */
+#define ACME_MAX_TOKEN  255          /* characters of a challenge token */
+#define ACME_MAX_DETAIL 1024         /* octets kept of a CA's free text */
 
 /** base64url without padding, RFC 7515 section 2. NUL terminated, from pool. */
 const char *acme_encode_base64url(const void *data, apr_size_t len,

@@ -22,13 +22,13 @@
 /** Owner: the pool it was made in; all strings live there too. Every string is
  *  sanitised (acme_encode_printable) and bounded: it may go to a log as is. */
 typedef struct acme_err_t {
-    acme_msg_t msg;           /* which entry of messages.h */
-    acme_class_t class;       /* policy reads this alone */
-    const char *text;         /* one sentence, never NULL */
-    const char *detail;       /* the CA's own words, or NULL */
-    const char *identifier;   /* the name at fault, or NULL */
-    const char *instance;     /* URL the CA gave for the human, or NULL */
-    apr_time_t retry_at;      /* not before this; 0: the CA said nothing */
+    acme_msg_t msg;         /* which entry of messages.h */
+    acme_class_t class;     /* policy reads this alone */
+    const char *text;       /* one sentence, never NULL */
+    const char *detail;     /* the CA's own words, or NULL */
+    const char *identifier; /* the name at fault, or NULL */
+    const char *instance;   /* URL the CA gave for the human, or NULL */
+    apr_time_t retry_at;    /* not before this; 0: the CA said nothing */
 } acme_err_t;
 
 /**
@@ -43,8 +43,8 @@ acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg, ...) ACME_SENTINEL;
 
 /** The same for a failed system call: text is followed by ": " and the reason.
  *  @param rv  an APR status (errno wrapped by APR_FROM_OS_ERROR counts) */
-acme_err_t *acme_err_os(apr_pool_t *pool, apr_status_t rv, acme_msg_t msg, ...)
-    ACME_SENTINEL;
+acme_err_t *acme_err_os(apr_pool_t *pool, apr_status_t rv, acme_msg_t msg,
+                        ...) ACME_SENTINEL;
 
 /** The same for a failed OpenSSL call: takes the thread's error queue, empties
  *  it and appends the first reason. */

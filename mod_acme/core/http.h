@@ -49,7 +49,7 @@ typedef struct acme_reply_t {
     apr_size_t len;
     const char *content_type; /* of the last header of that name; or NULL */
     const char *location;
-    const char *nonce;        /* Replay-Nonce */
+    const char *nonce; /* Replay-Nonce */
     const char *retry_after;
     apr_array_header_t *links; /* const char *: each Link header, at most 32 */
 } acme_reply_t;
@@ -77,6 +77,7 @@ acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
 
 /** The last part of "urn:ietf:params:acme:error:X" of a reply ("badNonce"), or
  *  "" for a reply without one. From pool. */
-const char *acme_reply_problem_type(const acme_reply_t *reply, apr_pool_t *pool);
+const char *acme_reply_problem_type(const acme_reply_t *reply,
+                                    apr_pool_t *pool);
 
 #endif

@@ -12,8 +12,8 @@
 
 /** Public key as JWK, members sorted, no white space (RFC 7638 section 3): EC
  *  coordinates of fixed width, RSA integers minimal. */
-acme_err_t *acme_jws_jwk(const char **jwk, EVP_PKEY *key, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+acme_err_t *acme_jws_jwk(const char **jwk, EVP_PKEY *key,
+                         apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** base64url SHA-256 of acme_jws_jwk: 43 characters. RFC 7638. */
 acme_err_t *acme_jws_thumbprint(const char **thumbprint, EVP_PKEY *key,

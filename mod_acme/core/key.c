@@ -119,6 +119,55 @@ static apr_status_t wipe(void *data)
     return APR_SUCCESS;
 }
 
+static int set_public_ec(X509_PUBKEY *field, EVP_PKEY *key, int curve)
+{
+    unsigned char *point = NULL;
+    size_t len = EVP_PKEY_get1_encoded_public_key(key, &point);
+
+    if (len == 0
+        || !X509_PUBKEY_set0_param(field, OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
+                                   V_ASN1_OBJECT, OBJ_nid2obj(curve), point,
+                                   (int)len)) {
+        OPENSSL_free(point);
+        return 0;
+    }
+    return 1; /* the field owns the point */
+}
+
+static int set_public_rsa(X509_PUBKEY *field, const EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PublicKey(key, &der);
+
+    if (len <= 0
+        || !X509_PUBKEY_set0_param(field, OBJ_nid2obj(NID_rsaEncryption),
+                                   V_ASN1_NULL, NULL, der, len)) {
+        OPENSSL_free(der);
+        return 0;
+    }
+    return 1;
+}
+
+int acme_key_set_public(X509_PUBKEY *field, EVP_PKEY *key)
+{
+    acme_key_type_t type;
+
+    if (acme_key_type_of(&type, key)) {
+        return 0;
+    }
+    switch (type) {
+    case ACME_KEY_ECDSA_P256:
+        return set_public_ec(field, key, NID_X9_62_prime256v1);
+    case ACME_KEY_ECDSA_P384:
+        return set_public_ec(field, key, NID_secp384r1);
+    case ACME_KEY_RSA2048:
+    case ACME_KEY_RSA3072:
+    case ACME_KEY_RSA4096:
+        break;
+    }
+    return set_public_rsa(field, key);
+}
+
 /* Memory that is zeroed when pool is cleaned. */
 static void *secret_alloc(apr_size_t len, apr_pool_t *pool)
 {
@@ -152,6 +201,28 @@ acme_err_t *acme_key_to_der(const unsigned char **der, apr_size_t *len,
     return NULL;
 }
 
+/* The algorithm is looked up first: d2i_AutoPrivateKey tries every decoder there
+ * is, three times as long. */
+static EVP_PKEY *parse_pkcs8(const unsigned char **end, apr_size_t len)
+{
+    const unsigned char *start = *end;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, end, (long)len);
+    const ASN1_OBJECT *algorithm = NULL;
+    int type = NID_undef;
+
+    if (info && PKCS8_pkey_get0(&algorithm, NULL, NULL, NULL, info)) {
+        type = OBJ_obj2nid(algorithm);
+    }
+    PKCS8_PRIV_KEY_INFO_free(info);
+    if (type != NID_X9_62_id_ecPublicKey && type != NID_rsaEncryption) {
+        return NULL;
+    }
+    *end = start;
+    return d2i_PrivateKey(type == NID_rsaEncryption ? EVP_PKEY_RSA
+                                                    : EVP_PKEY_EC,
+                          NULL, end, (long)len);
+}
+
 acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
                               apr_size_t len, apr_pool_t *pool)
 {
@@ -161,7 +232,7 @@ acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
     if (len == 0 || len > MAX_KEY_DER) {
         return acme_err_make(pool, ACME_E_KEY_PARSE, NULL);
     }
-    parsed = d2i_AutoPrivateKey(NULL, &end, (long)len);
+    parsed = parse_pkcs8(&end, len);
     if (!parsed) {
         return acme_err_ssl(pool, ACME_E_KEY_PARSE, NULL);
     }

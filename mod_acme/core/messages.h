@@ -60,11 +60,11 @@ typedef enum acme_msg_t {
 
 typedef struct acme_msg_entry_t {
     acme_msg_t msg;
-    const char *name;    /* "E_DISK" */
+    const char *name; /* "E_DISK" */
     acme_level_t level;
     acme_class_t class;
     const char *text;
-    const char *remedy;  /* "" for none */
+    const char *remedy; /* "" for none */
 } acme_msg_entry_t;
 
 /** The entry of msg; of the table's own "unknown" entry for a number that is

@@ -27,7 +27,7 @@ typedef struct acme_order_config_t {
     const apr_array_header_t *idents; /* acme_ident_t *, 1..ACME_MAX_IDENTS */
     EVP_PKEY *key;                    /* the certificate's; on disk already */
     const char *profile;              /* or NULL */
-    int profile_required;             /* unadvertised: fail, instead of without */
+    int profile_required; /* unadvertised: fail, instead of without */
     int must_staple;
     const apr_array_header_t *proofs; /* acme_proof_type_t, in order of
                                          preference; those usable here */

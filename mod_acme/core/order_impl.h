@@ -43,7 +43,7 @@ struct acme_order_t {
     acme_err_t *error;      /* ABANDON, FAILED */
     acme_err_t *trouble;    /* what is being asked again about, or NULL */
     apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
-    const char *chain_pem;  /* DONE */
+    const char *chain_pem;    /* DONE */
     int dirty;
 };
 

@@ -6,6 +6,7 @@
 #include "core/cert.h"
 #include "core/csr.h"
 #include "core/ident.h"
+#include "core/key.h"
 
 #define YEAR apr_time_from_sec(365 * 86400)
 
@@ -74,8 +75,8 @@ acme_err_t *acme_cert_placeholder(X509 **cert, EVP_PKEY *key,
         || !ASN1_TIME_set(X509_getm_notBefore(made), (time_t)apr_time_sec(now))
         || !ASN1_TIME_set(X509_getm_notAfter(made),
                           (time_t)apr_time_sec(now + YEAR))
-        || X509_set_pubkey(made, key) != 1 || !add_usage(made)
-        || !add_extension(made, acme_csr_names(idents))
+        || !acme_key_set_public(X509_get_X509_PUBKEY(made), key)
+        || !add_usage(made) || !add_extension(made, acme_csr_names(idents))
         || X509_sign(made, key, EVP_sha256()) <= 0) {
         X509_free(made);
         return acme_err_ssl(pool, ACME_E_CERT_MAKE,

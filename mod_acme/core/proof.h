@@ -22,8 +22,8 @@ int acme_proof_type_parse(acme_proof_type_t *type, const char *name);
 
 typedef struct acme_proof_t {
     acme_proof_type_t type;
-    const acme_ident_t *ident;   /* for whom; never a wildcard for http-01 */
-    const char *token;           /* acme_token_valid, compared, never echoed */
+    const acme_ident_t *ident; /* for whom; never a wildcard for http-01 */
+    const char *token;         /* acme_token_valid, compared, never echoed */
     const char *key_authorization; /* token "." thumbprint, section 8.1 */
 } acme_proof_t;
 

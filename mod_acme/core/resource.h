@@ -16,17 +16,17 @@
 #include "core/proof.h"
 
 typedef struct acme_directory_t {
-    const char *new_nonce, *new_account, *new_order; /* never NULL */
+    const char *new_nonce, *new_account, *new_order;     /* never NULL */
     const char *revoke_cert, *key_change, *renewal_info; /* or NULL */
-    const char *terms;    /* meta.termsOfService, or NULL */
-    const char *website;  /* meta.website, or NULL */
+    const char *terms;   /* meta.termsOfService, or NULL */
+    const char *website; /* meta.website, or NULL */
     int external_account_required;
     apr_array_header_t *profiles; /* const char *: names; empty if none */
 } acme_directory_t;
 /** @return E_CA_DIRECTORY: not an ACME directory (says what is missing) */
 acme_err_t *acme_directory_parse(acme_directory_t **directory, const char *body,
-                                 apr_size_t len, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                 apr_size_t len,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
 
 typedef enum acme_resource_status_t {
     ACME_STATUS_PENDING,
@@ -54,16 +54,16 @@ acme_err_t *acme_order_resource_parse(acme_order_resource_t **order,
                                       apr_pool_t *pool) ACME_MUST_CHECK;
 
 typedef struct acme_challenge_t {
-    const char *type;   /* "http-01"; also types unknown here */
-    const char *url;    /* NULL where absent or refused */
-    const char *token;  /* NULL where absent or refused by acme_token_valid */
+    const char *type;  /* "http-01"; also types unknown here */
+    const char *url;   /* NULL where absent or refused */
+    const char *token; /* NULL where absent or refused by acme_token_valid */
     acme_resource_status_t status;
-    acme_err_t *error;  /* why it failed, or NULL */
+    acme_err_t *error; /* why it failed, or NULL */
 } acme_challenge_t;
 
 typedef struct acme_authorization_t {
     acme_resource_status_t status;
-    acme_ident_t *ident;            /* without "*." */
+    acme_ident_t *ident; /* without "*." */
     int wildcard;
     apr_array_header_t *challenges; /* acme_challenge_t *; at most 32 */
 } acme_authorization_t;

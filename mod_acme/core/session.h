@@ -16,12 +16,12 @@ typedef struct acme_session_t acme_session_t;
 
 /** Borrowed for the session's life. */
 typedef struct acme_session_config_t {
-    const char *directory_url;  /* acme_url_valid */
-    EVP_PKEY *key;              /* the account's; on disk already (7.3, 11.1) */
-    const char *kid;            /* account URL if registered before, or NULL */
-    int agree_terms;            /* the administrator's consent; never assumed */
+    const char *directory_url; /* acme_url_valid */
+    EVP_PKEY *key;             /* the account's; on disk already (7.3, 11.1) */
+    const char *kid;           /* account URL if registered before, or NULL */
+    int agree_terms;           /* the administrator's consent; never assumed */
     apr_array_header_t *contacts; /* const char *: "mailto:..."; may be empty */
-    const char *eab_kid;        /* external account binding, or NULL */
+    const char *eab_kid;          /* external account binding, or NULL */
     const char *eab_hmac;
 } acme_session_config_t;
 
@@ -29,11 +29,11 @@ acme_session_t *acme_session_create(const acme_session_config_t *config,
                                     apr_pool_t *parent);
 
 typedef enum acme_session_state_t {
-    ACME_SESSION_SEND,  /* send step.request (through sign), feed the reply */
-    ACME_SESSION_WAIT,  /* nothing to send before until (0: before a reply) */
-    ACME_SESSION_READY, /* orders may go on; nothing to send now (call again
+    ACME_SESSION_SEND,   /* send step.request (through sign), feed the reply */
+    ACME_SESSION_WAIT,   /* nothing to send before until (0: before a reply) */
+    ACME_SESSION_READY,  /* orders may go on; nothing to send now (call again
                            at until, if not 0: nonces are paced) */
-    ACME_SESSION_FAILED,/* error tells; call again from until on to try anew */
+    ACME_SESSION_FAILED, /* error tells; call again from until on to try anew */
 } acme_session_state_t;
 
 typedef struct acme_session_step_t {
@@ -61,8 +61,8 @@ void acme_session_feed(acme_session_t *session, const acme_request_t *request,
  *  are. *wire NULL (and no error): no nonce at hand, or the session is not
  *  READY (again): ask acme_session_next and come back. Counts request->tries. */
 acme_err_t *acme_session_sign(acme_wire_t **wire, acme_session_t *session,
-                              acme_request_t *request, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                              acme_request_t *request,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
 
 typedef enum acme_verdict_t {
     ACME_VERDICT_DELIVER, /* give the reply to whom it belongs */

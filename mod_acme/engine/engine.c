@@ -53,7 +53,8 @@ void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err)
 {
-    acme_engine_log_text(engine, job, err->msg, acme_err_line(err, engine->scratch));
+    acme_engine_log_text(engine, job, err->msg,
+                         acme_err_line(err, engine->scratch));
 }
 
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
@@ -127,9 +128,9 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                 acme_time_format(job->status.next_time, engine->scratch), NULL)
                                   : "no further attempt by itself";
         acme_engine_log_text(engine, job, err->msg,
-                 apr_pstrcat(engine->scratch,
-                             acme_err_line(err, engine->scratch), "; ", next,
-                             NULL));
+                             apr_pstrcat(engine->scratch,
+                                         acme_err_line(err, engine->scratch),
+                                         "; ", next, NULL));
     }
 }
 
@@ -198,9 +199,9 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
 static acme_err_t *load_set(acme_engine_t *engine, acme_job_t *job)
 {
     acme_record_t *newest = NULL;
-    acme_err_t *err = acme_store_newest(&newest, engine->store,
-                                        job->managed->dir, job->family,
-                                        engine->scratch);
+    acme_err_t *err =
+        acme_store_newest(&newest, engine->store, job->managed->dir,
+                          job->family, engine->scratch);
     if (acme_engine_note(engine, err)) {
         acme_engine_log_error(engine, job, err);
     }
@@ -239,14 +240,14 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
 {
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err =
+    acme_err_t *err = acme_engine_note(
+        engine,
         acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
-                           job->family, ACME_DOC_ORDER, engine->scratch);
-    if (acme_engine_note(engine, err)) {
-        acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
-    }
-    /* One that was put off after a failure waits for its next attempt. */
-    if (!err && json && !job->status.failures) {
+                           job->family, ACME_DOC_ORDER, engine->scratch));
+
+    /* One that was put off after a failure waits for its next attempt; one that
+     * cannot be read is dealt with then, too. */
+    if (!err && json && job->retry_at <= acme_engine_now(engine)) {
         acme_run_resume(job->link, job, json, len);
         return;
     }

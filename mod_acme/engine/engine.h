@@ -34,16 +34,16 @@ const char *acme_state_name(acme_state_t state);
  *  copied into shared memory. Texts are printable and NUL terminated. */
 typedef struct acme_status_t {
     acme_state_t state;
-    int set_number;          /* 0: none */
+    int set_number;                   /* 0: none */
     apr_time_t not_before, not_after; /* of the newest set; 0: none */
-    apr_time_t next_time;    /* of the next action; 0: none planned */
-    apr_time_t error_time;   /* of the last failure */
-    int error_code;          /* message number; 0: the last attempt went well */
-    int failures;            /* in a row */
+    apr_time_t next_time;             /* of the next action; 0: none planned */
+    apr_time_t error_time;            /* of the last failure */
+    int error_code; /* message number; 0: the last attempt went well */
+    int failures;   /* in a row */
     char serial[48], issuer[72];
-    char next_action[96];    /* "renew", "order", "retry" and why */
-    char error[384];         /* acme_err_line */
-    char progress[96];       /* of the order in progress, or "" */
+    char next_action[96]; /* "renew", "order", "retry" and why */
+    char error[384];      /* acme_err_line */
+    char progress[96];    /* of the order in progress, or "" */
 } acme_status_t;
 
 /** Upward calls; all from the thread that runs the engine. */
@@ -68,7 +68,7 @@ typedef struct acme_engine_config_t {
     const apr_array_header_t *managed; /* acme_managed_t * */
     int concurrency;                   /* orders in progress at once, 1.. */
     apr_interval_time_t retry_first, retry_max;
-    const char *version;               /* "0.1.0" for User-Agent */
+    const char *version; /* "0.1.0" for User-Agent */
 } acme_engine_config_t;
 
 /** @param config, callbacks  borrowed for the engine's life
@@ -76,8 +76,8 @@ typedef struct acme_engine_config_t {
 acme_err_t *acme_engine_create(acme_engine_t **engine,
                                const acme_engine_config_t *config,
                                const acme_engine_callbacks_t *callbacks,
-                               acme_store_t *store, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                               acme_store_t *store,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** First thing after the lease was taken: activates every set newer than the
  *  promoted one, publishes the proofs of the saved orders, and only then lets

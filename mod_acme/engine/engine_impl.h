@@ -98,9 +98,9 @@ struct acme_run_t {
     acme_order_t *order;
     acme_order_config_t config;
     EVP_PKEY *key;
-    int calls;      /* requests waiting or under way */
-    int ended;      /* the pool is destroyed with the last call */
-    int superseded; /* cancelled because the configuration changed */
+    int calls;       /* requests waiting or under way */
+    int ended;       /* the pool is destroyed with the last call */
+    int superseded;  /* cancelled because the configuration changed */
     acme_msg_t told; /* the trouble that was told last */
 };
 

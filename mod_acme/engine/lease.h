@@ -13,8 +13,8 @@
 
 #include "core/err.h"
 
-#define ACME_LEASE_TERM  apr_time_from_sec(30) /* without a heartbeat */
-#define ACME_LEASE_BEAT  apr_time_from_sec(8)  /* between heartbeats */
+#define ACME_LEASE_TERM apr_time_from_sec(30) /* without a heartbeat */
+#define ACME_LEASE_BEAT apr_time_from_sec(8)  /* between heartbeats */
 
 typedef struct acme_lease_t acme_lease_t;
 
@@ -42,7 +42,8 @@ apr_int64_t acme_lease_epoch(const acme_lease_t *lease);
  *  nobody can take over in between.
  *  @return E_LEASE_LOST without running it, or what commit returns */
 typedef acme_err_t *acme_lease_commit_fn_t(void *baton, apr_pool_t *scratch);
-acme_err_t *acme_lease_commit(acme_lease_t *lease, acme_lease_commit_fn_t *commit,
-                              void *baton, apr_pool_t *scratch) ACME_MUST_CHECK;
+acme_err_t *acme_lease_commit(acme_lease_t *lease,
+                              acme_lease_commit_fn_t *commit, void *baton,
+                              apr_pool_t *scratch) ACME_MUST_CHECK;
 
 #endif

@@ -41,10 +41,10 @@
 typedef struct acme_store_t acme_store_t;
 
 typedef struct acme_store_options_t {
-    const char *root;    /* absolute path */
-    uid_t worker_uid;    /* who owns the worker's part; ignored unless root */
+    const char *root; /* absolute path */
+    uid_t worker_uid; /* who owns the worker's part; ignored unless root */
     gid_t worker_gid;
-    int create;          /* make what is missing */
+    int create; /* make what is missing */
 } acme_store_options_t;
 
 /** Root's view (or that of the one user where httpd runs without root): opens,
@@ -112,25 +112,26 @@ void acme_store_current_files(const char **chain, const char **key,
 /** Bring the newest fresh set into service, if there is one newer than current.
  *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
  *  names held against allowed: it must contain the first of them, and nothing
- *  but allowed names and those of the set it replaces. New files are written
- *  from memory; the replaced set goes to the archive, pruned to three. A set
- *  in service that acme_store_current has found damaged is mended by the one of
- *  the same number in fresh/.
+ *  but allowed names and those of the set it replaces, or before the first set
+ *  those of the placeholder. New files are written from memory; the replaced
+ *  set goes to the archive, pruned to three. A set in service that
+ *  acme_store_current has found damaged is mended by the one of the same number
+ *  in fresh/.
  *  @param promoted  the record now in service, or NULL if nothing was done
  *  @return E_PROMOTE with the reason; the old set stays in service */
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                const apr_array_header_t *allowed,
-                               apr_time_t now, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                               apr_time_t now,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** Paths of the placeholder; made where it is missing or damaged (ECDSA P-256,
  *  no fsync each: call acme_store_sync once after the last). */
 acme_err_t *acme_store_placeholder(const char **chain, const char **key,
                                    acme_store_t *store, const char *dir,
                                    const apr_array_header_t *idents,
-                                   apr_time_t now, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                   apr_time_t now,
+                                   apr_pool_t *pool) ACME_MUST_CHECK;
 /** One syncfs for the placeholders made since the last call; nothing if none. */
 void acme_store_sync(acme_store_t *store);
 
@@ -160,8 +161,8 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
  *  Older fresh sets are removed once it is in place. */
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
                                  acme_record_t *record, const char *chain_pem,
-                                 EVP_PKEY *key, apr_pool_t *scratch)
-    ACME_MUST_CHECK;
+                                 EVP_PKEY *key,
+                                 apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /** Load one fresh set for service; any child, no lease, no writes.
  *  @return E_STORE_IO (also: not there any more), E_STORE_DAMAGED, E_SEAL */
@@ -179,8 +180,8 @@ typedef enum acme_doc_t {
 
 acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,
                                acme_family_t family, acme_doc_t doc,
-                               const char *json, apr_pool_t *scratch)
-    ACME_MUST_CHECK;
+                               const char *json,
+                               apr_pool_t *scratch) ACME_MUST_CHECK;
 /** *json NULL if there is none. */
 acme_err_t *acme_store_get_doc(const char **json, apr_size_t *len,
                                acme_store_t *store, const char *dir,
@@ -199,21 +200,21 @@ acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
                                     apr_pool_t *pool) ACME_MUST_CHECK;
 /** Order and its key are gone for good: issued, or given up. */
 acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
-                                   acme_family_t family, apr_pool_t *scratch)
-    ACME_MUST_CHECK;
+                                   acme_family_t family,
+                                   apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /* --- accounts: worker ------------------------------------------------------ */
 
 typedef struct acme_account_t {
     const char *directory_url;
-    const char *kid;   /* NULL: key made, not (known to be) registered yet */
+    const char *kid; /* NULL: key made, not (known to be) registered yet */
     EVP_PKEY *key;
 } acme_account_t;
 
 /** *account NULL if there is none. */
-acme_err_t *acme_store_get_account(acme_account_t **account, acme_store_t *store,
-                                   const char *account_dir, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+acme_err_t *acme_store_get_account(acme_account_t **account,
+                                   acme_store_t *store, const char *account_dir,
+                                   apr_pool_t *pool) ACME_MUST_CHECK;
 /** It cannot be used: kept under another name (account.json.1 ... .9) for one who
  *  can mend it, so that a new one can be put. */
 acme_err_t *acme_store_set_account_aside(acme_store_t *store,
@@ -231,9 +232,9 @@ typedef struct acme_control_t {
     const char *certificate; /* identity */
 } acme_control_t;
 typedef struct acme_control_reply_t {
-    const char *state;   /* "accepted", "working", "done", "failed" */
-    const char *text;    /* progress, or the outcome in words */
-    int code;            /* message number of a failure, else 0 */
+    const char *state; /* "accepted", "working", "done", "failed" */
+    const char *text;  /* progress, or the outcome in words */
+    int code;          /* message number of a failure, else 0 */
 } acme_control_reply_t;
 
 /** acmectl's side. put makes the id. */
@@ -249,8 +250,8 @@ void acme_store_remove_request(acme_store_t *store, const char *id,
 /** The engine's side. Requests without a reply; costs one stat if nothing
  *  changed since the last call. *requests: acme_control_t *, perhaps empty. */
 acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
-                                    acme_store_t *store, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                    acme_store_t *store,
+                                    apr_pool_t *pool) ACME_MUST_CHECK;
 acme_err_t *acme_store_put_reply(acme_store_t *store, const char *id,
                                  const acme_control_reply_t *reply,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;

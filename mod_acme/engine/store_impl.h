@@ -50,6 +50,8 @@ struct acme_store_t {
     acme_lease_t *lease; /* or NULL: nobody else writes */
     unsigned char secret[ACME_SEAL_SECRET];
     int placeholders;              /* made since the last sync */
+    EVP_PKEY *placeholder_key;     /* of those made by this process; or NULL */
+    const char *placeholder_pem;   /* the same */
     int placeholders_clean;        /* leftovers were looked for */
     struct timespec requests_seen; /* state of control/ at the last look */
     int requests_quiet;            /* and all of them were answered */
@@ -129,6 +131,11 @@ acme_err_t *acme_store_copy_record(acme_record_t **copy,
                                    const acme_record_t *record,
                                    apr_pool_t *pool,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** Names of the placeholder, acme_ident_t *: root's own word for what was once
+ *  configured. Empty if there is none that can be read. */
+const apr_array_header_t *acme_store_placeholder_idents(
+    const acme_store_t *store, const char *dir, apr_pool_t *pool);
 
 /** As acme_store_load_fresh; also for root: trusts nothing in fresh/. Errors and
  *  result from pool, all else from scratch. */

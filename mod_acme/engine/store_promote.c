@@ -29,12 +29,28 @@ static int contains(const apr_array_header_t *idents, const acme_ident_t *one)
     return 0;
 }
 
+/* The configuration's names, and those that were there when root last looked: of
+ * the set to be replaced or, before the first one, of the placeholder. A name that
+ * was taken away a moment ago does no harm; one that never was here might. */
+static int may_hold(const promotion_t *p, const apr_array_header_t *idents,
+                    const acme_record_t *replaced, apr_pool_t *pool)
+{
+    const apr_array_header_t *before;
+
+    if (acme_idents_subset(idents, p->allowed)) {
+        return 1;
+    }
+    before = replaced ? replaced->idents
+                      : acme_store_placeholder_idents(p->store, p->dir, pool);
+    return acme_idents_subset(idents,
+                              apr_array_append(pool, p->allowed, before));
+}
+
 /* Names are those of the certificate itself; the record is the worker's word. */
 static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
                                const acme_record_t *replaced, apr_pool_t *pool)
 {
     acme_cert_info_t *info;
-    const apr_array_header_t *allowed = p->allowed;
 
     ACME_TRY(acme_cert_info(&info, leaf, pool));
     if (info->foreign_names) {
@@ -42,16 +58,14 @@ static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             "it holds names that are neither host names nor addresses", NULL);
     }
-    const acme_ident_t *first = APR_ARRAY_IDX(allowed, 0, const acme_ident_t *);
+    const acme_ident_t *first =
+        APR_ARRAY_IDX(p->allowed, 0, const acme_ident_t *);
     if (!contains(info->idents, first)) {
         return acme_err_make(
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             apr_pstrcat(pool, "it is not for ", first->value, NULL), NULL);
     }
-    if (replaced) {
-        allowed = apr_array_append(pool, allowed, replaced->idents);
-    }
-    if (!acme_idents_subset(info->idents, allowed)) {
+    if (!may_hold(p, info->idents, replaced, pool)) {
         return acme_err_make(
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             apr_pstrcat(pool, "it is for names that are not configured: ",

@@ -18,8 +18,8 @@ void acme_transport_global_init(void);
 
 /** @param user_agent  "mod_acme/0.1.0 libcurl/7.88.1 ..." is made from it */
 acme_err_t *acme_transport_create(acme_transport_t **transport,
-                                  const char *version, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                  const char *version,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** Where requests of one CA go; borrowed while requests are under way. */
 typedef struct acme_transport_ca_t {
@@ -36,8 +36,8 @@ typedef void acme_transport_done_fn_t(void *baton, const acme_reply_t *reply);
 acme_err_t *acme_transport_send(acme_transport_t *transport,
                                 const acme_transport_ca_t *ca,
                                 const acme_wire_t *wire,
-                                acme_transport_done_fn_t *done, void *baton)
-    ACME_MUST_CHECK;
+                                acme_transport_done_fn_t *done,
+                                void *baton) ACME_MUST_CHECK;
 
 /** Wait at most timeout for something to happen, then call done for what ended.
  *  The only place where the engine waits. */

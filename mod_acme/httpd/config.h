@@ -32,19 +32,19 @@ typedef struct acme_settings_t {
     const char *ca_alias, *ca_url;
     const char *ca_trust_file;
     int agree_terms;
-    apr_array_header_t *contacts;   /* "mailto:..."; empty after "none" */
-    const char *profile;            /* "" after "none"-like reset is not there */
+    apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
+    const char *profile;          /* "" after "none"-like reset is not there */
     int profile_required;
     acme_key_type_t key_types[ACME_FAMILIES];
-    int key_type_count;             /* 0: unset */
+    int key_type_count; /* 0: unset */
     acme_span_t renew;
-    int renew_set;                  /* -1: unset */
-    int renew_mode;                 /* acme_renew_mode_t, or -1 */
+    int renew_set;  /* -1: unset */
+    int renew_mode; /* acme_renew_mode_t, or -1 */
 } acme_settings_t;
 
 /** <AcmeCertificate name ...> */
 typedef struct acme_declared_t {
-    apr_array_header_t *idents;     /* acme_ident_t *; the first names it */
+    apr_array_header_t *idents; /* acme_ident_t *; the first names it */
     acme_settings_t settings;
     acme_where_t where;
 } acme_declared_t;
@@ -55,30 +55,34 @@ typedef struct acme_server_config_t {
     acme_settings_t settings;
     acme_manage_t manage;
     const char *manage_name;
-    acme_where_t manage_where;  /* of AcmeManage as written for this very host */
-    int manage_here;            /* AcmeManage stands in this host itself */
-    server_rec *server;         /* whose configuration this is */
-    int nameless;               /* a virtual host without ServerName: httpd puts
+    acme_where_t manage_where; /* of AcmeManage as written for this very host */
+    int manage_here;           /* AcmeManage stands in this host itself */
+    server_rec *server;        /* whose configuration this is */
+    int nameless;              /* a virtual host without ServerName: httpd puts
                                    a guess there, which nobody asked for */
 
+    /* set in check_config */
+    const char *conf_command; /* where SSLOpenSSLConfCmd gives it a certificate,
+                                 "shop.conf:12"; or NULL */
+
     /* set in post_config */
-    acme_managed_t *managed;    /* candidate, then certificate; NULL: not ours */
-    struct acme_live_t *live;   /* what it serves; NULL: not ours */
+    acme_managed_t *managed;  /* candidate, then certificate; NULL: not ours */
+    struct acme_live_t *live; /* what it serves; NULL: not ours */
 } acme_server_config_t;
 
 /** What only the main server can say; one of it, in the main server's pool. */
 typedef struct acme_global_config_t {
-    const char *store;               /* absolute */
-    apr_array_header_t *declared;    /* acme_declared_t * */
-    apr_hash_t *declared_names;      /* any name -> its acme_declared_t */
-    server_rec *server;              /* the main server */
+    const char *store;            /* absolute */
+    apr_array_header_t *declared; /* acme_declared_t * */
+    apr_hash_t *declared_names;   /* any name -> its acme_declared_t */
+    server_rec *server;           /* the main server */
     int concurrency;
     apr_interval_time_t retry_first, retry_max;
-    int port_80, port_443;           /* local ports; 0: unreachable ("-") */
-    int status;                      /* section on mod_status's page */
+    int port_80, port_443; /* local ports; 0: unreachable ("-") */
+    int status;            /* section on mod_status's page */
 
     /* set in post_config */
-    apr_array_header_t *managed;     /* acme_managed_t *, by name; or NULL */
+    apr_array_header_t *managed; /* acme_managed_t *, by name; or NULL */
 } acme_global_config_t;
 
 /** Settings of a host or certificate as a policy: defaults filled in, http_01
@@ -107,7 +111,8 @@ extern const command_rec acme_config_directives[];
 const char *acme_where_text(const char *file, int line, apr_pool_t *pool);
 
 /** check_config hook. Refuses AcmeManage with the name of a certificate that is
- *  not declared; all else is messages. Under httpd -t it goes through the whole
+ *  not declared; all else is messages. Looks for certificates that mod_ssl tells
+ *  nobody of (conf_command). Under httpd -t it goes through the whole
  *  planning of managed.h with what ap_conftree tells of SSLEngine and
  *  SSLCertificateFile, so that the warnings of a start are seen beforehand. */
 int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -21,9 +21,9 @@ static acme_err_t *write_file(const char *path, const char *text,
         rv = apr_file_write_full(file, text, strlen(text), NULL);
         apr_file_close(file);
     }
-    return rv == APR_SUCCESS ? NULL
-                             : acme_err_os(pool, rv, ACME_E_EMERGENCY, path,
-                                           NULL);
+    return rv == APR_SUCCESS
+               ? NULL
+               : acme_err_os(pool, rv, ACME_E_EMERGENCY, path, NULL);
 }
 
 typedef struct files_t {
@@ -58,8 +58,7 @@ static acme_err_t *make_files(files_t *files, apr_pool_t *pool)
     files->dir = dir;
     files->chain = apr_pstrcat(pool, dir, "/chain.pem", NULL);
     files->key = apr_pstrcat(pool, dir, "/key.pem", NULL);
-    apr_pool_cleanup_register(pool, files, remove_files,
-                              apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, files, remove_files, apr_pool_cleanup_null);
     return NULL;
 }
 
@@ -73,8 +72,7 @@ acme_err_t *acme_emergency_placeholder(const char **chain, const char **key,
     EVP_PKEY *made;
 
     ACME_TRY(acme_key_make(&made, ACME_KEY_ECDSA_P256, pool));
-    ACME_TRY(acme_cert_placeholder(&self.leaf, made, idents, now,
-                                   pool));
+    ACME_TRY(acme_cert_placeholder(&self.leaf, made, idents, now, pool));
     ACME_TRY(acme_chain_to_pem(&chain_pem, &self, pool));
     ACME_TRY(acme_key_to_pem(&key_pem, made, pool));
     ACME_TRY(make_files(files, pool));

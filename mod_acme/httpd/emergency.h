@@ -17,7 +17,7 @@
  *  @return E_EMERGENCY: not even that worked, and mod_ssl will end the start */
 acme_err_t *acme_emergency_placeholder(const char **chain, const char **key,
                                        const apr_array_header_t *idents,
-                                       apr_time_t now, apr_pool_t *pool)
-    ACME_MUST_CHECK;
+                                       apr_time_t now,
+                                       apr_pool_t *pool) ACME_MUST_CHECK;
 
 #endif

@@ -11,7 +11,7 @@
 
 /** Patterns and wildcards (server_rec.wild_names) are not in it. */
 typedef struct acme_hostnames_t {
-    acme_err_t *fault;          /* why the host cannot be managed; NULL: it can */
+    acme_err_t *fault; /* why the host cannot be managed; NULL: it can */
     apr_array_header_t *idents; /* acme_ident_t *, ServerName first, no doubles;
                                    empty if that is at fault */
     apr_array_header_t *faults; /* acme_err_t *, one for each alias left out;

@@ -14,8 +14,8 @@
 void acme_log(server_rec *s, acme_msg_t msg, const char *prefix,
               const char *text);
 /** Make a message (arguments as in acme_err_make) and log it. */
-void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg, ...)
-    ACME_SENTINEL;
+void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg,
+                  ...) ACME_SENTINEL;
 /** Log an error with its detail, identifier and remedy. */
 void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
                   apr_pool_t *scratch);

@@ -31,8 +31,8 @@ typedef struct acme_host_t {
     acme_candidate_t *candidate; /* NULL: cannot be managed, for this reason: */
     acme_err_t *fault;
     acme_hostnames_t names;
-    int has_tls;            /* mod_ssl has asked for it */
-    int accepted;           /* and has been given candidate's files */
+    int has_tls;  /* mod_ssl has asked for it */
+    int accepted; /* and has been given candidate's files */
 } acme_host_t;
 
 /* Who has a name. */
@@ -45,19 +45,20 @@ struct acme_plan_t {
     server_rec *base;
     int quiet;
     apr_pool_t *pconf, *ptemp;
-    apr_array_header_t *candidates; /* acme_candidate_t *, in order of appearance */
-    apr_hash_t *by_name;            /* identity -> acme_candidate_t */
-    apr_hash_t *declared;           /* acme_declared_t * -> acme_candidate_t */
-    apr_hash_t *claims;             /* name -> acme_claim_t */
-    apr_array_header_t *hosts;      /* acme_host_t *, as httpd lists them: the main
+    apr_array_header_t
+        *candidates;           /* acme_candidate_t *, in order of appearance */
+    apr_hash_t *by_name;       /* identity -> acme_candidate_t */
+    apr_hash_t *declared;      /* acme_declared_t * -> acme_candidate_t */
+    apr_hash_t *claims;        /* name -> acme_claim_t */
+    apr_array_header_t *hosts; /* acme_host_t *, as httpd lists them: the main
                                        server, then the last in the file first */
-    apr_hash_t *by_server;          /* server_rec * -> acme_host_t */
-    int has_tls;                    /* mod_ssl has asked for some host */
+    apr_hash_t *by_server;     /* server_rec * -> acme_host_t */
+    int has_tls;               /* mod_ssl has asked for some host */
     unsigned char tls_ports[65536 / 8];
 };
 
 /** Say a message of the table, unless quiet; arguments without the last NULL. */
-#define ACME_SAY(plan, ...)                                                         \
+#define ACME_SAY(plan, ...)                                                    \
     do {                                                                       \
         if (!(plan)->quiet) {                                                  \
             acme_log_msg((plan)->base, (plan)->ptemp, __VA_ARGS__, NULL);      \

@@ -23,15 +23,15 @@
 
 /* One pass of post_config. */
 typedef struct start_t {
-    int real;              /* not the first of httpd's two passes */
+    int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
-    acme_store_t *store;   /* NULL: it could not be opened */
-    int unusable;          /* or only to look up what is promoted */
-    apr_hash_t *served;    /* certificate's name -> served_t */
+    acme_store_t *store; /* NULL: it could not be opened */
+    int unusable;        /* or only to look up what is promoted */
+    apr_hash_t *served;  /* certificate's name -> served_t */
     apr_pool_t *pconf;
-    apr_pool_t *scratch;   /* cleared for each host */
+    apr_pool_t *scratch; /* cleared for each host */
     apr_time_t now;
-    apr_uint64_t cpu;      /* microseconds spent in our hooks */
+    apr_uint64_t cpu; /* microseconds spent in our hooks */
     int hosts;
 } start_t;
 
@@ -43,7 +43,8 @@ typedef struct served_t {
     acme_live_t *live;
 } served_t;
 
-static start_t *the_start;
+static start_t *the_start;        /* while post_config lasts */
+static apr_uint64_t checking_cpu; /* of check_config, which comes before it */
 
 static apr_uint64_t cpu_now(void)
 {
@@ -58,6 +59,16 @@ static apr_status_t forget_start(void *data)
     (void)data;
     the_start = NULL;
     return APR_SUCCESS;
+}
+
+int acme_start_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *s)
+{
+    apr_uint64_t began = cpu_now();
+    int status = acme_config_check(pconf, plog, ptemp, s);
+
+    checking_cpu = cpu_now() - began;
+    return status;
 }
 
 /* What the first pass finds the second one finds again, and tells. */
@@ -107,8 +118,8 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start_t *start = apr_pcalloc(pconf, sizeof(*start));
 
     (void)plog;
-    start->real = ap_state_query(AP_SQ_MAIN_STATE)
-                  != AP_SQ_MS_CREATE_PRE_CONFIG;
+    start->real =
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
     start->pconf = pconf;
     start->now = apr_time_now();
     start->served = apr_hash_make(pconf);
@@ -117,10 +128,9 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     if (acme_managed_candidates(start->plan) > 0) {
         open_store(start, s);
     }
-    start->cpu = cpu_now() - began;
+    start->cpu = checking_cpu + cpu_now() - began;
     the_start = start;
-    apr_pool_cleanup_register(pconf, NULL, forget_start,
-                              apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pconf, NULL, forget_start, apr_pool_cleanup_null);
     return OK;
 }
 
@@ -206,8 +216,8 @@ static int use_current(start_t *start, served_t *served,
                        const acme_managed_t *managed, acme_family_t family,
                        server_rec *s)
 {
-    const acme_record_t *record
-        = find_current(start, served, managed, family, s);
+    const acme_record_t *record =
+        find_current(start, served, managed, family, s);
     const char *chain, *key;
 
     if (!record) {
@@ -251,11 +261,24 @@ static int use_sets(start_t *start, served_t *served,
     return found;
 }
 
+/* Hosts of one ServerName may have more together than a certificate holds; which
+ * of them it leaves out is settled after mod_ssl. */
+static const apr_array_header_t *placeholder_names(
+    const start_t *start, const acme_managed_t *managed)
+{
+    apr_array_header_t *names = apr_array_copy_hdr(
+        start->pconf, acme_managed_allowed(start->plan, managed));
+
+    if (names->nelts > ACME_MAX_IDENTS) {
+        names->nelts = ACME_MAX_IDENTS;
+    }
+    return names;
+}
+
 static void use_placeholder(start_t *start, served_t *served,
                             const acme_managed_t *managed, server_rec *s)
 {
-    const apr_array_header_t *names
-        = acme_managed_allowed(start->plan, managed);
+    const apr_array_header_t *names = placeholder_names(start, managed);
     const char *chain, *key;
     acme_err_t *err = NULL;
 
@@ -280,8 +303,8 @@ static void use_placeholder(start_t *start, served_t *served,
 static served_t *serve(start_t *start, const acme_managed_t *managed,
                        server_rec *s)
 {
-    served_t *served
-        = apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
+    served_t *served =
+        apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
 
     if (served) {
         return served;
@@ -292,8 +315,8 @@ static served_t *serve(start_t *start, const acme_managed_t *managed,
     if (!start->store || !use_sets(start, served, managed, s)) {
         use_placeholder(start, served, managed, s);
     }
-    served->live = acme_tls_live(managed, served->base, start->store,
-                                 start->pconf);
+    served->live =
+        acme_tls_live(managed, served->base, start->store, start->pconf);
     apr_hash_set(start->served, managed->name, APR_HASH_KEY_STRING, served);
     apr_pool_clear(start->scratch);
     return served;
@@ -349,8 +372,9 @@ int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
     acme_err_t *err;
 
     (void)pool;
-    if (!start || (config->manage != ACME_MANAGE_ON
-                   && config->manage != ACME_MANAGE_NAMED)) {
+    if (!start || config->conf_command
+        || (config->manage != ACME_MANAGE_ON
+            && config->manage != ACME_MANAGE_NAMED)) {
         return DECLINED;
     }
     err = acme_emergency_placeholder(&chain, &key,
@@ -397,23 +421,23 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
                                      const apr_array_header_t *managed)
 {
     acme_live_table_t *table = acme_live_open(s, start->pconf);
-    apr_array_header_t *names
-        = apr_array_make(start->scratch, managed->nelts + 1,
-                         sizeof(const char *));
+    apr_array_header_t *names = apr_array_make(
+        start->scratch, managed->nelts + 1, sizeof(const char *));
     int i;
 
     for (i = 0; i < managed->nelts; ++i) {
-        APR_ARRAY_PUSH(names, const char *)
-            = APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
+        APR_ARRAY_PUSH(names, const char *) =
+            APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
-    if (!table || !acme_live_add(table, names)) {
+    if (!table) {
         return NULL;
     }
+    acme_live_add(table, names);
     for (i = 0; i < managed->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         acme_slot_t *slot = acme_live_slot(table, name);
-        served_t *served
-            = apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
+        served_t *served =
+            apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
 
         if (slot && served) {
             follow(served, slot);
@@ -422,13 +446,11 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
     return table;
 }
 
-static void run_engine(start_t *start, server_rec *s,
-                       acme_live_table_t *table,
+static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
                        const apr_array_header_t *managed)
 {
     const acme_global_config_t *global = acme_config_global();
-    acme_engine_config_t *config
-        = apr_pcalloc(start->pconf, sizeof(*config));
+    acme_engine_config_t *config = apr_pcalloc(start->pconf, sizeof(*config));
 
     config->managed = managed;
     config->concurrency = global->concurrency;
@@ -438,30 +460,36 @@ static void run_engine(start_t *start, server_rec *s,
     acme_runner_start(s, config, start->store, table, start->pconf);
 }
 
+static void begin_service(start_t *start, server_rec *s)
+{
+    const apr_array_header_t *managed = acme_managed_finish(start->plan);
+    acme_live_table_t *table;
+
+    if (managed->nelts && start->store && !start->unusable
+        && (table = fill_table(start, s, managed))) {
+        run_engine(start, s, table, managed);
+    }
+}
+
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                          server_rec *s)
 {
     start_t *start = the_start;
     apr_uint64_t began = cpu_now();
-    const apr_array_header_t *managed;
-    acme_live_table_t *table;
 
     (void)pconf;
     (void)plog;
     if (start->store && !start->unusable) {
         acme_store_sync(start->store);
     }
-    if (!start->real) {
-        return OK;
+    if (start->real) {
+        begin_service(start, s);
     }
-    managed = acme_managed_finish(start->plan);
-    if (managed->nelts && start->store && !start->unusable
-        && (table = fill_table(start, s, managed))) {
-        run_engine(start, s, table, managed);
-    }
+    /* for both passes of a start: an administrator waits for both */
     start->cpu += cpu_now() - began;
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
                  apr_itoa(ptemp, start->hosts), NULL);
+    the_start = NULL; /* its plan goes with ptemp */
     return OK;
 }

@@ -158,7 +158,8 @@ static void put_head(const page_t *page, int count)
         ap_rprintf(page->r, "AcmeCertificates: %d\n", count);
         return;
     }
-    ap_rputs("<hr />\n<h2>Certificates of mod_acme</h2>\n", page->r);
+    ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n",
+             page->r);
     if (!(page->flags & AP_STATUS_NOTABLE)) {
         ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
                  "<th>Expires</th><th>Next</th><th>Last error</th></tr>\n",

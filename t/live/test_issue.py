@@ -153,3 +153,56 @@ def test_every_log_line_of_ours_is_numbered(acme_httpd, pebble):
     assert lines
     for line in lines:
         assert re.search(r"ACME1\d{3}: ", line), line
+
+
+@pytest.mark.all_mpms
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_live_swap_is_the_same_for_every_protocol(make_httpd, make_pebble, mpm, version):
+    httpd = make_httpd(mpm=mpm, modules=("http2",) if mpm != "prefork" else ())
+    ca = make_pebble(http_port=httpd.http_port, tls_port=httpd.https_port)
+    httpd.acme(ca, "Protocols h2 http/1.1" if mpm != "prefork" else "")
+    issue_one(httpd)
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    now = {serial(httpd.served_cert(SHOP)) for _ in range(10)}
+    for alpn in ([["h2"]] if mpm != "prefork" else []) + [["http/1.1"], []]:
+        served = httpd.served_cert(SHOP, version=version, alpn=alpn)
+        assert serial(served) in now and len(now) == 1
+        assert served.version == f"TLSv{version}"
+        if alpn == ["h2"]:
+            assert served.alpn == "h2"
+
+
+def test_live_swap_on_a_host_that_asks_for_client_certificates(acme_httpd, pebble):
+    root = acme_httpd.folder / "client-ca.pem"
+    root.write_bytes(pki.cert_pem(pki.Authority.root("Client CA").cert))
+    acme_httpd.vhost(
+        SHOP, https_extra=f"AcmeManage on\nSSLVerifyClient optional\nSSLCACertificateFile {root}"
+    )
+    acme_httpd.start()
+    before = serial(acme_httpd.wait_cert(SHOP))
+    assert acmectl(acme_httpd, "renew", SHOP).returncode == 0
+    assert serial(acme_httpd.served_cert(SHOP)) != before
+    reply = acme_httpd.get("/", host=SHOP, https=True, ca=pebble.root_file())
+    assert reply.status == 200
+
+
+def test_unmanaged_host_next_to_a_managed_one_keeps_its_own(acme_httpd, pebble):
+    acme_httpd.vhost("own.example.org", cert="self")
+    issue_one(acme_httpd)
+    for _ in range(5):
+        assert acme_httpd.served_cert("own.example.org").issuer == "Administrator's own root"
+        assert acme_httpd.served_cert(SHOP).issuer.startswith("Pebble Intermediate")
+
+
+def test_no_secret_in_log_status_or_process_list(acme_httpd, pebble):
+    """At the loudest level, and with everything that holds a key or a token in it."""
+    acme_httpd.loglevel = "info acme:trace8"
+    issue_one(acme_httpd)
+    assert acmectl(acme_httpd, "renew", SHOP).returncode == 0
+    said = acme_httpd.log() + acme_httpd.get("/server-status", port=acme_httpd.admin_port).text
+    # tokens are in mod_ssl's and httpd's own lines only where a request asked for them
+    ours = "\n".join(line for line in said.splitlines() if "[acme:" in line or "Acme[" in line)
+    tokens = re.findall(r"acme-challenge/(\S+)", acme_httpd.access_log.read_text())
+    assert tokens
+    for secret in ["PRIVATE KEY", *tokens]:
+        assert secret not in ours, secret

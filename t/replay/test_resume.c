@@ -189,6 +189,11 @@ static void test_load_of_failed_order_tells_the_same_error(void **state)
     "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\","                \
     "\"value\":\"a.example\"},\"challenges\":[{\"type\":\"http-01\","          \
     "\"url\":\"https://ca.test/c\",\"token\":\"tok\"}]}"
+#define PROCESSING_AUTHZ                                                       \
+    "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\","                \
+    "\"value\":\"a.example\"},\"challenges\":[{\"type\":\"http-01\","          \
+    "\"status\":\"processing\",\"url\":\"https://ca.test/c\","                 \
+    "\"token\":\"tok\"}]}"
 #define PROCESSING_ORDER                                                       \
     "{\"status\":\"processing\",\"finalize\":\"https://ca.test/f\","           \
     "\"authorizations\":[\"https://ca.test/authz/0\"]}"
@@ -270,6 +275,63 @@ static void test_publish_failure_fails_the_order(void **state)
     assert_int_equal(step.error->msg, ACME_E_STORE_IO);
 }
 
+/* Saved with the answer on its way: whether it has arrived only the CA knows. */
+static acme_order_t *killed_in_answer(replay_t **replay)
+{
+    acme_order_t *order = fresh_order(replay);
+    const char *saved;
+
+    answer_next(*replay, order, PENDING_ORDER);
+    answer_next(*replay, order, PENDING_AUTHZ);
+    acme_order_published(order, next(*replay, order, ACME_STEP_PUBLISH).proof,
+                         NULL);
+    assert_string_equal(next(*replay, order, ACME_STEP_SEND).request->url,
+                        "https://ca.test/c");
+    assert_no_err(acme_order_save(&saved, order, pool));
+    assert_no_err(acme_order_load(&order, &(*replay)->wanted, saved,
+                                  strlen(saved), pool));
+    return order;
+}
+
+/* Polls for so many seconds. @return seconds until it answers the challenge
+ * again, -1: it does not */
+static int answers_again(replay_t *replay, acme_order_t *order,
+                         const char *authz, int seconds)
+{
+    apr_time_t began = replay->now;
+
+    while (replay->now < began + apr_time_from_sec(seconds)) {
+        acme_step_t step = next(replay, order, ACME_STEP_SEND);
+        acme_reply_t reply = { NULL, 200, authz, strlen(authz) };
+
+        if (!strcmp(step.request->url, "https://ca.test/c")) {
+            return (int)apr_time_sec(replay->now - began);
+        }
+        acme_order_reply(order, step.request, &reply, replay->now);
+    }
+    return -1;
+}
+
+static void test_resume_answers_again_soon_if_the_challenge_is_pending(
+    void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = killed_in_answer(&replay);
+    int seconds = answers_again(replay, order, PENDING_AUTHZ, 600);
+
+    (void)state;
+    assert_in_range(seconds, 5, 20);
+}
+
+static void test_resume_does_not_answer_again_if_the_ca_is_at_it(void **state)
+{
+    replay_t *replay;
+    acme_order_t *order = killed_in_answer(&replay);
+
+    (void)state;
+    assert_int_equal(answers_again(replay, order, PROCESSING_AUTHZ, 600), -1);
+}
+
 static void test_progress_counts_names(void **state)
 {
     replay_t *replay;
@@ -334,6 +396,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),
     POOL_TEST(test_cancel_withdraws_and_deactivates_before_failed),
     POOL_TEST(test_publish_failure_fails_the_order),
+    POOL_TEST(test_resume_answers_again_soon_if_the_challenge_is_pending),
+    POOL_TEST(test_resume_does_not_answer_again_if_the_ca_is_at_it),
     POOL_TEST(test_progress_counts_names),
     POOL_TEST(test_polling_an_order_takes_no_more_memory),
     POOL_TEST(test_polling_an_authorization_takes_no_more_memory),

@@ -217,9 +217,9 @@ static void mend_prepare(acme_store_t *store)
     assert_non_null(promote(store, SHOP));
     assert_int_equal(unlink(in_store("certificates/" SHOP "/ecdsa/key.pem")),
                      0);
-    assert_err(acme_store_current(&record, store, SHOP, ACME_FAMILY_ECDSA,
-                                  pool),
-               ACME_E_STORE_DAMAGED);
+    assert_err(
+        acme_store_current(&record, store, SHOP, ACME_FAMILY_ECDSA, pool),
+        ACME_E_STORE_DAMAGED);
 }
 
 static void mend_check(acme_store_t *store)

@@ -169,6 +169,43 @@ static void test_promote_names_of_replaced_set_pass(void **state)
     assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
 }
 
+/* The same before anything was in service: what root wrote into the placeholder
+ * tells what was configured, and nothing of the worker's does. */
+static void test_promote_names_of_placeholder_pass_at_first(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    put_sample(store, SHOP " bank.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP " old.shop.example");
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+}
+
+static void test_promote_damaged_placeholder_says_nothing(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    assert_int_equal(truncate(chain, 300), 0);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 2);
+}
+
 static void test_promote_expired_refused(void **state)
 {
     acme_store_t *store = open_store();
@@ -438,8 +475,8 @@ static void test_current_one_bit_is_damage(void **state)
     put_sample(store, SHOP);
     assert_non_null(promote(store, SHOP));
     for (int i = 0; i < 2; i++) {
-        const char *path = in_store(apr_pstrcat(
-            pool, "certificates/" SHOP "/ecdsa/", files[i], NULL));
+        const char *path = in_store(
+            apr_pstrcat(pool, "certificates/" SHOP "/ecdsa/", files[i], NULL));
         for (long at = 0; at < 200; at += 7) {
             FILE *file = fopen(path, "r+");
             assert_non_null(file);
@@ -469,11 +506,11 @@ static void test_current_without_digest_is_parsed(void **state)
     put_sample(store, SHOP);
     assert_non_null(promote(store, SHOP));
     assert_int_equal(
-        system(apr_pstrcat(pool, "sed -i -e /files_sha256/d -e "
-                                 "'s/\\(\"ari_id.*\\|\"fingerprint.*\\),$/\\1/' ",
-                           in_store("certificates/" SHOP
-                                    "/ecdsa.1/record.json"),
-                           NULL)),
+        system(apr_pstrcat(
+            pool,
+            "sed -i -e /files_sha256/d -e "
+            "'s/\\(\"ari_id.*\\|\"fingerprint.*\\),$/\\1/' ",
+            in_store("certificates/" SHOP "/ecdsa.1/record.json"), NULL)),
         0);
     assert_int_equal(current_number(store), 1);
     overwrite("certificates/" SHOP "/ecdsa.1/key.pem", "-----BEGIN");
@@ -501,10 +538,10 @@ static void test_rest_has_what_is_promoted(void **state)
     assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
                ACME_E_STORE_DAMAGED);
     assert_null(record);
-    assert_err(acme_store_open_rest(
-                   &store,
-                   &(acme_store_options_t){ in_store("work"), 0, 0, 0 }, pool),
-               ACME_E_STORE_IO);
+    assert_err(
+        acme_store_open_rest(
+            &store, &(acme_store_options_t){ in_store("work"), 0, 0, 0 }, pool),
+        ACME_E_STORE_IO);
 }
 
 static void test_symlink_lost_newest_whole_used(void **state)
@@ -738,6 +775,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_no_name_allowed_refused),
     STORE_TEST(test_promote_wildcard_does_not_allow_names),
     STORE_TEST(test_promote_names_of_replaced_set_pass),
+    STORE_TEST(test_promote_names_of_placeholder_pass_at_first),
+    STORE_TEST(test_promote_damaged_placeholder_says_nothing),
     STORE_TEST(test_promote_expired_refused),
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),

@@ -1,4 +1,5 @@
 /* 1400-1499: certificates and keys. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_CERTIFICATE(M)                                           \
     M(1400, E_KEY_MAKE, ERR, LOCAL, "cannot make a key of type %s",            \
       "Check the OpenSSL configuration of this machine.")                      \
@@ -26,3 +27,4 @@
       "The certificate in use stays. Ask the CA, or choose another chain if it has several.") \
     M(1412, E_CERT_MAKE, ERR, LOCAL, "cannot make a self-signed certificate for %s", \
       "Check the OpenSSL configuration of this machine.")
+/* clang-format on */

@@ -1,4 +1,5 @@
 /* 1000-1099: configuration and start. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_CONFIG(M)                                                \
     M(1000, E_UNKNOWN, ERR, LOCAL, "unknown message %s",                       \
       "Report this: it is an error in mod_acme.")                              \
@@ -6,8 +7,6 @@
       "Give the server more memory or fewer other tasks.")                     \
     M(1002, E_IDENT_SYNTAX, WARNING, CONFIG, "%s is not a name a certificate can hold: %s", \
       "Correct ServerName or ServerAlias, or leave this host out with AcmeManage off.") \
-    M(1003, E_IDENT_LOCAL, WARNING, CONFIG, "%s is a name no public CA certifies: %s", \
-      "Use a public domain name, or leave this host out with AcmeManage off.") \
     M(1004, E_DURATION, ERR, CONFIG, "%s is not a duration: %s",               \
       "Write a number with s, min, h, d or w (30s, 10min, 12h, 30d, 4w), or a percentage such as 33% where it is allowed.") \
     M(1010, E_DIRECTIVE, ERR, CONFIG, "%s: %s", \
@@ -60,3 +59,4 @@
       "Most CAs have given up OCSP; remove SSLUseStapling.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.")
+/* clang-format on */

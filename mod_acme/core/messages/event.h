@@ -1,4 +1,5 @@
 /* 1500-1799: events (15xx), requests and status (16xx), acmectl (17xx). See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_EVENT(M)                                                 \
     M(1500, I_ISSUED, NOTICE, NONE, "certificate issued by %s, valid until %s, for %s", "") \
     M(1501, I_STARTED, INFO, NONE, "looking after %s certificates, %s orders in progress", "") \
@@ -22,3 +23,4 @@
       "Look at the status page for the names of certificates; a host needs AcmeManage on, and the server a reload after that.") \
     M(1513, E_REQUEST_ACTION, WARNING, CONFIG, "unknown request %s",           \
       "Use an acmectl of the same version as the module.")
+/* clang-format on */

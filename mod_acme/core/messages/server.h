@@ -1,4 +1,5 @@
 /* 1800-1899: the server: start, live activation, challenges. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_SERVER(M)                                                \
     M(1800, E_LIVE_MEMORY, ERR, LOCAL, "cannot get %s octets of shared memory for the live table", \
       "Certificates are served, but not renewed. Free memory or raise its limit, then restart.") \
@@ -10,9 +11,12 @@
       "Add LoadModule watchdog_module (Debian: it is part of apache2) and restart.") \
     M(1804, E_EMERGENCY, ERR, LOCAL, "cannot write a temporary placeholder certificate at %s", \
       "Free room in the temporary directory.")                                \
+    M(1805, E_LIVE_FULL, ERR, LOCAL, "the live table has no room for %s more certificates", \
+      "They are issued and renewed, and in service from the next restart on: stop and start the server to make room.") \
     M(1810, I_ENGINE_STARTS, INFO, NONE, "this process manages the certificates now", "") \
     M(1811, I_ENGINE_ENDS, INFO, NONE, "this process leaves the certificates to the next one", "") \
     M(1812, I_PROMOTED, NOTICE, NONE, "%s/%s: set %s adopted from live activation", "") \
     M(1813, I_CHALLENGE_ANSWERED, INFO, NONE, "answered the http-01 challenge for %s to %s", "") \
     M(1814, D_HOOKS_CPU, DEBUG, NONE, "hooks used %s us CPU for %s hosts", "") \
     M(1815, I_LIVE_LOADED, INFO, NONE, "%s/%s: set %s is in service in this process", "")
+/* clang-format on */

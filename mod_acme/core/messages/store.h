@@ -1,4 +1,5 @@
 /* 1100-1199: store and lease. See ../messages.h. */
+/* clang-format off */
 #define ACME_MESSAGES_STORE(M)                                                 \
     M(1100, E_STORE_IO, ERR, LOCAL, "cannot %s %s",                            \
       "Check that the file system is there, has room and belongs to the right user.") \
@@ -30,3 +31,4 @@
       "It is renewed when it is due. For a new one at once run acmectl renew with its name.") \
     M(1114, E_STORE_NONE, ERR, LOCAL, "%s/%s is damaged and no older set of it is whole: its hosts answer 503 until there is a new one", \
       "Nothing need be done where the store is usable otherwise: a new one is ordered at once.")
+/* clang-format on */
