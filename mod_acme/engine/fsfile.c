@@ -1,7 +1,6 @@
 #include "engine/fsfile.h"
 
 #include <apr_strings.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -51,57 +50,13 @@ const char *acme_fsfile_path(const acme_place_t *place, const char *name,
     return apr_pstrcat(pool, place->path, "/", name, NULL);
 }
 
-static acme_err_t *io_error(const char *verb, const acme_place_t *place,
-                            const char *name, apr_pool_t *pool)
+acme_err_t *acme_fsfile_error(const char *verb, const acme_place_t *place,
+                              const char *name, apr_pool_t *pool)
 {
     apr_status_t rv = errno;
 
     return acme_err_os(pool, rv, ACME_E_STORE_IO, verb,
                        acme_fsfile_path(place, name, pool), NULL);
-}
-
-/* Something else stands where a file or directory of ours should: that stays so
- * until somebody takes it away, unlike a disk that is full or away. */
-static acme_err_t *open_error(const char *verb, const acme_place_t *place,
-                              const char *name, apr_pool_t *pool)
-{
-    const char *how = errno == ELOOP     ? "it is a symbolic link"
-                      : errno == ENXIO   ? "it is not a regular file"
-                      : errno == ENOTDIR ? "it is not a directory"
-                                         : NULL;
-
-    return how ? acme_err_make(pool, ACME_E_STORE_DAMAGED,
-                               acme_fsfile_path(place, name, pool), how, NULL)
-               : io_error(verb, place, name, pool);
-}
-
-static apr_status_t place_close(void *data)
-{
-    const acme_place_t *place = data;
-
-    close(place->fd);
-    return APR_SUCCESS;
-}
-
-acme_err_t *acme_fsfile_enter(acme_place_t **place, const acme_place_t *parent,
-                              const char *name, apr_pool_t *pool)
-{
-    int fd = openat(parent->fd, name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0 && errno == ENOENT) {
-        *place = NULL;
-        return NULL;
-    }
-    if (fd < 0) {
-        return open_error("open the directory", parent, name, pool);
-    }
-    acme_place_t *made = apr_palloc(pool, sizeof(*made));
-    made->fd = fd;
-    made->path = acme_fsfile_path(parent, name, pool);
-    apr_pool_cleanup_register(pool, made, place_close, apr_pool_cleanup_null);
-    *place = made;
-    return NULL;
 }
 
 /* A umask may have taken even our own permission to enter. Nobody but us can
@@ -137,153 +92,17 @@ acme_err_t *acme_fsfile_make(acme_place_t **place, const acme_place_t *parent,
     ACME_TRY(acme_fsfile_enter(&made, parent, name, pool));
     if (!made) {
         if (acme_fsfile_make_dir(parent, name) != 0 && errno != EEXIST) {
-            return io_error("make the directory", parent, name, pool);
+            return acme_fsfile_error("make the directory", parent, name, pool);
         }
         ACME_TRY(acme_fsfile_enter(&made, parent, name, pool));
         acme_fsfile_step();
         if (!made || fsync(parent->fd) != 0) {
-            return io_error("make the directory", parent, name, pool);
+            return acme_fsfile_error("make the directory", parent, name, pool);
         }
     }
     ACME_TRY(settle_mode(made, mode, pool));
     *place = made;
     return NULL;
-}
-
-acme_err_t *acme_fsfile_list(apr_array_header_t **names,
-                             const acme_place_t *parent, const char *name,
-                             apr_pool_t *pool)
-{
-    /* Not dup: the position of a duplicate is shared with its original, and
-     * with every process that has inherited it. */
-    int fd = openat(parent->fd, name ? name : ".",
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0 && errno == ENOENT) {
-        *names = NULL;
-        return NULL;
-    }
-    if (fd < 0) {
-        return open_error("open the directory", parent, name ? name : "", pool);
-    }
-    DIR *dir = fdopendir(fd);
-    if (!dir) {
-        acme_err_t *err =
-            io_error("read the directory", parent, name ? name : "", pool);
-        close(fd);
-        return err;
-    }
-    apr_array_header_t *found = apr_array_make(pool, 4, sizeof(const char *));
-    struct dirent *entry;
-    while (found->nelts < ACME_FSFILE_LIST && (entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
-            APR_ARRAY_PUSH(found, const char *) =
-                apr_pstrdup(pool, entry->d_name);
-        }
-    }
-    closedir(dir);
-    *names = found;
-    return NULL;
-}
-
-static acme_err_t *check_readable(const struct stat *st,
-                                  const acme_place_t *place, const char *name,
-                                  uid_t owner, apr_pool_t *pool)
-{
-    if (!S_ISREG(st->st_mode)) {
-        return acme_err_make(pool, ACME_E_STORE_DAMAGED,
-                             acme_fsfile_path(place, name, pool),
-                             "it is not a regular file", NULL);
-    }
-    if (owner != ACME_FSFILE_ANYONE && st->st_uid != owner) {
-        return acme_err_make(
-            pool, ACME_E_STORE_OWNER, acme_fsfile_path(place, name, pool),
-            apr_psprintf(pool, "it should be of user %ld, not %ld", (long)owner,
-                         (long)st->st_uid),
-            NULL);
-    }
-    /* Of our own files nobody else can make links that do harm; whoever keeps
-     * backups by links does. */
-    if (owner != ACME_FSFILE_ANYONE && owner != geteuid()
-        && st->st_nlink != 1) {
-        return acme_err_make(pool, ACME_E_STORE_OWNER,
-                             acme_fsfile_path(place, name, pool),
-                             "it has a second name (hard link)", NULL);
-    }
-    if (st->st_size > ACME_FSFILE_MAX) {
-        return acme_err_make(pool, ACME_E_STORE_DAMAGED,
-                             acme_fsfile_path(place, name, pool),
-                             "it is larger than 1 MiB", NULL);
-    }
-    return NULL;
-}
-
-/* Up to size octets: a file that grows under our eyes is not followed. */
-static int read_all(int fd, char *buffer, apr_size_t size, apr_size_t *len)
-{
-    apr_size_t done = 0;
-
-    while (done < size) {
-        ssize_t got = read(fd, buffer + done, size - done);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return -1;
-        }
-        if (got == 0) {
-            break;
-        }
-        done += (apr_size_t)got;
-    }
-    *len = done;
-    return 0;
-}
-
-acme_err_t *acme_fsfile_read(const char **data, apr_size_t *len,
-                             const acme_place_t *place, const char *name,
-                             uid_t owner, apr_pool_t *pool)
-{
-    struct stat st;
-    acme_err_t *err;
-    /* O_NONBLOCK: a FIFO put there must not make us wait. */
-    int fd = openat(place->fd, name,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 && errno == ENOENT) {
-        *data = NULL;
-        *len = 0;
-        return NULL;
-    }
-    if (fd < 0) {
-        return open_error("open", place, name, pool);
-    }
-    if (fstat(fd, &st) != 0) {
-        err = io_error("examine", place, name, pool);
-    }
-    else {
-        err = check_readable(&st, place, name, owner, pool);
-    }
-    if (!err) {
-        char *buffer = apr_palloc(pool, (apr_size_t)st.st_size + 1);
-        if (read_all(fd, buffer, (apr_size_t)st.st_size, len) != 0) {
-            err = io_error("read", place, name, pool);
-        }
-        else {
-            buffer[*len] = '\0';
-            *data = buffer;
-        }
-    }
-    close(fd);
-    return err;
-}
-
-int acme_fsfile_is_there(const acme_place_t *place, const char *name)
-{
-    struct stat st;
-
-    return fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-           && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
 /* --- names of our own -------------------------------------------------------- */
@@ -348,19 +167,19 @@ static acme_err_t *write_new(const acme_place_t *place, const char *name,
     int fd = openat(place->fd, name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return io_error("make", place, name, pool);
+        return acme_fsfile_error("make", place, name, pool);
     }
     if (fchmod(fd, entry->mode) != 0) {
-        err = io_error("set the permissions of", place, name, pool);
+        err = acme_fsfile_error("set the permissions of", place, name, pool);
     }
     else if (write_all(fd, entry->data, entry->len) != 0) {
-        err = io_error("write", place, name, pool);
+        err = acme_fsfile_error("write", place, name, pool);
     }
     else if (flushed && flush(fd) != 0) {
-        err = io_error("flush", place, name, pool);
+        err = acme_fsfile_error("flush", place, name, pool);
     }
     if (close(fd) != 0 && !err) {
-        err = io_error("finish writing", place, name, pool);
+        err = acme_fsfile_error("finish writing", place, name, pool);
     }
     return err;
 }
@@ -383,12 +202,12 @@ static acme_err_t *rename_over(const acme_place_t *place, const char *from,
                                const char *to, apr_pool_t *scratch)
 {
     if (rename_file(place, from, to, scratch) != 0) {
-        acme_err_t *err = io_error("put in place", place, to, scratch);
+        acme_err_t *err = acme_fsfile_error("put in place", place, to, scratch);
         unlinkat(place->fd, from, 0);
         return err;
     }
     if (flush(place->fd) != 0) {
-        return io_error("flush the directory of", place, to, scratch);
+        return acme_fsfile_error("flush the directory of", place, to, scratch);
     }
     return NULL;
 }
@@ -416,7 +235,7 @@ acme_err_t *acme_fsfile_put_link(const acme_place_t *place, const char *name,
     temporary_name(temp);
     acme_fsfile_step();
     if (symlinkat(target, place->fd, temp) != 0) {
-        return io_error("make the link", place, name, scratch);
+        return acme_fsfile_error("make the link", place, name, scratch);
     }
     return rename_over(place, temp, name, scratch);
 }
@@ -434,7 +253,7 @@ static acme_err_t *remove_contents(const acme_place_t *place, const char *name,
         && !S_ISDIR(st.st_mode)) {
         return unlinkat(place->fd, name, 0) == 0
                    ? NULL
-                   : io_error("remove", place, name, scratch);
+                   : acme_fsfile_error("remove", place, name, scratch);
     }
     ACME_TRY(acme_fsfile_enter(&doomed, place, name, scratch));
     if (!doomed) {
@@ -443,12 +262,12 @@ static acme_err_t *remove_contents(const acme_place_t *place, const char *name,
     for (unsigned i = 0; i < OWN_FILES; i++) {
         acme_fsfile_step();
         if (unlinkat(doomed->fd, own_files[i], 0) != 0 && errno != ENOENT) {
-            return io_error("remove", doomed, own_files[i], scratch);
+            return acme_fsfile_error("remove", doomed, own_files[i], scratch);
         }
     }
     acme_fsfile_step();
     if (unlinkat(place->fd, name, AT_REMOVEDIR) != 0) {
-        return io_error("remove the directory", place, name, scratch);
+        return acme_fsfile_error("remove the directory", place, name, scratch);
     }
     return NULL;
 }
@@ -465,7 +284,7 @@ static acme_err_t *put_aside(char aside[TEMP_LENGTH + 1],
         return NULL;
     }
     if (errno != ENOENT) {
-        return io_error("remove", place, name, scratch);
+        return acme_fsfile_error("remove", place, name, scratch);
     }
     aside[0] = '\0';
     return NULL;
@@ -493,16 +312,16 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
         return NULL;
     }
     if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) {
-        return io_error("put in place", to, final, scratch);
+        return acme_fsfile_error("put in place", to, final, scratch);
     }
     ACME_TRY(put_aside(aside, to, final, scratch));
     acme_fsfile_step();
     if (renameat(from->fd, name, to->fd, final) != 0) {
-        return io_error("put in place", to, final, scratch);
+        return acme_fsfile_error("put in place", to, final, scratch);
     }
     /* The new one must be sure to be there before the old one goes. */
     if (flush(to->fd) != 0) {
-        return io_error("flush the directory of", to, final, scratch);
+        return acme_fsfile_error("flush the directory of", to, final, scratch);
     }
     if (aside[0]) {
         /* Its remains are passed over by every reader. */
@@ -518,7 +337,7 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
 {
     ACME_TRY(move_over(from, name, to, name, scratch));
     if (flush(to->fd) != 0 || flush(from->fd) != 0) {
-        return io_error("flush the directory of", from, name, scratch);
+        return acme_fsfile_error("flush the directory of", from, name, scratch);
     }
     return NULL;
 }
@@ -529,22 +348,23 @@ static acme_err_t *fill_dir(const acme_place_t *place, const char *temp,
     acme_place_t *made;
 
     if (acme_fsfile_make_dir(place, temp) != 0) {
-        return io_error("make the directory", place, temp, scratch);
+        return acme_fsfile_error("make the directory", place, temp, scratch);
     }
     ACME_TRY(acme_fsfile_enter(&made, place, temp, scratch));
     if (!made) {
         errno = ENOENT;
-        return io_error("open the directory", place, temp, scratch);
+        return acme_fsfile_error("open the directory", place, temp, scratch);
     }
     for (int i = 0; i < dir->count; i++) {
         ACME_TRY(write_new(made, dir->entries[i].name, &dir->entries[i],
                            dir->flush, scratch));
     }
     if (fchmod(made->fd, dir->mode) != 0) {
-        return io_error("set the permissions of", place, temp, scratch);
+        return acme_fsfile_error("set the permissions of", place, temp,
+                                 scratch);
     }
     if (dir->flush && flush(made->fd) != 0) {
-        return io_error("flush", place, temp, scratch);
+        return acme_fsfile_error("flush", place, temp, scratch);
     }
     return NULL;
 }
@@ -561,7 +381,7 @@ acme_err_t *acme_fsfile_put_dir(const acme_place_t *place, const char *name,
         err = move_over(place, temp, place, name, scratch);
     }
     if (!err && dir->flush && flush(place->fd) != 0) {
-        err = io_error("flush the directory of", place, name, scratch);
+        err = acme_fsfile_error("flush the directory of", place, name, scratch);
     }
     if (err) {
         /* A second failure would only hide the first. */
@@ -587,7 +407,7 @@ acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,
         return acme_fsfile_remove_dir(place, name, scratch);
     }
     errno = failed;
-    return io_error("remove", place, name, scratch);
+    return acme_fsfile_error("remove", place, name, scratch);
 }
 
 void acme_fsfile_clean(const acme_place_t *place, apr_pool_t *scratch)

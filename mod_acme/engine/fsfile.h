@@ -43,6 +43,10 @@ typedef struct acme_fsfile_dir_t {
 const char *acme_fsfile_path(const acme_place_t *place, const char *name,
                              apr_pool_t *pool);
 
+/** "cannot <verb> <place>/<name>", and errno's reason. @return E_STORE_IO */
+acme_err_t *acme_fsfile_error(const char *verb, const acme_place_t *place,
+                              const char *name, apr_pool_t *pool);
+
 /** Open a directory in parent, not through a symlink; closed with pool.
  *  @param place  NULL if there is none
  *  @return E_STORE_IO, E_STORE_DAMAGED (not a directory) */

@@ -3,41 +3,36 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/encode.h"
 #include "engine/store_impl.h"
 
-#define STORE_FILE "store.json"
-#define LOCK_FILE  "lock"
+#define LOCK_FILE "lock"
 
 typedef struct layout_t {
     acme_part_t part;
     const char *name;
     mode_t mode;
     int worker; /* belongs to the worker */
-    int sealed; /* holds what nobody can read without the secret */
 } layout_t;
 
 static const layout_t layout[ACME_PARTS] = {
-    { ACME_PART_CERTIFICATES, "certificates", 0755, 0, 0 },
-    { ACME_PART_PLACEHOLDER, "placeholder", 0700, 0, 0 },
-    { ACME_PART_ARCHIVE, "archive", 0700, 0, 0 },
-    { ACME_PART_CONTROL, "control", 0755, 0, 0 },
-    { ACME_PART_ACCOUNTS, "accounts", 0700, 1, 1 },
-    { ACME_PART_WORK, "work", 0700, 1, 1 },
-    { ACME_PART_FRESH, "fresh", 0700, 1, 1 },
-    { ACME_PART_KEYS, "keys", 0700, 1, 1 },
-    { ACME_PART_REPLIES, "replies", 0700, 1, 0 },
-    { ACME_PART_JOURNAL, "journal", 0700, 1, 0 },
-    { ACME_PART_AUDIT, "audit", 0700, 1, 0 },
+    { ACME_PART_CERTIFICATES, "certificates", 0755, 0 },
+    { ACME_PART_PLACEHOLDER, "placeholder", 0700, 0 },
+    { ACME_PART_ARCHIVE, "archive", 0700, 0 },
+    { ACME_PART_CONTROL, "control", 0755, 0 },
+    { ACME_PART_ACCOUNTS, "accounts", 0700, 1 },
+    { ACME_PART_WORK, "work", 0700, 1 },
+    { ACME_PART_FRESH, "fresh", 0700, 1 },
+    { ACME_PART_KEYS, "keys", 0700, 1 },
+    { ACME_PART_REPLIES, "replies", 0700, 1 },
+    { ACME_PART_JOURNAL, "journal", 0700, 1 },
+    { ACME_PART_AUDIT, "audit", 0700, 1 },
 };
 
 static acme_err_t *io_error(const char *verb, const char *path,
@@ -73,10 +68,9 @@ static apr_status_t store_close(void *data)
 
 /* --- ownership ------------------------------------------------------------------- */
 
-/* @param forbidden  permission bits that must not be there */
-static acme_err_t *check_owner(const struct stat *st, uid_t owner,
-                               mode_t forbidden, const char *path,
-                               apr_pool_t *pool)
+acme_err_t *acme_store_check_owner(const struct stat *st, uid_t owner,
+                                   mode_t forbidden, const char *path,
+                                   apr_pool_t *pool)
 {
     if (st->st_uid != owner) {
         return acme_err_make(
@@ -127,8 +121,8 @@ static acme_err_t *settle_part(const acme_place_t *place, const layout_t *l,
     if (l->worker && create) {
         ACME_TRY(hand_over(place->fd, &st, store, place->path, pool));
     }
-    ACME_TRY(check_owner(&st, l->worker ? store->worker : store->owner, 022,
-                         place->path, pool));
+    ACME_TRY(acme_store_check_owner(
+        &st, l->worker ? store->worker : store->owner, 022, place->path, pool));
     acme_fsfile_step();
     /* Also where a start has died before this step, and whatever the umask. */
     if (create && (st.st_mode & 07777) != l->mode
@@ -179,162 +173,13 @@ static acme_err_t *make_lock_file(acme_store_t *store, apr_pool_t *pool)
         err = hand_over(fd, &st, store, store->lock_path, pool);
     }
     if (!err) {
-        err = check_owner(&st, store->worker, 022, store->lock_path, pool);
+        err = acme_store_check_owner(&st, store->worker, 022, store->lock_path,
+                                     pool);
     }
     if (!err && (st.st_mode & 07777) != 0600 && fchmod(fd, 0600) != 0) {
         err = io_error("set the permissions of", store->lock_path, pool);
     }
     close(fd);
-    return err;
-}
-
-/* --- the secret ------------------------------------------------------------------ */
-
-static acme_err_t *secret_damaged(const acme_store_t *store, const char *how,
-                                  apr_pool_t *pool)
-{
-    return acme_err_make(
-        pool, ACME_E_STORE_DAMAGED,
-        acme_fsfile_path(&store->base, STORE_FILE, pool),
-        apr_pstrcat(
-            pool, how,
-            "; without it the keys in accounts, work, fresh and keys cannot be opened: restore it from a backup, or move those four directories away to begin anew",
-            NULL),
-        NULL);
-}
-
-static acme_err_t *parse_secret(acme_store_t *store, const json_t *object,
-                                apr_pool_t *pool)
-{
-    json_int_t version = json_integer_value(json_object_get(object, "version"));
-    const char *text = json_string_value(json_object_get(object, "secret"));
-    const unsigned char *secret;
-    apr_size_t len;
-
-    if (version > ACME_STORE_VERSION) {
-        return acme_err_make(pool, ACME_E_STORE_VERSION, store->base.path,
-                             apr_psprintf(pool, "%ld", (long)version),
-                             APR_STRINGIFY(ACME_STORE_VERSION), NULL);
-    }
-    if (version < 1 || !text
-        || acme_decode_base64url(&secret, &len, text, pool) != APR_SUCCESS
-        || len != ACME_SEAL_SECRET) {
-        return secret_damaged(
-            store, "it has no version and secret as they should be", pool);
-    }
-    memcpy(store->secret, secret, ACME_SEAL_SECRET);
-    OPENSSL_cleanse((void *)(apr_uintptr_t)secret, len);
-    return NULL;
-}
-
-static acme_err_t *check_secret_file(const acme_store_t *store,
-                                     apr_pool_t *pool)
-{
-    struct stat st;
-
-    if (fstatat(store->base.fd, STORE_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        return io_error("examine",
-                        acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
-    }
-    return check_owner(&st, store->owner, 077,
-                       acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
-}
-
-/* @param found  0: there is no store.json */
-static acme_err_t *read_secret(int *found, acme_store_t *store,
-                               apr_pool_t *pool)
-{
-    const char *text;
-    apr_size_t len;
-
-    ACME_TRY(acme_fsfile_read(&text, &len, &store->base, STORE_FILE,
-                              ACME_FSFILE_ANYONE, pool));
-    *found = text != NULL;
-    if (!text) {
-        return NULL;
-    }
-    ACME_TRY(check_secret_file(store, pool));
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-    acme_err_t *err = parse_secret(store, object, pool);
-    json_decref(object);
-    OPENSSL_cleanse((void *)(apr_uintptr_t)text, len);
-    return err;
-}
-
-/* Whether anything is there that was sealed under a secret now lost. */
-static acme_err_t *anything_sealed(int *sealed, const acme_store_t *store,
-                                   apr_pool_t *pool)
-{
-    *sealed = 0;
-    for (int i = 0; i < ACME_PARTS && !*sealed; i++) {
-        apr_array_header_t *names;
-        if (!layout[i].sealed) {
-            continue;
-        }
-        ACME_TRY(acme_fsfile_list(&names, &store->base, layout[i].name, pool));
-        for (int k = 0; names && k < names->nelts; k++) {
-            *sealed |= !acme_fsfile_is_temporary(
-                APR_ARRAY_IDX(names, k, const char *));
-        }
-    }
-    return NULL;
-}
-
-/* In one go with looking once more: httpd and acmectl may start together. */
-static acme_err_t *write_secret(acme_store_t *store, apr_pool_t *pool)
-{
-    unsigned char secret[ACME_SEAL_SECRET];
-    int found;
-
-    ACME_TRY(read_secret(&found, store, pool));
-    if (found) {
-        return NULL;
-    }
-    if (RAND_bytes(secret, sizeof(secret)) != 1) {
-        return acme_err_ssl(pool, ACME_E_SEAL_MAKE, STORE_FILE, NULL);
-    }
-    const char *encoded = acme_encode_base64url(secret, sizeof(secret), pool);
-    const char *text =
-        apr_psprintf(pool, "{\n \"version\": %d,\n \"secret\": \"%s\"\n}\n",
-                     ACME_STORE_VERSION, encoded);
-    acme_fsfile_entry_t entry = { STORE_FILE, 0600, text, strlen(text) };
-    acme_fsfile_clean(&store->base, pool);
-    acme_err_t *err = acme_fsfile_put(&store->base, &entry, pool);
-    if (!err) {
-        memcpy(store->secret, secret, sizeof(secret));
-    }
-    OPENSSL_cleanse(secret, sizeof(secret));
-    OPENSSL_cleanse((void *)(apr_uintptr_t)encoded, strlen(encoded));
-    OPENSSL_cleanse((void *)(apr_uintptr_t)text, strlen(text));
-    return err;
-}
-
-static acme_err_t *settle_secret(acme_store_t *store, int create,
-                                 apr_pool_t *pool)
-{
-    int found, sealed;
-
-    ACME_TRY(read_secret(&found, store, pool));
-    if (found) {
-        return NULL;
-    }
-    ACME_TRY(anything_sealed(&sealed, store, pool));
-    if (sealed) {
-        return secret_damaged(store, "it is missing", pool);
-    }
-    if (!create) {
-        errno = ENOENT;
-        return io_error("open",
-                        acme_fsfile_path(&store->base, STORE_FILE, pool), pool);
-    }
-    /* store.json itself cannot be locked yet. */
-    while (flock(store->base.fd, LOCK_EX) != 0) {
-        if (errno != EINTR) {
-            return io_error("lock", store->base.path, pool);
-        }
-    }
-    acme_err_t *err = write_secret(store, pool);
-    flock(store->base.fd, LOCK_UN);
     return err;
 }
 
@@ -358,7 +203,7 @@ static acme_err_t *open_base(acme_store_t *store,
     if (store->base.fd < 0 || fstat(store->base.fd, &st) != 0) {
         return not_a_directory(path, pool);
     }
-    ACME_TRY(check_owner(&st, store->owner, 022, path, pool));
+    ACME_TRY(acme_store_check_owner(&st, store->owner, 022, path, pool));
     /* One that was there before may be another's by mistake: nothing is taken
      * from its permissions, and no more given than passing through. */
     mode_t mode = made ? 0711 : (st.st_mode & 07777) | 0011;
@@ -374,7 +219,7 @@ static acme_err_t *open_all(acme_store_t *store,
                             apr_pool_t *pool)
 {
     ACME_TRY(open_base(store, options, pool));
-    ACME_TRY(settle_secret(store, options->create, pool));
+    ACME_TRY(acme_store_settle_secret(store, options->create, pool));
     for (int i = 0; i < ACME_PARTS; i++) {
         ACME_TRY(open_part(store, &layout[i], options->create, pool));
     }
@@ -416,6 +261,12 @@ acme_err_t *acme_store_open(acme_store_t **store,
 
 /* --- opening what is left ---------------------------------------------------------- */
 
+/* Whether others could have written here: then no digest is proof. */
+static int is_open_to_others(const acme_store_t *store, const struct stat *st)
+{
+    return st->st_uid != store->owner || (st->st_mode & 022) != 0;
+}
+
 /* Not through a symlink, and of root, or of the worker: after a chown -R of
  * everything the sites shall go on. Nobody else's file is handed to mod_ssl. */
 static acme_err_t *open_rest_part(acme_store_t *store, acme_part_t which,
@@ -431,7 +282,8 @@ static acme_err_t *open_rest_part(acme_store_t *store, acme_part_t which,
     if (place->fd < 0 || fstat(place->fd, &st) != 0) {
         return io_error("open the directory", place->path, pool);
     }
-    return check_owner(
+    store->wary |= is_open_to_others(store, &st);
+    return acme_store_check_owner(
         &st, st.st_uid == store->worker ? store->worker : store->owner, 0,
         place->path, pool);
 }
@@ -441,13 +293,14 @@ acme_err_t *acme_store_open_rest(acme_store_t **store,
                                  apr_pool_t *pool)
 {
     acme_store_t *made = make_store(options, pool);
+    struct stat st;
 
-    made->wary = 1;
     made->base.fd =
         open(options->root, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
-    if (made->base.fd < 0) {
+    if (made->base.fd < 0 || fstat(made->base.fd, &st) != 0) {
         return io_error("open the directory", made->base.path, pool);
     }
+    made->wary = is_open_to_others(made, &st);
     ACME_TRY(open_rest_part(made, ACME_PART_CERTIFICATES, pool));
     /* Without an archive there is less to fall back to. */
     acme_err_t *err = open_rest_part(made, ACME_PART_ARCHIVE, pool);
@@ -508,9 +361,9 @@ acme_err_t *acme_store_check_name(const char *dir, apr_pool_t *pool)
 acme_err_t *acme_store_lock_root(int *fd, const acme_store_t *store,
                                  apr_pool_t *pool)
 {
-    const char *path = acme_fsfile_path(&store->base, STORE_FILE, pool);
-    int opened =
-        openat(store->base.fd, STORE_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    const char *path = acme_fsfile_path(&store->base, ACME_STORE_FILE, pool);
+    int opened = openat(store->base.fd, ACME_STORE_FILE,
+                        O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
     if (opened < 0) {
         return io_error("open", path, pool);

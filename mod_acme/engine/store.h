@@ -58,9 +58,9 @@ acme_err_t *acme_store_open(acme_store_t **store,
 
 /** What is left where acme_store_open refuses: promoted sets can be looked up
  *  with acme_store_current and acme_store_current_files, nothing else. Writes
- *  nothing, asks for no secret. Since others may have written there, each set is
- *  parsed whatever its record says (100 us). Files may be root's or, after a
- *  chown -R, the worker's.
+ *  nothing, asks for no secret. Files may be root's or, after a chown -R, the
+ *  worker's; where others than root could have written, each set is parsed,
+ *  whatever its record says.
  *  @return E_STORE_IO, E_STORE_OWNER: there is nothing left */
 acme_err_t *acme_store_open_rest(acme_store_t **store,
                                  const acme_store_options_t *options,
@@ -90,7 +90,8 @@ const char *acme_store_digest(const char *chain, apr_size_t chain_len,
 
 /** The set in service (promoted). Root gets none that mod_ssl could not use: its
  *  files have the digest of its record, or else are parsed, and fit each other.
- *  (40 us where all is well.) The worker, who cannot read keys, gets what root
+ *  (The digest adds 10 us to the reading of the record; parsing takes a
+ *  millisecond, where it must be.) The worker, who cannot read keys, gets what root
  *  found before the fork.
  *  @param record  NULL if there is none
  *  @return E_STORE_DAMAGED, E_STORE_OWNER, E_STORE_IO also with a record: then

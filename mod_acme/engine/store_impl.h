@@ -5,12 +5,14 @@
 #define ACME_STORE_IMPL_H
 
 #include <apr_hash.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "engine/fsfile.h"
 #include "engine/seal.h"
 #include "engine/store.h"
 
+#define ACME_STORE_FILE       "store.json"
 #define ACME_STORE_MAX_NUMBER 999999999 /* of a set: nine digits */
 #define ACME_STORE_ARCHIVED   3         /* replaced sets that are kept */
 #define ACME_STORE_TRIES      8         /* sets looked at until one is whole */
@@ -58,6 +60,17 @@ struct acme_store_t {
 /** @return E_STORE_NAME unless dir is one step, and not hidden */
 acme_err_t *acme_store_check_name(const char *dir,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** @param forbidden  permission bits that must not be there
+ *  @return E_STORE_OWNER */
+acme_err_t *acme_store_check_owner(const struct stat *st, uid_t owner,
+                                   mode_t forbidden, const char *path,
+                                   apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Read the secret, or make one where nothing is sealed yet.
+ *  @return E_STORE_DAMAGED, E_STORE_VERSION, E_STORE_OWNER, E_STORE_IO */
+acme_err_t *acme_store_settle_secret(acme_store_t *store, int create,
+                                     apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** One root writer at a time (httpd starting, acmectl): locks store.json, which
  *  only root can open, until *fd is closed. */

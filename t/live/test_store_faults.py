@@ -1,9 +1,11 @@
 """What can be wrong with the store: httpd starts, says what and where, and serves every whole set.
 
 One store is filled with real certificates for the whole module (filled); each test damages a copy.
-SHOP has an older set in the archive, BLOG has only one.
+SHOP and the hosts of HOSTS have an older set in the archive, BLOG has only one. Faults of single
+certificates are tried all in one server, each on a host of its own.
 """
 
+import concurrent.futures
 import json
 import os
 import pwd
@@ -22,6 +24,7 @@ from .proc import wait_until
 from .test_issue import acmectl, serial
 
 SHOP, BLOG = "shop.example.org", "blog.example.org"
+HOSTS = [f"h{n:02}.example.org" for n in range(26)]
 HOW = ("start", "graceful")
 pytestmark = pytest.mark.needs_root
 
@@ -47,26 +50,46 @@ def told(httpd, mark, number, where):
     return lines
 
 
+class Place:
+    """The store as the damage of one host sees it."""
+
+    def __init__(self, store, name):
+        self.store, self.name = store, name
+        self.link = store / "certificates" / name / "ecdsa"
+        self.set = store / "certificates" / name / "ecdsa.2"
+        self.fresh = store / "fresh" / name
+        self.placeholder = store / "placeholder" / name
+        self.order = store / "work" / name / "ecdsa.order"
+        self.blog = store / "certificates" / BLOG / "ecdsa.1"
+
+
+def at_once(function, items):
+    """Call function with each item, some at a time; the results."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(function, items))
+
+
 class Filled:
     """A store with certificates of a CA that goes on living: copies of it are what tests break."""
 
     def __init__(self, folder):
         self.ca = FakeCA(folder / "ca", retry_after=None).start()
         httpd = Httpd(folder / "httpd")
-        self.configure(httpd)
+        self.configure(httpd, HOSTS)
         httpd.start()
-        self.old = {name: serial(httpd.wait_cert(name)) for name in (SHOP, BLOG)}
+        names = (SHOP, BLOG, *HOSTS)
+        self.old = {name: serial(httpd.wait_cert(name)) for name in names}
         httpd.graceful()
-        ask(httpd, SHOP)
+        at_once(lambda name: ask(httpd, name), (SHOP, *HOSTS))
         httpd.graceful()
-        self.now = {name: serial(httpd.served_cert(name)) for name in (SHOP, BLOG)}
+        self.now = {name: serial(httpd.served_cert(name)) for name in names}
         httpd.stop()
         self.store = httpd.store
-        assert self.now[SHOP] != self.old[SHOP]
+        assert [name for name in names if self.now[name] == self.old[name]] == [BLOG]
 
-    def configure(self, httpd):
+    def configure(self, httpd, hosts=()):
         httpd.acme(self.ca, "AcmeRetry 1s 2s")
-        for name in (SHOP, BLOG):
+        for name in (SHOP, BLOG, *hosts):
             httpd.vhost(name, https_extra="AcmeManage on")
 
     def copy_to(self, httpd):
@@ -87,9 +110,9 @@ def filled():
 class Case:
     """A server on a copy of the filled store."""
 
-    def __init__(self, httpd, filled):
+    def __init__(self, httpd, filled, hosts=()):
         self.httpd, self.filled, self.ca = httpd, filled, filled.ca
-        filled.configure(httpd)
+        filled.configure(httpd, hosts)
         filled.copy_to(httpd)
         self.store = httpd.store
         self.ca.issuance_gate.set()
@@ -127,8 +150,7 @@ class Case:
 
     def renews(self, *names):
         """All is well: a new certificate on request, still there after a reload, no complaint."""
-        for name in names or (SHOP, BLOG):
-            ask(self.httpd, name)
+        at_once(lambda name: ask(self.httpd, name), names or (SHOP, BLOG))
         mark = self.httpd.mark()
         self.httpd.graceful()
         for name in names or (SHOP, BLOG):
@@ -137,9 +159,30 @@ class Case:
         assert numbered(self.httpd, mark) == []
 
 
+    def breaks_each(self, how, faults, more=lambda place: None):
+        """Each fault on a host of its own: the mark, and {host: name of the fault}."""
+        assert len(faults) <= len(HOSTS)
+        where = dict(zip(HOSTS, faults, strict=False))
+
+        def damage(store):
+            for host, fault in where.items():
+                faults[fault](Place(store, host))
+                more(Place(store, host))
+
+        return self.breaks(how, damage), where
+
+
 @pytest.fixture
 def case(httpd, filled):
     made = Case(httpd, filled)
+    yield made
+    filled.ca.issuance_gate.set()
+
+
+@pytest.fixture
+def many(httpd, filled):
+    """A case with all of HOSTS."""
+    made = Case(httpd, filled, HOSTS)
     yield made
     filled.ca.issuance_gate.set()
 
@@ -206,8 +249,14 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", REFUSED)
+AT_A_RELOAD = ("secret-missing", "newer-version", "root-of-another", "all-of-worker",
+               "lock-of-another")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [(name, "start") for name in REFUSED] + [(name, "graceful") for name in AT_A_RELOAD],
+)
 def test_unusable_store_still_serves_what_is_promoted(case, name, how):
     damage, number, where = REFUSED[name]
     mark = case.breaks(how, damage)
@@ -409,36 +458,43 @@ def test_placeholder_for_a_new_host_on_a_full_disk(case, mounted):
 # --- one certificate -----------------------------------------------------------------------------
 
 
-def current(store, name=SHOP):
-    return store / "certificates" / name / "ecdsa"
-
-
-def real(store, name=SHOP):
-    return current(store, name).resolve()
-
-
-def without_fresh(store):
-    for name in (SHOP, BLOG):
-        shutil.rmtree(store / "fresh" / name)
-
-
 def write(name, content):
-    return lambda s: (real(s) / name).write_bytes(content)
+    return lambda p: (p.set / name).write_bytes(content)
 
 
 def cut(name, size):
-    return lambda s: os.truncate(real(s) / name, size)
+    return lambda p: os.truncate(p.set / name, size)
 
 
-def from_blog(name):
-    return lambda s: shutil.copyfile(real(s, BLOG) / name, real(s) / name)
+def gone(name):
+    return lambda p: (p.set / name).unlink()
+
+
+def fifo(name):
+    return lambda p: ((p.set / name).unlink(), os.mkfifo(p.set / name))
+
+
+def directory(name):
+    return lambda p: replace_by_dir(p.set / name)
+
+
+def link(name, target):
+    return lambda p: replace_by_link(p.set / name, target)
+
+
+def from_blog(*names):
+    return lambda p: [shutil.copyfile(p.blog / name, p.set / name) for name in names]
+
+
+def both(first, second):
+    return lambda p: (first(p), second(p))
 
 
 def flip(name):
     """One bit of the file's middle."""
 
-    def damage(store):
-        path = real(store) / name
+    def damage(place):
+        path = place.set / name
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
@@ -451,124 +507,145 @@ def big(size):
 
 
 LOST = {
-    # the key or the certificate itself is gone: damage, where
-    "link-dangling": (lambda s: replace_by_link(current(s), "ecdsa.77"), "ecdsa.77"),
-    "set-gone": (lambda s: shutil.rmtree(real(s)), "ecdsa.2"),
-    "set-is-a-file": (lambda s: rmtree_over(real(s)), "ecdsa.2"),
-    "record-of-another-and-no-key": (lambda s: (from_blog("record.json")(s),
-                                                (real(s) / "key.pem").unlink()), "ecdsa.2"),
-    "key-missing": (lambda s: (real(s) / "key.pem").unlink(), "ecdsa.2"),
-    "key-empty": (write("key.pem", b""), "ecdsa.2"),
-    "key-cut": (cut("key.pem", 100), "ecdsa.2"),
-    "key-garbage": (write("key.pem", os.urandom(227)), "ecdsa.2"),
-    "key-bit": (flip("key.pem"), "ecdsa.2"),
-    "key-of-another": (from_blog("key.pem"), "ecdsa.2"),
-    "key-is-a-directory": (lambda s: replace_by_dir(real(s) / "key.pem"), "key.pem"),
-    "key-is-a-fifo": (lambda s: ((real(s) / "key.pem").unlink(), os.mkfifo(real(s) / "key.pem")),
-                      "key.pem"),
-    "key-is-a-link": (lambda s: replace_by_link(real(s) / "key.pem", "/etc/shadow"), "key.pem"),
-    "key-of-another-user": (lambda s: own(real(s) / "key.pem", WORKER_USER), "key.pem"),
-    "chain-missing": (lambda s: (real(s) / "chain.pem").unlink(), "ecdsa.2"),
-    "chain-empty": (write("chain.pem", b""), "ecdsa.2"),
-    "chain-garbage": (write("chain.pem", os.urandom(2000)), "ecdsa.2"),
-    "chain-cut": (cut("chain.pem", 300), "ecdsa.2"),
-    "chain-bit": (flip("chain.pem"), "ecdsa.2"),
-    "chain-huge": (write("chain.pem", big(10_000_000)), "chain.pem"),
-    "chain-half-a-megabyte": (write("chain.pem", big(500_000)), "ecdsa.2"),
-    "chain-of-another": (from_blog("chain.pem"), "ecdsa.2"),
-    "pair-of-another": (lambda s: (from_blog("chain.pem")(s), from_blog("key.pem")(s)), "ecdsa.2"),
-    "chain-is-a-link": (lambda s: replace_by_link(real(s) / "chain.pem", "/dev/zero"),
-                        "chain.pem"),
-    "all-zero": (lambda s: [(real(s) / n).write_bytes(bytes(900))
-                            for n in ("key.pem", "chain.pem", "record.json")], "ecdsa.2"),
+    # the key or the certificate itself is gone
+    "link-dangling": lambda p: (shutil.rmtree(p.set), replace_by_link(p.link, "ecdsa.77")),
+    "set-gone": lambda p: shutil.rmtree(p.set),
+    "set-is-a-file": lambda p: rmtree_over(p.set),
+    "record-of-another-and-no-key": both(from_blog("record.json"), gone("key.pem")),
+    "key-missing": gone("key.pem"),
+    "key-empty": write("key.pem", b""),
+    "key-cut": cut("key.pem", 100),
+    "key-garbage": write("key.pem", os.urandom(227)),
+    "key-bit": flip("key.pem"),
+    "key-of-another": from_blog("key.pem"),
+    "key-is-a-directory": directory("key.pem"),
+    "key-is-a-fifo": fifo("key.pem"),
+    "key-is-a-link": link("key.pem", "/etc/shadow"),
+    "key-of-another-user": lambda p: own(p.set / "key.pem", WORKER_USER),
+    "chain-missing": gone("chain.pem"),
+    "chain-empty": write("chain.pem", b""),
+    "chain-garbage": write("chain.pem", os.urandom(2000)),
+    "chain-cut": cut("chain.pem", 300),
+    "chain-bit": flip("chain.pem"),
+    "chain-huge": write("chain.pem", big(10_000_000)),
+    "chain-half-a-megabyte": write("chain.pem", big(500_000)),
+    "chain-of-another": from_blog("chain.pem"),
+    "pair-of-another": from_blog("chain.pem", "key.pem"),
+    "chain-is-a-link": link("chain.pem", "/dev/zero"),
+    "chain-is-a-directory": directory("chain.pem"),
+    "all-zero": lambda p: [(p.set / name).write_bytes(bytes(900))
+                           for name in ("key.pem", "chain.pem", "record.json")],
 }  # fmt: skip
 
 
+def told_of_each(httpd, mark, where):
+    for host, fault in where.items():
+        number = 1101 if fault == "key-of-another-user" else 1103
+        told(httpd, mark, number, f"certificates/{host}/")
+
+
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", LOST)
-def test_damaged_set_is_mended_from_the_fresh_one(case, name, how):
-    damage, where = LOST[name]
-    mark = case.breaks(how, damage)
-    told(case.httpd, mark, 1103 if "user" not in name else 1101, where)
-    case.serves(SHOP)
-    case.serves(BLOG)
-    mark = case.httpd.mark()
-    case.httpd.graceful()
-    assert numbered(case.httpd, mark) == []
-    case.serves(SHOP)
-    assert case.new_orders() == 0
+def test_damaged_sets_are_mended_from_fresh_ones(many, how):
+    mark, where = many.breaks_each(how, LOST)
+    told_of_each(many.httpd, mark, where)
+    for host in (SHOP, BLOG, *where):
+        many.serves(host)
+    mark = many.httpd.mark()
+    many.httpd.graceful()
+    assert numbered(many.httpd, mark) == []
+    for host in where:
+        many.serves(host)
+    assert many.new_orders() == 0
+
+
+def without_fresh(place):
+    shutil.rmtree(place.fresh)
+
+
+def test_damaged_sets_give_way_to_older_ones(many):
+    mark, where = many.breaks_each("start", LOST, without_fresh)
+    told_of_each(many.httpd, mark, where)
+    many.httpd.wait_log(r"ACME1501: ", since=mark)
+    for host in where:
+        told(many.httpd, mark, 1113, f"{host}/ecdsa is damaged: set 1,")
+        many.serves(host, "old")
+    many.serves(SHOP)
+    assert many.new_orders() == 0, "an older one is valid still"
+    many.renews(*where)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_damaged_sets_without_others_are_ordered_anew(many, how):
+    many.ca.issuance_gate.clear()
+
+    def alone(place):
+        without_fresh(place)
+        shutil.rmtree(place.store / "archive" / place.name)
+
+    mark, where = many.breaks_each(how, LOST, alone)
+    told_of_each(many.httpd, mark, where)
+    for host in where:
+        told(many.httpd, mark, 1114, f"{host}/ecdsa")
+        many.has_placeholder(host)
+    many.serves(SHOP)
+    many.serves(BLOG)
+    many.ca.issuance_gate.set()
+    for host in where:
+        many.httpd.wait_cert(host)
+        assert many.httpd.get("/", host=host, https=True).status == 200
+    assert many.new_orders() == len(where)
+    mark = many.httpd.mark()
+    many.httpd.graceful()
+    assert numbered(many.httpd, mark) == []
 
 
 def test_dangling_link_gives_way_to_the_set_beside_it(case):
-    damage, where = LOST["link-dangling"]
-    mark = case.breaks("start", lambda s: (damage(s), without_fresh(s)))
-    told(case.httpd, mark, 1103, where)
-    told(case.httpd, mark, 1113, SHOP)
+    place = Place(case.store, SHOP)
+    replace_by_link(place.link, "ecdsa.77")
+    without_fresh(place)
+    case.httpd.start()
+    told(case.httpd, 0, 1103, "ecdsa.77")
+    told(case.httpd, 0, 1113, SHOP)
     case.serves(SHOP)
     case.renews()
-
-
-@pytest.mark.parametrize("name", [name for name in LOST if name != "link-dangling"])
-def test_damaged_set_gives_way_to_the_older_one(case, name):
-    damage, where = LOST[name]
-    mark = case.breaks("start", lambda s: (damage(s), without_fresh(s)))
-    told(case.httpd, mark, 1103 if "user" not in name else 1101, where)
-    told(case.httpd, mark, 1113, SHOP)
-    case.serves(SHOP, "old")
-    case.serves(BLOG)
-    case.httpd.wait_log(r"ACME1810:", since=mark)
-    case.serves(SHOP, "old")
-    case.renews()
-
-
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", ["key-empty", "key-of-another", "chain-garbage", "set-gone"])
-def test_damaged_set_without_another_is_ordered_anew(case, name, how):
-    damage, _ = LOST[name]
-    case.ca.issuance_gate.clear()
-    mark = case.breaks(how, lambda s: (damage(s), without_fresh(s), shutil.rmtree(s / "archive")))
-    case.has_placeholder(SHOP)
-    case.serves(BLOG)
-    told(case.httpd, mark, 1103, SHOP)
-    told(case.httpd, mark, 1114, SHOP)
-    case.ca.issuance_gate.set()
-    case.httpd.wait_cert(SHOP)
-    assert case.httpd.get("/", host=SHOP, https=True).status == 200
-    assert case.new_orders() == 1
-    case.renews(SHOP)
 
 
 RECORDS = {
     "empty": write("record.json", b""),
-    "missing": lambda s: (real(s) / "record.json").unlink(),
+    "missing": gone("record.json"),
     "garbage": write("record.json", b'{ "numb'),
     "of-another": from_blog("record.json"),
-    "other-number": lambda s: edit_json(real(s) / "record.json", number=9),
-    "no-ca": lambda s: edit_json(real(s) / "record.json", ca=None),
-    "wrong-types": lambda s: edit_json(real(s) / "record.json", identifiers="x", serial=[]),
-    "directory": lambda s: replace_by_dir(real(s) / "record.json"),
+    "other-number": lambda p: edit_json(p.set / "record.json", number=9),
+    "no-ca": lambda p: edit_json(p.set / "record.json", ca=None),
+    "wrong-types": lambda p: edit_json(p.set / "record.json", identifiers="x", serial=[]),
+    "directory": directory("record.json"),
     "huge": write("record.json", b" " * 10_000_000),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RECORDS)
-def test_damaged_record_does_not_keep_a_whole_pair_from_service(case, name):
+def test_damaged_records_do_not_keep_whole_pairs_from_service(many):
     """Without fresh/ to mend it from, the certificate itself says what it is."""
-    mark = case.breaks("start", lambda s: (RECORDS[name](s), without_fresh(s)))
-    told(case.httpd, mark, 1103, "ecdsa.2")
-    case.serves(SHOP)
-    case.serves(BLOG)
-    # where it came from is not known any more: it is ordered anew, once
-    case.httpd.wait_cert(SHOP, lambda served: serial(served) != case.filled.now[SHOP])
-    assert case.new_orders() == 1
-    case.renews(SHOP)
+    many.ca.issuance_gate.clear()
+    mark, where = many.breaks_each("start", RECORDS, without_fresh)
+    told_of_each(many.httpd, mark, where)
+    for host in (SHOP, BLOG, *where):
+        many.serves(host)
+    # where they came from is not known any more: they are ordered anew, once
+    many.ca.issuance_gate.set()
+    for host in where:
+        many.httpd.wait_cert(host, lambda s, h=host: serial(s) != many.filled.now[h])
+    assert many.new_orders() == len(where)
+    mark = many.httpd.mark()
+    many.httpd.graceful()
+    assert numbered(many.httpd, mark) == []
 
 
 def test_unreadable_permissions_are_no_hindrance_for_root(case):
     def damage(store):
-        for path in real(store).iterdir():
+        place = Place(store, SHOP)
+        for path in place.set.iterdir():
             path.chmod(0)
-        real(store).chmod(0)
+        place.set.chmod(0)
 
     case.breaks("start", damage)
     case.serves(SHOP)
@@ -578,7 +655,7 @@ def test_unreadable_permissions_are_no_hindrance_for_root(case):
 
 def test_record_without_ca_does_not_end_the_engine(case):
     def damage(store):
-        path = real(store) / "record.json"
+        path = Place(store, SHOP).set / "record.json"
         members = json.loads(path.read_text())
         del members["ca"]
         path.write_text(json.dumps(members))
@@ -622,25 +699,22 @@ def test_both_key_types_one_damaged(case):
 # --- what the worker's user may plant in fresh/ --------------------------------------------------
 
 
-def plant(store, number=3):
-    """A copy of the newest fresh set under the next number: whole, but sealed for another."""
-    source = store / "fresh" / SHOP / "ecdsa.2"
-    target = source.with_name(f"ecdsa.{number}")
-    shutil.copytree(source, target)
-    edit_json(target / "record.json", number=number)
-    own_all(target, WORKER_USER)
-    return target
-
-
 def planted(change):
-    """Of the worker's user, as all that is in fresh/."""
+    """A copy of the newest fresh set under the next number: whole, but sealed for another."""
 
-    def damage(store):
-        target = plant(store)
-        change(target)
+    def damage(place):
+        target = place.fresh / "ecdsa.3"
+        shutil.copytree(place.fresh / "ecdsa.2", target)
+        edit_json(target / "record.json", number=3)
         own_all(target, WORKER_USER)
+        change(target)
 
     return damage
+
+
+def planted_by_worker(change):
+    """The same, with what is put there, of the worker's user."""
+    return planted(lambda target: (change(target), own_all(target, WORKER_USER)))
 
 
 def sparse(path):
@@ -657,12 +731,12 @@ def fresh_of_blog(target):
 def link_into(target):
     """As far as the worker's user could: to what is root's, and readable."""
     (target / "chain.pem").unlink()
-    os.link(target.parents[2] / "certificates" / SHOP / "ecdsa" / "chain.pem", target / "chain.pem")
+    os.link(target.parents[2] / "certificates" / BLOG / "ecdsa.1/chain.pem", target / "chain.pem")
 
 
 PLANTED = {
     "moved-number": planted(lambda t: None),
-    "of-another-host": planted(fresh_of_blog),
+    "of-another-host": planted_by_worker(fresh_of_blog),
     "no-key": planted(lambda t: (t / "key").unlink()),
     "key-cut": planted(lambda t: os.truncate(t / "key", 20)),
     "key-garbage": planted(lambda t: (t / "key").write_bytes(os.urandom(200))),
@@ -670,30 +744,32 @@ PLANTED = {
     "chain-cut": planted(lambda t: os.truncate(t / "chain.pem", 100)),
     "no-record": planted(lambda t: (t / "record.json").unlink()),
     "record-garbage": planted(lambda t: (t / "record.json").write_text("[")),
-    "empty": planted(lambda t: (shutil.rmtree(t), t.mkdir())),
-    "link-to-shadow": planted(lambda t: replace_by_link(t / "chain.pem", "/etc/shadow")),
-    "key-link-to-secret": planted(lambda t: replace_by_link(t / "key", "../../../store.json")),
-    "hard-link": lambda s: link_into(plant(s)),
-    "fifo": planted(lambda t: ((t / "record.json").unlink(), os.mkfifo(t / "record.json"))),
+    "empty": planted_by_worker(lambda t: (shutil.rmtree(t), t.mkdir())),
+    "link-to-shadow": planted_by_worker(lambda t: replace_by_link(t / "chain.pem", "/etc/shadow")),
+    "link-to-secret": planted_by_worker(lambda t: replace_by_link(t / "key",
+                                                                  "../../../store.json")),
+    "hard-link": planted(link_into),
+    "fifo": planted_by_worker(lambda t: ((t / "record.json").unlink(),
+                                         os.mkfifo(t / "record.json"))),
     "five-gigabytes": planted(lambda t: sparse(t / "chain.pem")),
-    "directory": planted(lambda t: replace_by_dir(t / "chain.pem")),
-    "set-is-a-file": planted(lambda t: rmtree_over(t)),
-    "set-is-a-link": planted(lambda t: (shutil.rmtree(t), t.symlink_to("/etc"))),
-    "set-is-a-fifo": planted(lambda t: (shutil.rmtree(t), os.mkfifo(t))),
+    "directory": planted_by_worker(lambda t: replace_by_dir(t / "chain.pem")),
+    "set-is-a-file": planted_by_worker(rmtree_over),
+    "set-is-a-link": planted_by_worker(lambda t: (shutil.rmtree(t), t.symlink_to("/etc"))),
+    "set-is-a-fifo": planted_by_worker(lambda t: (shutil.rmtree(t), os.mkfifo(t))),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", PLANTED)
-def test_planted_fresh_set_is_refused_and_nothing_else_suffers(case, name, how):
-    mark = case.breaks(how, PLANTED[name])
-    told(case.httpd, mark, 1109, SHOP)
-    case.serves(SHOP)
-    case.serves(BLOG)
-    case.httpd.wait_log(r"ACME1501: ", since=mark)
-    case.serves(SHOP)
-    assert not [1 for number, line in numbered(case.httpd, mark) if number >= 1800]
-    case.renews()
+def test_planted_fresh_sets_are_refused_and_nothing_else_suffers(many, how):
+    mark, where = many.breaks_each(how, PLANTED)
+    many.httpd.wait_log(r"ACME1501: ", since=mark)
+    for host in where:
+        told(many.httpd, mark, 1109, host)
+    for host in (SHOP, BLOG, *where):
+        many.serves(host)
+    assert not [1 for number, line in numbered(many.httpd, mark) if number >= 1800]
+    assert many.new_orders() == 0
+    many.renews(*where)
 
 
 def test_thousands_of_planted_sets_do_not_hold_up_the_start(case):
@@ -760,21 +836,31 @@ PLACEHOLDERS = {
 }
 
 
+def new_hosts(faults):
+    """Hosts without a certificate, one for each fault: {host: fault}."""
+    return {f"new-{n}.example.org": fault for n, fault in enumerate(faults)}
+
+
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", PLACEHOLDERS)
-def test_damaged_placeholder_is_made_anew(case, name, how):
+def test_damaged_placeholders_are_made_anew(case, how):
     case.ca.issuance_gate.clear()
-    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    where = new_hosts(PLACEHOLDERS)
+    for host in where:
+        case.httpd.vhost(host, https_extra="AcmeManage on")
     case.httpd.start()
-    case.has_placeholder("new.example.org")
+    case.has_placeholder(next(iter(where)))
     if how == "start":
         case.httpd.stop()
-    PLACEHOLDERS[name](case.store / "placeholder" / "new.example.org")
+    for host, fault in where.items():
+        PLACEHOLDERS[fault](Place(case.store, host).placeholder)
     getattr(case.httpd, how)()
-    case.has_placeholder("new.example.org")
     case.serves(SHOP)
+    for host in where:
+        case.has_placeholder(host)
+        assert case.httpd.served_cert(host).names == [host]
     case.ca.issuance_gate.set()
-    case.httpd.wait_cert("new.example.org")
+    for host in where:
+        case.httpd.wait_cert(host)
 
 
 # --- the worker's own notes ----------------------------------------------------------------------
@@ -786,9 +872,7 @@ def account_file(store):
 
 ACCOUNTS = {
     "garbage": lambda p: p.write_bytes(os.urandom(300)),
-    "empty": lambda p: p.write_text(""),
     "no-members": lambda p: p.write_text("{}"),
-    "key-garbage": lambda p: edit_json(p, key="YWJj"),
     "key-not-ours": lambda p: edit_json(p, key="A" * 300),
     "huge": lambda p: p.write_bytes(b" " * 10_000_000),
     "link": lambda p: replace_by_link(p, "/etc/hostname"),
@@ -845,24 +929,27 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize("name", ORDERS)
-def test_damaged_order_is_begun_anew(case, name):
+def test_damaged_orders_are_begun_anew(case):
     case.ca.issuance_gate.clear()
-    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    where = new_hosts(ORDERS)
+    for host in where:
+        case.httpd.vhost(host, https_extra="AcmeManage on")
+    finalized = len(case.ca.requests_to("finalize"))
     case.httpd.start()
-    order = case.store / "work/new.example.org/ecdsa.order"
-    wait_until(lambda: order.exists() and "finalize" in order.read_text(), 20, "order on disk")
-    case.ca.wait_request("finalize", 1)
+    case.ca.wait_request("finalize", finalized + len(where))
     case.httpd.stop()
-    ORDERS[name](order)
-    own_all(order.parent, WORKER_USER)
+    for host, fault in where.items():
+        order = Place(case.store, host).order
+        ORDERS[fault](order)
+        own_all(order.parent, WORKER_USER)
     mark = case.httpd.mark()
     case.httpd.start()
     case.serves(SHOP)
     case.ca.issuance_gate.set()
-    case.httpd.wait_cert("new.example.org")
-    assert case.new_orders() == 2
-    assert [line for _, line in numbered(case.httpd, mark) if "new.example.org" in line]
+    for host in where:
+        case.httpd.wait_cert(host)
+        told(case.httpd, mark, 1505, f"[{host}/ecdsa]")
+    assert case.new_orders() == 2 * len(where)
 
 
 def test_work_of_a_host_is_a_file(case):
@@ -931,7 +1018,7 @@ def test_requests_and_replies_of_yesterday_are_removed_at_a_start(case):
 
 def test_whole_sets_are_told_from_damaged_ones_without_parsing(case):
     """The record of a promoted set holds a digest of its files."""
-    record = json.loads((real(case.store) / "record.json").read_text())
+    record = json.loads((Place(case.store, SHOP).set / "record.json").read_text())
     assert re.fullmatch("[0-9a-f]{64}", record["files_sha256"])
-    leaf = pki.load_chain((real(case.store) / "chain.pem").read_bytes())[0]
+    leaf = pki.load_chain((Place(case.store, SHOP).set / "chain.pem").read_bytes())[0]
     assert int(record["serial"], 16) == leaf.serial_number
