@@ -28,7 +28,7 @@ static void register_hooks(apr_pool_t *pool)
 
     (void)pool;
     /* configuration */
-    ap_hook_check_config(acme_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(acme_start_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* start and reload */
     ap_hook_post_config(acme_start_before_ssl, NULL, before_ssl,
                         APR_HOOK_FIRST);

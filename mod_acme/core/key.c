@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define MAX_KEY_DER (16 * 1024)
+#define MAX_KEY_PEM (24 * 1024)
 
 typedef struct key_kind_t {
     const char *name;
@@ -263,4 +264,41 @@ acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key, apr_pool_t *pool)
     BIO_free(bio);
     *pem = copy;
     return NULL;
+}
+
+/* Else OpenSSL would ask on the terminal. */
+static int no_pass_phrase(char *buffer, int size, int writing, void *baton)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)baton;
+    return -1;
+}
+
+acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
+                              apr_pool_t *pool)
+{
+    BIO *bio = len <= MAX_KEY_PEM ? BIO_new_mem_buf(pem, (int)len) : NULL;
+    EVP_PKEY *parsed =
+        bio ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL) : NULL;
+
+    BIO_free(bio);
+    if (!parsed) {
+        return acme_err_ssl(pool, ACME_E_KEY_PARSE, NULL);
+    }
+    ERR_clear_error();
+    apr_pool_cleanup_register(pool, parsed, release, apr_pool_cleanup_null);
+    *key = parsed;
+    return NULL;
+}
+
+int acme_key_sound(EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    int sound = ctx && EVP_PKEY_pairwise_check(ctx) == 1;
+
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
+    return sound;
 }

@@ -55,5 +55,12 @@ acme_err_t *acme_key_from_der(EVP_PKEY **key, const unsigned char *der,
 /** PKCS#8 PEM, unencrypted, NUL terminated, zeroed when pool is cleaned. */
 acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key,
                             apr_pool_t *pool) ACME_MUST_CHECK;
+/** Unencrypted PEM, one key; nobody is ever asked for a pass phrase.
+ *  @return E_KEY_PARSE */
+acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
+/** Whether the private half belongs to the public half. (EVP_PKEY_eq compares
+ *  public halves only.) Milliseconds for RSA. */
+int acme_key_sound(EVP_PKEY *key);
 
 #endif

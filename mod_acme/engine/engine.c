@@ -193,27 +193,25 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
 
 /* --- taking over -------------------------------------------------------------------- */
 
+/* The live table is told in any case: what it knows from before may be a set
+ * that is not whole any more, and that no handshake could load. Of one that is
+ * promoted, every child has the files. */
 static acme_err_t *load_set(acme_engine_t *engine, acme_job_t *job)
 {
-    const char *dir = job->managed->dir;
-    acme_record_t *newest = NULL, *current = NULL;
-    acme_err_t *err = acme_store_newest(&newest, engine->store, dir,
-                                        job->family, engine->scratch);
+    acme_record_t *newest = NULL;
+    acme_err_t *err =
+        acme_store_newest(&newest, engine->store, job->managed->dir,
+                          job->family, engine->scratch);
     if (acme_engine_note(engine, err)) {
         acme_engine_log_error(engine, job, err);
     }
     acme_job_learn(job, newest, engine->scratch);
-    if (!newest || engine->lost) {
-        return engine->lost;
-    }
-    /* One that cannot be read is no newer than the one that can. */
-    err = acme_store_current(&current, engine->store, dir, job->family,
-                             engine->scratch);
-    if (err || !current || current->number < newest->number) {
+    /* A disk that is away for a moment takes nothing out of service. */
+    if (!engine->lost && (newest || !err || err->msg != ACME_E_STORE_IO)) {
         engine->callbacks->activate(engine->callbacks->baton, job->managed,
-                                    job->family, newest->number);
+                                    job->family, newest ? newest->number : 0);
     }
-    return NULL;
+    return engine->lost;
 }
 
 static void load_failures(acme_engine_t *engine, acme_job_t *job)

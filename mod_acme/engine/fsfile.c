@@ -60,6 +60,21 @@ static acme_err_t *io_error(const char *verb, const acme_place_t *place,
                        acme_fsfile_path(place, name, pool), NULL);
 }
 
+/* Something else stands where a file or directory of ours should: that stays so
+ * until somebody takes it away, unlike a disk that is full or away. */
+static acme_err_t *open_error(const char *verb, const acme_place_t *place,
+                              const char *name, apr_pool_t *pool)
+{
+    const char *how = errno == ELOOP     ? "it is a symbolic link"
+                      : errno == ENXIO   ? "it is not a regular file"
+                      : errno == ENOTDIR ? "it is not a directory"
+                                         : NULL;
+
+    return how ? acme_err_make(pool, ACME_E_STORE_DAMAGED,
+                               acme_fsfile_path(place, name, pool), how, NULL)
+               : io_error(verb, place, name, pool);
+}
+
 static apr_status_t place_close(void *data)
 {
     const acme_place_t *place = data;
@@ -79,7 +94,7 @@ acme_err_t *acme_fsfile_enter(acme_place_t **place, const acme_place_t *parent,
         return NULL;
     }
     if (fd < 0) {
-        return io_error("open the directory", parent, name, pool);
+        return open_error("open the directory", parent, name, pool);
     }
     acme_place_t *made = apr_palloc(pool, sizeof(*made));
     made->fd = fd;
@@ -149,7 +164,7 @@ acme_err_t *acme_fsfile_list(apr_array_header_t **names,
         return NULL;
     }
     if (fd < 0) {
-        return io_error("open the directory", parent, name ? name : "", pool);
+        return open_error("open the directory", parent, name ? name : "", pool);
     }
     DIR *dir = fdopendir(fd);
     if (!dir) {
@@ -187,7 +202,10 @@ static acme_err_t *check_readable(const struct stat *st,
                          (long)st->st_uid),
             NULL);
     }
-    if (owner != ACME_FSFILE_ANYONE && st->st_nlink != 1) {
+    /* Of our own files nobody else can make links that do harm; whoever keeps
+     * backups by links does. */
+    if (owner != ACME_FSFILE_ANYONE && owner != geteuid()
+        && st->st_nlink != 1) {
         return acme_err_make(pool, ACME_E_STORE_OWNER,
                              acme_fsfile_path(place, name, pool),
                              "it has a second name (hard link)", NULL);
@@ -238,7 +256,7 @@ acme_err_t *acme_fsfile_read(const char **data, apr_size_t *len,
         return NULL;
     }
     if (fd < 0) {
-        return io_error("open", place, name, pool);
+        return open_error("open", place, name, pool);
     }
     if (fstat(fd, &st) != 0) {
         err = io_error("examine", place, name, pool);
@@ -347,11 +365,24 @@ static acme_err_t *write_new(const acme_place_t *place, const char *name,
     return err;
 }
 
+/* rename(2) puts no file in place of a directory: there is none by our own
+ * doing, but one would hold us up for ever. */
+static int rename_file(const acme_place_t *place, const char *from,
+                       const char *to, apr_pool_t *scratch)
+{
+    acme_fsfile_step();
+    int failed = renameat(place->fd, from, place->fd, to);
+    if (failed && errno == EISDIR
+        && !acme_fsfile_remove_dir(place, to, scratch)) {
+        failed = renameat(place->fd, from, place->fd, to);
+    }
+    return failed;
+}
+
 static acme_err_t *rename_over(const acme_place_t *place, const char *from,
                                const char *to, apr_pool_t *scratch)
 {
-    acme_fsfile_step();
-    if (renameat(place->fd, from, place->fd, to) != 0) {
+    if (rename_file(place, from, to, scratch) != 0) {
         acme_err_t *err = io_error("put in place", place, to, scratch);
         unlinkat(place->fd, from, 0);
         return err;
@@ -396,7 +427,15 @@ static acme_err_t *remove_contents(const acme_place_t *place, const char *name,
                                    apr_pool_t *scratch)
 {
     acme_place_t *doomed;
+    struct stat st;
 
+    /* What was in the way of a directory may be anything. */
+    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+        && !S_ISDIR(st.st_mode)) {
+        return unlinkat(place->fd, name, 0) == 0
+                   ? NULL
+                   : io_error("remove", place, name, scratch);
+    }
     ACME_TRY(acme_fsfile_enter(&doomed, place, name, scratch));
     if (!doomed) {
         return NULL;
@@ -465,7 +504,12 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
     if (flush(to->fd) != 0) {
         return io_error("flush the directory of", to, final, scratch);
     }
-    return aside[0] ? remove_contents(to, aside, scratch) : NULL;
+    if (aside[0]) {
+        /* Its remains are passed over by every reader. */
+        acme_err_t *kept = remove_contents(to, aside, scratch);
+        (void)kept;
+    }
+    return NULL;
 }
 
 acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
@@ -531,10 +575,18 @@ acme_err_t *acme_fsfile_put_dir(const acme_place_t *place, const char *name,
 acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,
                                apr_pool_t *scratch)
 {
+    struct stat st;
+
     acme_fsfile_step();
     if (unlinkat(place->fd, name, 0) == 0 || errno == ENOENT) {
         return NULL;
     }
+    int failed = errno;
+    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+        && S_ISDIR(st.st_mode)) {
+        return acme_fsfile_remove_dir(place, name, scratch);
+    }
+    errno = failed;
     return io_error("remove", place, name, scratch);
 }
 

@@ -45,7 +45,7 @@ const char *acme_fsfile_path(const acme_place_t *place, const char *name,
 
 /** Open a directory in parent, not through a symlink; closed with pool.
  *  @param place  NULL if there is none
- *  @return E_STORE_IO */
+ *  @return E_STORE_IO, E_STORE_DAMAGED (not a directory) */
 acme_err_t *acme_fsfile_enter(acme_place_t **place, const acme_place_t *parent,
                               const char *name,
                               apr_pool_t *pool) ACME_MUST_CHECK;
@@ -68,9 +68,10 @@ acme_err_t *acme_fsfile_list(apr_array_header_t **names,
 /** Read a regular file of at most ACME_FSFILE_MAX octets.
  *  @param data   NUL terminated beyond len; NULL if there is no such file
  *  @param name   may have several steps where nobody else writes on the way
- *  @param owner  who must own it, with no second hard link; or
- *                ACME_FSFILE_ANYONE
- *  @return E_STORE_IO, E_STORE_OWNER, E_STORE_DAMAGED (not regular, too big) */
+ *  @param owner  who must own it, with no second hard link if that is another
+ *                than we are; or ACME_FSFILE_ANYONE
+ *  @return E_STORE_IO, E_STORE_OWNER, E_STORE_DAMAGED (not regular, a symlink, too
+ *          big) */
 acme_err_t *acme_fsfile_read(const char **data, apr_size_t *len,
                              const acme_place_t *place, const char *name,
                              uid_t owner, apr_pool_t *pool) ACME_MUST_CHECK;
@@ -98,7 +99,8 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
                                  const acme_place_t *to, const char *name,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 
-/** Remove a file; none is well, too. */
+/** Remove a file, or what else has its name: a directory as by
+ *  acme_fsfile_remove_dir. None is well, too. */
 acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,
                                apr_pool_t *scratch) ACME_MUST_CHECK;
 

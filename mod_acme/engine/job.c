@@ -86,6 +86,9 @@ static const char *difference(const acme_job_t *job,
     const acme_policy_t *policy = job->managed->policy;
     const char *profile = policy->profile ? policy->profile : "";
 
+    if (!record->ca_url) {
+        return "its record does not say which CA it is from";
+    }
     if (strcmp(record->ca_url, policy->ca_url)) {
         return "another CA is configured";
     }

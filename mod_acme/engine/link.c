@@ -138,6 +138,8 @@ static acme_err_t *load_account(acme_link_t *link)
             acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
                           link->account_dir, err->text, NULL);
         log_text(link, told->msg, told->text);
+        ACME_TRY(acme_store_set_account_aside(
+            link->engine->store, link->account_dir, link->engine->scratch));
     }
     else if (account) {
         link->account = account;
@@ -384,6 +386,20 @@ static void fail_backlog(acme_link_t *link, const acme_err_t *err)
 
 /* --- the pump ----------------------------------------------------------------- */
 
+/* One line for all the jobs that fail with it. */
+static void tell_failure(acme_link_t *link, const acme_session_step_t *step)
+{
+    apr_pool_t *scratch = link->engine->scratch;
+    if (link->told == step->error) {
+        return;
+    }
+    link->told = step->error;
+    log_text(link, step->error->msg,
+             apr_psprintf(scratch, "%s; next attempt at %s",
+                          acme_err_line(step->error, scratch),
+                          acme_time_format(step->until, scratch)));
+}
+
 static void take_state(acme_link_t *link, const acme_session_step_t *step)
 {
     acme_engine_t *engine = link->engine;
@@ -400,15 +416,9 @@ static void take_state(acme_link_t *link, const acme_session_step_t *step)
     }
     if (step->state == ACME_SESSION_FAILED) {
         link->until = step->until;
-        if (link->told != step->error) {
-            link->told = step->error;
-            log_text(
-                link, step->error->msg,
-                apr_psprintf(engine->scratch, "%s; next attempt at %s",
-                             acme_err_line(step->error, engine->scratch),
-                             acme_time_format(step->until, engine->scratch)));
-        }
+        /* The status first: who reads the line looks there next. */
         fail_backlog(link, step->error);
+        tell_failure(link, step);
     }
     if (step->until && (link->backlog || link->run_count)) {
         acme_timer_hasten(engine->timers, &link->timer, step->until);
@@ -452,8 +462,8 @@ void acme_link_pump(acme_link_t *link)
         if (link->runs) {
             acme_timer_hasten(engine->timers, &link->timer, link->until);
         }
-        log_text(link, err->msg, acme_err_line(err, engine->scratch));
         fail_backlog(link, err);
+        log_text(link, err->msg, acme_err_line(err, engine->scratch));
         return;
     }
     flush(link);

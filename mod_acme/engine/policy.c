@@ -9,12 +9,7 @@
 
 #define MAX_HOST_PART 64
 
-typedef struct alias_t {
-    const char *name;
-    const char *url;
-} alias_t;
-
-static const alias_t ALIASES[] = {
+static const acme_policy_ca_t CAS[] = {
     { "letsencrypt", "https://acme-v02.api.letsencrypt.org/directory" },
     { "letsencrypt-staging",
       "https://acme-staging-v02.api.letsencrypt.org/directory" },
@@ -25,28 +20,25 @@ static const alias_t ALIASES[] = {
     { "sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc" },
     { "actalis", "https://acme-api.actalis.com/acme/directory" },
 };
-#define ALIAS_COUNT (sizeof(ALIASES) / sizeof(ALIASES[0]))
+#define CA_COUNT (sizeof(CAS) / sizeof(CAS[0]))
 
-const char *acme_policy_ca_url(const char *alias)
+const acme_policy_ca_t *acme_policy_find_ca(const char *text)
 {
-    for (apr_size_t i = 0; i < ALIAS_COUNT; i++) {
-        if (!strcasecmp(alias, ALIASES[i].name)) {
-            return ALIASES[i].url;
+    for (apr_size_t i = 0; i < CA_COUNT; i++) {
+        if (!strcasecmp(text, CAS[i].alias) || !strcmp(text, CAS[i].url)) {
+            return &CAS[i];
         }
     }
     return NULL;
 }
 
-/* The same directory by name and by URL is one account, so the table is also
- * read backwards. */
-static const char *alias_of(const acme_policy_t *policy)
+const char *acme_policy_ca_aliases(apr_pool_t *pool)
 {
-    for (apr_size_t i = 0; i < ALIAS_COUNT; i++) {
-        if (!strcmp(policy->ca_url, ALIASES[i].url)) {
-            return ALIASES[i].name;
-        }
+    const char *text = CAS[0].alias;
+    for (apr_size_t i = 1; i < CA_COUNT; i++) {
+        text = apr_pstrcat(pool, text, ", ", CAS[i].alias, NULL);
     }
-    return policy->ca_alias;
+    return text;
 }
 
 /* Host and port of the URL, made fit for a directory name. */
@@ -71,7 +63,9 @@ static const char *host_part(const char *url, apr_pool_t *pool)
 
 const char *acme_policy_account(const acme_policy_t *policy, apr_pool_t *pool)
 {
-    const char *alias = alias_of(policy);
+    /* The same directory by name and by URL is one account. */
+    const acme_policy_ca_t *ca = acme_policy_find_ca(policy->ca_url);
+    const char *alias = ca ? ca->alias : policy->ca_alias;
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)policy->ca_url, strlen(policy->ca_url),
            digest);

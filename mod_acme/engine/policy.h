@@ -46,10 +46,16 @@ typedef struct acme_managed_t {
     int in_use;        /* a virtual host serves it */
 } acme_managed_t;
 
-/** Directory URL of an alias of AcmeCA ("letsencrypt", "letsencrypt-staging",
- *  "zerossl", "google", "google-staging", "sslcom-rsa", "sslcom-ecc",
- *  "actalis"), or NULL. Static. */
-const char *acme_policy_ca_url(const char *alias);
+/** A public CA that AcmeCA knows by name. */
+typedef struct acme_policy_ca_t {
+    const char *alias; /* "letsencrypt" */
+    const char *url;   /* of its directory */
+} acme_policy_ca_t;
+
+/** The CA with this alias (in any case) or directory URL, or NULL. Static. */
+const acme_policy_ca_t *acme_policy_find_ca(const char *text);
+/** All aliases, with ", " between them. */
+const char *acme_policy_ca_aliases(apr_pool_t *pool);
 
 /** Name of the account directory for this policy: alias or host, and eight
  *  hexadecimal digits over the directory URL. Certificates with the same one

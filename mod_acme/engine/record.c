@@ -73,7 +73,8 @@ static int put_all(json_t *object, const acme_record_t *record,
            | put_text(object, "serial", record->serial)
            | put_text(object, "issuer", record->issuer)
            | put_text(object, "fingerprint", record->fingerprint)
-           | put_text(object, "ari_id", record->ari_id);
+           | put_text(object, "ari_id", record->ari_id)
+           | put_text(object, "files_sha256", record->files);
 }
 
 acme_err_t *acme_record_format(const char **json, const acme_record_t *record,
@@ -211,6 +212,7 @@ static void get_all(acme_record_t *record, reading_t *reading)
     record->issuer = get_text(reading, "issuer", 1);
     record->fingerprint = get_text(reading, "fingerprint", 1);
     record->ari_id = get_text(reading, "ari_id", 0);
+    record->files = get_text(reading, "files_sha256", 0);
 }
 
 acme_err_t *acme_record_parse(acme_record_t **record, const char *json,

@@ -12,17 +12,27 @@
 #include "core/err.h"
 #include "core/key.h"
 
+/** Where a record was read; not in the file. */
+typedef enum acme_record_from_t {
+    ACME_RECORD_FRESH,      /* issued, not promoted yet */
+    ACME_RECORD_IN_SERVICE, /* promoted */
+    ACME_RECORD_INSTEAD, /* older, used since the one in service is damaged */
+} acme_record_from_t;
+
 typedef struct acme_record_t {
     const char *name; /* the certificate's identity */
     acme_key_type_t key_type;
     int number;                 /* set number: 1.., grows with every issue */
-    const char *ca_url;         /* directory it came from */
+    const char *ca_url;         /* directory it came from; NULL: not known */
     const char *account_url;    /* kid that ordered it */
     const char *profile;        /* as asked for, or NULL */
     apr_array_header_t *idents; /* acme_ident_t * */
     apr_time_t not_before, not_after, issued;
     const char *serial, *issuer, *fingerprint;
     const char *ari_id; /* or NULL */
+    const char *files;  /* of a promoted set: digest of its files, as
+                                acme_store_digest gives it; or NULL */
+    acme_record_from_t from;
 } acme_record_t;
 
 /** Fill a record's certificate fields (dates ... ari_id, idents) from a leaf. */

@@ -46,6 +46,15 @@ static acme_err_t *io_error(const char *verb, const char *path,
     return acme_err_os(pool, errno, ACME_E_STORE_IO, verb, path, NULL);
 }
 
+/* As acme_fsfile_read tells it: not the disk is at fault. */
+static acme_err_t *not_a_directory(const char *path, apr_pool_t *pool)
+{
+    return errno == ENOTDIR || errno == ELOOP
+               ? acme_err_make(pool, ACME_E_STORE_DAMAGED, path,
+                               "it is not a directory", NULL)
+               : io_error("open the directory", path, pool);
+}
+
 static apr_status_t store_close(void *data)
 {
     acme_store_t *store = data;
@@ -142,7 +151,7 @@ static acme_err_t *open_part(acme_store_t *store, const layout_t *l, int create,
     place->fd = openat(store->base.fd, l->name,
                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (place->fd < 0) {
-        return io_error("open the directory", place->path, pool);
+        return not_a_directory(place->path, pool);
     }
     return settle_part(place, l, store, create, pool);
 }
@@ -347,7 +356,7 @@ static acme_err_t *open_base(acme_store_t *store,
     }
     store->base.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->base.fd < 0 || fstat(store->base.fd, &st) != 0) {
-        return io_error("open the directory", path, pool);
+        return not_a_directory(path, pool);
     }
     ACME_TRY(check_owner(&st, store->owner, 022, path, pool));
     /* One that was there before may be another's by mistake: nothing is taken
@@ -372,14 +381,14 @@ static acme_err_t *open_all(acme_store_t *store,
     return options->create ? make_lock_file(store, pool) : NULL;
 }
 
-acme_err_t *acme_store_open(acme_store_t **store,
-                            const acme_store_options_t *options,
-                            apr_pool_t *pool)
+static acme_store_t *make_store(const acme_store_options_t *options,
+                                apr_pool_t *pool)
 {
     acme_store_t *made = apr_pcalloc(pool, sizeof(*made));
-    apr_pool_t *sub = acme_store_subpool(pool);
 
     made->pool = pool;
+    made->opener = geteuid();
+    made->verdicts = apr_hash_make(pool);
     made->base.fd = -1;
     made->base.path = apr_pstrdup(pool, options->root);
     for (int i = 0; i < ACME_PARTS; i++) {
@@ -390,9 +399,66 @@ acme_err_t *acme_store_open(acme_store_t **store,
     made->worker = made->owner == 0 ? options->worker_uid : made->owner;
     made->worker_gid = made->owner == 0 ? options->worker_gid : getegid();
     apr_pool_cleanup_register(pool, made, store_close, apr_pool_cleanup_null);
+    return made;
+}
+
+acme_err_t *acme_store_open(acme_store_t **store,
+                            const acme_store_options_t *options,
+                            apr_pool_t *pool)
+{
+    acme_store_t *made = make_store(options, pool);
+    apr_pool_t *sub = acme_store_subpool(pool);
+
     ACME_TRY(acme_store_leave(open_all(made, options, sub), sub, pool));
     *store = made;
     return NULL;
+}
+
+/* --- opening what is left ---------------------------------------------------------- */
+
+/* Not through a symlink, and of root, or of the worker: after a chown -R of
+ * everything the sites shall go on. Nobody else's file is handed to mod_ssl. */
+static acme_err_t *open_rest_part(acme_store_t *store, acme_part_t which,
+                                  apr_pool_t *pool)
+{
+    acme_place_t *place = &store->parts[which];
+    struct stat st;
+
+    place->path =
+        acme_fsfile_path(&store->base, layout[which].name, store->pool);
+    place->fd = openat(store->base.fd, layout[which].name,
+                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place->fd < 0 || fstat(place->fd, &st) != 0) {
+        return io_error("open the directory", place->path, pool);
+    }
+    return check_owner(
+        &st, st.st_uid == store->worker ? store->worker : store->owner, 0,
+        place->path, pool);
+}
+
+acme_err_t *acme_store_open_rest(acme_store_t **store,
+                                 const acme_store_options_t *options,
+                                 apr_pool_t *pool)
+{
+    acme_store_t *made = make_store(options, pool);
+
+    made->wary = 1;
+    made->base.fd =
+        open(options->root, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+    if (made->base.fd < 0) {
+        return io_error("open the directory", made->base.path, pool);
+    }
+    ACME_TRY(open_rest_part(made, ACME_PART_CERTIFICATES, pool));
+    /* Without an archive there is less to fall back to. */
+    acme_err_t *err = open_rest_part(made, ACME_PART_ARCHIVE, pool);
+    (void)err;
+    *store = made;
+    return NULL;
+}
+
+int acme_store_is_opener(const acme_store_t *store)
+{
+    return geteuid() == store->opener;
 }
 
 void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease)

@@ -56,6 +56,20 @@ acme_err_t *acme_store_open(acme_store_t **store,
                             const acme_store_options_t *options,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** What is left where acme_store_open refuses: promoted sets can be looked up
+ *  with acme_store_current and acme_store_current_files, nothing else. Writes
+ *  nothing, asks for no secret. Since others may have written there, each set is
+ *  parsed whatever its record says (100 us). Files may be root's or, after a
+ *  chown -R, the worker's.
+ *  @return E_STORE_IO, E_STORE_OWNER: there is nothing left */
+acme_err_t *acme_store_open_rest(acme_store_t **store,
+                                 const acme_store_options_t *options,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Root, at a start: requests and replies of more than a day ago are removed;
+ *  their acmectl was interrupted. Files of other names are left alone. */
+void acme_store_prune(acme_store_t *store, apr_time_t now, apr_pool_t *scratch);
+
 /** The engine's lease must be set before its verbs below are used; each of them
  *  is a commit under it. They are the worker's: root, where the worker is
  *  another, gets E_STORE_ROLE. */
@@ -68,11 +82,21 @@ const char *acme_store_lock_path(const acme_store_t *store);
 
 /* --- sets: root ---------------------------------------------------------- */
 
-/** The set in service (promoted), from its record alone; that its other files
- *  are there is looked at.
+/** SHA-256, in hexadecimal, of chain.pem, one zero octet and key.pem: what
+ *  record.json of a promoted set has as "files_sha256". NULL: no memory. */
+const char *acme_store_digest(const char *chain, apr_size_t chain_len,
+                              const char *key, apr_size_t key_len,
+                              apr_pool_t *pool);
+
+/** The set in service (promoted). Root gets none that mod_ssl could not use: its
+ *  files have the digest of its record, or else are parsed, and fit each other.
+ *  (40 us where all is well.) The worker, who cannot read keys, gets what root
+ *  found before the fork.
  *  @param record  NULL if there is none
- *  @return E_STORE_DAMAGED, E_STORE_OWNER also with a record: then it is that of
- *          the newest whole set beside the damaged one, to be used instead */
+ *  @return E_STORE_DAMAGED, E_STORE_OWNER, E_STORE_IO also with a record: then
+ *          it is that of the newest whole set beside the damaged one or in the
+ *          archive (its from says so), or of the damaged one, if that is fit for
+ *          use all the same; to be used in either case */
 acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool) ACME_MUST_CHECK;
@@ -87,8 +111,11 @@ void acme_store_current_files(const char **chain, const char **key,
 /** Bring the newest fresh set into service, if there is one newer than current.
  *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
  *  names held against allowed: it must contain the first of them, and nothing
- *  but allowed names and those of the set it replaces. New files are written
- *  from memory; the replaced set goes to the archive, pruned to three.
+ *  but allowed names and those of the set it replaces, or before the first set
+ *  those of the placeholder. New files are written from memory; the replaced
+ *  set goes to the archive, pruned to three. A set in service that
+ *  acme_store_current has found damaged is mended by the one of the same number
+ *  in fresh/.
  *  @param promoted  the record now in service, or NULL if nothing was done
  *  @return E_PROMOTE with the reason; the old set stays in service */
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
@@ -120,7 +147,9 @@ typedef struct acme_set_t {
 int acme_store_newest_number(acme_store_t *store, const char *dir,
                              acme_family_t family, apr_pool_t *scratch);
 
-/** Record of the newest set, promoted or fresh; NULL if none. A damaged one is
+/** Record of the newest whole set, promoted or fresh (its from says which); NULL
+ *  if none. A fresh one newer than the promoted is opened as by
+ *  acme_store_load_fresh, and described by its certificate. A damaged one is
  *  passed over for the next older; the error tells of it all the same, with the
  *  record set. */
 acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
@@ -185,6 +214,11 @@ typedef struct acme_account_t {
 acme_err_t *acme_store_get_account(acme_account_t **account,
                                    acme_store_t *store, const char *account_dir,
                                    apr_pool_t *pool) ACME_MUST_CHECK;
+/** It cannot be used: kept under another name (account.json.1 ... .9) for one who
+ *  can mend it, so that a new one can be put. */
+acme_err_t *acme_store_set_account_aside(acme_store_t *store,
+                                         const char *account_dir,
+                                         apr_pool_t *scratch) ACME_MUST_CHECK;
 acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
                                    const acme_account_t *account,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;

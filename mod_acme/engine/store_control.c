@@ -2,6 +2,7 @@
  * two writers: a request counts because only root could have written it. */
 #include <apr_strings.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define MAX_ACTION   32
 #define MAX_NAME     255
 #define MAX_TEXT     1024
+#define MAX_AGE      86400 /* seconds that a request or reply is kept */
 
 /* A directory changed within so many seconds may change again without a
  * difference in its time: the clock that stamps it is coarse, and on a network
@@ -329,4 +331,39 @@ acme_err_t *acme_store_put_reply(acme_store_t *store, const char *id,
 
     json_decref(put.object);
     return acme_store_leave(err, sub, scratch);
+}
+
+/* --- at a start ------------------------------------------------------------------ */
+
+/* "<id>.json", whatever it is; one that is not ours stays. */
+static int is_stale(const acme_place_t *part, const char *name, apr_time_t now)
+{
+    struct stat st;
+
+    return strlen(name) == ID_LENGTH + 5
+           && strspn(name, "0123456789abcdef") == ID_LENGTH
+           && strcmp(name + ID_LENGTH, ".json") == 0
+           && fstatat(part->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+           && S_ISREG(st.st_mode) && apr_time_sec(now) - st.st_mtime > MAX_AGE;
+}
+
+void acme_store_prune(acme_store_t *store, apr_time_t now, apr_pool_t *scratch)
+{
+    static const acme_part_t parts[] = { ACME_PART_CONTROL, ACME_PART_REPLIES };
+    apr_pool_t *sub = acme_store_subpool(scratch);
+
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const acme_place_t *part = &store->parts[parts[i]];
+        apr_array_header_t *names;
+        acme_err_t *err = acme_fsfile_list(&names, part, NULL, sub);
+        for (int k = 0; !err && names && k < names->nelts; k++) {
+            const char *name = APR_ARRAY_IDX(names, k, const char *);
+            /* What cannot be removed is only seen again. */
+            if (is_stale(part, name, now)) {
+                acme_fsfile_step();
+                (void)unlinkat(part->fd, name, 0);
+            }
+        }
+    }
+    apr_pool_destroy(sub);
 }

@@ -4,6 +4,7 @@
 #ifndef ACME_STORE_IMPL_H
 #define ACME_STORE_IMPL_H
 
+#include <apr_hash.h>
 #include <time.h>
 
 #include "engine/fsfile.h"
@@ -12,6 +13,7 @@
 
 #define ACME_STORE_MAX_NUMBER 999999999 /* of a set: nine digits */
 #define ACME_STORE_ARCHIVED   3         /* replaced sets that are kept */
+#define ACME_STORE_TRIES      8         /* sets looked at until one is whole */
 
 /** Directories directly below AcmeStore. */
 typedef enum acme_part_t {
@@ -29,8 +31,14 @@ typedef enum acme_part_t {
 } acme_part_t;
 #define ACME_PARTS 11
 
+/** See store_current.c. */
+typedef struct acme_verdict_t acme_verdict_t;
+
 struct acme_store_t {
     apr_pool_t *pool;
+    uid_t opener;         /* whose process opened it */
+    int wary;             /* others could write in certificates/ */
+    apr_hash_t *verdicts; /* "<dir>/<family>" -> acme_verdict_t * */
     const char *lock_path;
     acme_place_t base; /* AcmeStore itself */
     acme_place_t parts[ACME_PARTS];
@@ -84,9 +92,37 @@ acme_err_t *acme_store_numbers(apr_array_header_t **numbers,
 /** Number the symlink of the promoted set shows, whole or not; 0 if none. */
 int acme_store_linked(const acme_store_t *store, const char *dir,
                       acme_family_t family);
-/** Whether the files of a promoted set are there. Does not look into them. */
-int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
-                              acme_family_t family, int number);
+/** The same, but 0 if acme_store_current has found that set damaged. */
+int acme_store_in_service(const acme_store_t *store, const char *dir,
+                          acme_family_t family);
+
+/** Whether this process can read all of the store: the one that opened it, or
+ *  every one where the worker is no other user. */
+int acme_store_is_opener(const acme_store_t *store);
+
+/** What acme_store_current has found damaged; NULL: nothing. */
+const acme_verdict_t *acme_store_verdict(const acme_store_t *store,
+                                         const char *dir, acme_family_t family);
+/** It is mended. */
+void acme_store_acquit(acme_store_t *store, const char *dir,
+                       acme_family_t family);
+/** Whether the thing itself is bad, not the way to it. */
+int acme_store_is_damage(const acme_err_t *err);
+
+/** @return E_STORE_DAMAGED if it is another set's */
+acme_err_t *acme_store_check_record(const acme_record_t *record,
+                                    acme_family_t family, int number,
+                                    const char *what,
+                                    apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_copy_record(acme_record_t **copy,
+                                   const acme_record_t *record,
+                                   apr_pool_t *pool,
+                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** Names of the placeholder, acme_ident_t *: root's own word for what was once
+ *  configured. Empty if there is none that can be read. */
+const apr_array_header_t *acme_store_placeholder_idents(
+    const acme_store_t *store, const char *dir, apr_pool_t *pool);
 
 /** As acme_store_load_fresh; also for root: trusts nothing in fresh/. Errors and
  *  result from pool, all else from scratch. */

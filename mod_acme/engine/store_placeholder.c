@@ -181,6 +181,37 @@ acme_err_t *acme_store_placeholder(const char **chain, const char **key,
     return NULL;
 }
 
+static acme_err_t *read_idents(const apr_array_header_t **idents,
+                               const acme_store_t *store, const char *dir,
+                               apr_pool_t *pool)
+{
+    acme_cert_info_t *info;
+    acme_chain_t *chain;
+    const char *pem;
+    apr_size_t len;
+
+    ACME_TRY(acme_fsfile_read(&pem, &len, &store->parts[ACME_PART_PLACEHOLDER],
+                              apr_pstrcat(pool, dir, "/chain.pem", NULL),
+                              store->owner, pool));
+    if (pem) {
+        ACME_TRY(acme_chain_parse(&chain, pem, len, pool));
+        ACME_TRY(acme_cert_info(&info, chain->leaf, pool));
+        *idents = info->idents;
+    }
+    return NULL;
+}
+
+const apr_array_header_t *acme_store_placeholder_idents(
+    const acme_store_t *store, const char *dir, apr_pool_t *pool)
+{
+    const apr_array_header_t *idents =
+        apr_array_make(pool, 1, sizeof(acme_ident_t *));
+    acme_err_t *err = read_idents(&idents, store, dir, pool);
+
+    (void)err; /* damaged: it says nothing */
+    return idents;
+}
+
 void acme_store_sync(acme_store_t *store)
 {
     if (store->placeholders == 0) {

@@ -29,12 +29,28 @@ static int contains(const apr_array_header_t *idents, const acme_ident_t *one)
     return 0;
 }
 
+/* The configuration's names, and those that were there when root last looked: of
+ * the set to be replaced or, before the first one, of the placeholder. A name that
+ * was taken away a moment ago does no harm; one that never was here might. */
+static int may_hold(const promotion_t *p, const apr_array_header_t *idents,
+                    const acme_record_t *replaced, apr_pool_t *pool)
+{
+    const apr_array_header_t *before;
+
+    if (acme_idents_subset(idents, p->allowed)) {
+        return 1;
+    }
+    before = replaced ? replaced->idents
+                      : acme_store_placeholder_idents(p->store, p->dir, pool);
+    return acme_idents_subset(idents,
+                              apr_array_append(pool, p->allowed, before));
+}
+
 /* Names are those of the certificate itself; the record is the worker's word. */
 static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
                                const acme_record_t *replaced, apr_pool_t *pool)
 {
     acme_cert_info_t *info;
-    const apr_array_header_t *allowed = p->allowed;
 
     ACME_TRY(acme_cert_info(&info, leaf, pool));
     if (info->foreign_names) {
@@ -42,16 +58,14 @@ static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             "it holds names that are neither host names nor addresses", NULL);
     }
-    const acme_ident_t *first = APR_ARRAY_IDX(allowed, 0, const acme_ident_t *);
+    const acme_ident_t *first =
+        APR_ARRAY_IDX(p->allowed, 0, const acme_ident_t *);
     if (!contains(info->idents, first)) {
         return acme_err_make(
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             apr_pstrcat(pool, "it is not for ", first->value, NULL), NULL);
     }
-    if (replaced) {
-        allowed = apr_array_append(pool, allowed, replaced->idents);
-    }
-    if (!acme_idents_subset(info->idents, allowed)) {
+    if (!may_hold(p, info->idents, replaced, pool)) {
         return acme_err_make(
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             apr_pstrcat(pool, "it is for names that are not configured: ",
@@ -101,6 +115,9 @@ static acme_err_t *write_set(const acme_place_t *place, const promotion_t *p,
 
     ACME_TRY(acme_chain_to_pem(&chain, set->chain, scratch));
     ACME_TRY(acme_key_to_pem(&key, set->key, scratch));
+    set->record->files =
+        acme_store_digest(chain, strlen(chain), key, strlen(key), scratch);
+    set->record->from = ACME_RECORD_IN_SERVICE;
     ACME_TRY(acme_record_format(&json, set->record, scratch));
     const acme_fsfile_entry_t files[] = {
         { "chain.pem", 0644, chain, strlen(chain) },
@@ -180,19 +197,6 @@ static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
 
 /* --- choosing ------------------------------------------------------------------------ */
 
-/* The promoted number, 0 where its files are gone: then the same number from
- * fresh/ mends it. */
-static int number_in_service(const promotion_t *p)
-{
-    int number = acme_store_linked(p->store, p->dir, p->family);
-
-    return number
-                   && acme_store_promoted_whole(p->store, p->dir, p->family,
-                                                number)
-               ? number
-               : 0;
-}
-
 static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
                            const acme_record_t *replaced, apr_pool_t *scratch)
 {
@@ -226,13 +230,13 @@ static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
 {
     acme_record_t *replaced = NULL;
     acme_err_t *first = NULL;
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
 
     /* Damage there is told by acme_store_current; here it is to be mended. */
     acme_err_t *damage =
         acme_store_current(&replaced, p->store, p->dir, p->family, scratch);
     (void)damage;
-    for (int i = 0; i < numbers->nelts; i++) {
+    for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES; i++) {
         int number = APR_ARRAY_IDX(numbers, i, int);
         if (number <= in_service || (replaced && number < replaced->number)) {
             break;
@@ -312,7 +316,7 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
     if (numbers->nelts == 0) {
         return NULL;
     }
-    int in_service = number_in_service(p);
+    int in_service = acme_store_in_service(p->store, p->dir, p->family);
     int newer = APR_ARRAY_IDX(numbers, 0, int) > in_service;
     if (!newer && !is_unfinished(p, in_service, scratch)) {
         return NULL;
@@ -335,17 +339,6 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
     return err;
 }
 
-/* Into the caller's pool, from the set's own. */
-static acme_err_t *copy_record(acme_record_t **copy,
-                               const acme_record_t *record, apr_pool_t *pool,
-                               apr_pool_t *scratch)
-{
-    const char *json;
-
-    ACME_TRY(acme_record_format(&json, record, scratch));
-    return acme_record_parse(copy, json, strlen(json), record->name, pool);
-}
-
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                const apr_array_header_t *allowed,
@@ -361,7 +354,8 @@ acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
         err = promote(&set, &p, sub);
     }
     if (!err && set) {
-        err = copy_record(&record, set->record, pool, sub);
+        acme_store_acquit(store, dir, family);
+        err = acme_store_copy_record(&record, set->record, pool, sub);
     }
     ACME_TRY(acme_store_leave(err, sub, pool));
     *promoted = record;

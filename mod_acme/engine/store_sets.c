@@ -1,166 +1,9 @@
-/* Sets of chain, key and record: what is in service, and what the worker has
- * stored since. */
+/* Sets that the worker has stored: issued, in service by live activation. */
 #include <apr_strings.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/store_impl.h"
-
-/* "<dir>/<family>.<n>" of the longest directory name, and a file in it. */
-#define MAX_SET      288
-#define MAX_RELATIVE 320
-
-/* --- promoted -------------------------------------------------------------------- */
-
-int acme_store_linked(const acme_store_t *store, const char *dir,
-                      acme_family_t family)
-{
-    char link[MAX_RELATIVE], target[64];
-
-    snprintf(link, sizeof(link), "%s/%s", dir, acme_family_name(family));
-    ssize_t len = readlinkat(store->parts[ACME_PART_CERTIFICATES].fd, link,
-                             target, sizeof(target) - 1);
-    if (len <= 0) {
-        return 0;
-    }
-    target[len] = '\0';
-    return acme_store_set_number(target, family);
-}
-
-static int promoted_has(const acme_store_t *store, const char *set,
-                        const char *file)
-{
-    char path[MAX_RELATIVE];
-
-    snprintf(path, sizeof(path), "%s/%s", set, file);
-    return acme_fsfile_is_there(&store->parts[ACME_PART_CERTIFICATES], path);
-}
-
-int acme_store_promoted_whole(const acme_store_t *store, const char *dir,
-                              acme_family_t family, int number)
-{
-    char set[MAX_SET];
-
-    snprintf(set, sizeof(set), "%s/%s.%d", dir, acme_family_name(family),
-             number);
-    return promoted_has(store, set, "record.json")
-           && promoted_has(store, set, "chain.pem")
-           && promoted_has(store, set, "key.pem");
-}
-
-static acme_err_t *check_record(const acme_record_t *record,
-                                acme_family_t family, int number,
-                                const char *what, apr_pool_t *pool)
-{
-    if (record->number != number
-        || acme_key_family(record->key_type) != family) {
-        return acme_err_make(pool, ACME_E_STORE_DAMAGED, what,
-                             "it is the record of another set", NULL);
-    }
-    return NULL;
-}
-
-/* @return E_STORE_DAMAGED also where files are missing */
-static acme_err_t *read_promoted(acme_record_t **record,
-                                 const acme_store_t *store, const char *set,
-                                 acme_family_t family, apr_pool_t *pool)
-{
-    const acme_place_t *part = &store->parts[ACME_PART_CERTIFICATES];
-    char path[MAX_RELATIVE];
-    acme_record_t *parsed;
-    const char *json;
-    apr_size_t len;
-
-    snprintf(path, sizeof(path), "%s/record.json", set);
-    ACME_TRY(acme_fsfile_read(&json, &len, part, path, store->owner, pool));
-    const char *what = acme_fsfile_path(part, path, pool);
-    if (!json || !promoted_has(store, set, "chain.pem")
-        || !promoted_has(store, set, "key.pem")) {
-        return acme_err_make(pool, ACME_E_STORE_DAMAGED,
-                             acme_fsfile_path(part, set, pool),
-                             "files of it are missing or empty", NULL);
-    }
-    ACME_TRY(acme_record_parse(&parsed, json, len, what, pool));
-    int number = acme_store_set_number(strrchr(set, '/') + 1, family);
-    ACME_TRY(check_record(parsed, family, number, what, pool));
-    *record = parsed;
-    return NULL;
-}
-
-static int is_damage(const acme_err_t *err)
-{
-    return err->msg == ACME_E_STORE_DAMAGED || err->msg == ACME_E_STORE_OWNER
-           || err->msg == ACME_E_SEAL;
-}
-
-/* The newest whole one beside the symlink's target, which is not. There is one
- * after a promotion that was cut off, or where the symlink was lost. */
-static acme_err_t *read_beside(acme_record_t **record,
-                               const acme_store_t *store, const char *dir,
-                               acme_family_t family, apr_pool_t *pool)
-{
-    apr_array_header_t *numbers;
-
-    ACME_TRY(acme_store_numbers(&numbers, &store->parts[ACME_PART_CERTIFICATES],
-                                dir, family, pool));
-    *record = NULL;
-    for (int i = 0; i < numbers->nelts && !*record; i++) {
-        const char *name =
-            acme_store_set_name(family, APR_ARRAY_IDX(numbers, i, int), pool);
-        acme_err_t *err = read_promoted(record, store,
-                                        apr_pstrcat(pool, dir, "/", name, NULL),
-                                        family, pool);
-        if (err && !is_damage(err)) {
-            return err;
-        }
-    }
-    return NULL;
-}
-
-static acme_err_t *current(acme_record_t **record, const acme_store_t *store,
-                           const char *dir, acme_family_t family,
-                           apr_pool_t *pool)
-{
-    acme_err_t *damage = NULL;
-
-    ACME_TRY(acme_store_check_name(dir, pool));
-    int number = acme_store_linked(store, dir, family);
-    if (number) {
-        char set[MAX_SET];
-        snprintf(set, sizeof(set), "%s/%s.%d", dir, acme_family_name(family),
-                 number);
-        damage = read_promoted(record, store, set, family, pool);
-        if (!damage || !is_damage(damage)) {
-            return damage;
-        }
-    }
-    ACME_TRY(read_beside(record, store, dir, family, pool));
-    return damage;
-}
-
-acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
-                               const char *dir, acme_family_t family,
-                               apr_pool_t *pool)
-{
-    *record = NULL;
-    return current(record, store, dir, family, pool);
-}
-
-void acme_store_current_files(const char **chain, const char **key,
-                              const acme_store_t *store, const char *dir,
-                              acme_family_t family, int number,
-                              apr_pool_t *pool)
-{
-    const char *set = apr_psprintf(pool, "%s/%s/%s.%d",
-                                   store->parts[ACME_PART_CERTIFICATES].path,
-                                   dir, acme_family_name(family), number);
-
-    *chain = apr_pstrcat(pool, set, "/chain.pem", NULL);
-    *key = apr_pstrcat(pool, set, "/key.pem", NULL);
-}
 
 /* --- fresh: reading -------------------------------------------------------------- */
 
@@ -213,8 +56,8 @@ static acme_err_t *read_fresh_record(acme_record_t **record,
                                acme_fsfile_path(place, "record.json", pool),
                                pool));
     acme_family_t family = acme_key_family(parsed->key_type);
-    ACME_TRY(check_record(parsed, family, acme_store_set_number(set, family),
-                          place->path, pool));
+    ACME_TRY(acme_store_check_record(
+        parsed, family, acme_store_set_number(set, family), place->path, pool));
     *record = parsed;
     return NULL;
 }
@@ -249,7 +92,7 @@ acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
 {
     acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
     apr_pool_t *sub = acme_store_subpool(pool);
-    acme_place_t *place;
+    acme_place_t *place = NULL;
     const char *chain;
     apr_size_t len;
 
@@ -308,22 +151,21 @@ int acme_store_newest_number(acme_store_t *store, const char *dir,
     return newest;
 }
 
+/* Opened as for service, so that nobody waits for a set that cannot be loaded.
+ * Its certificate says what it is, not the record. */
 static acme_err_t *whole_fresh(acme_record_t **record,
                                const acme_store_t *store, const char *dir,
-                               const char *set, apr_pool_t *pool)
+                               const char *set_name, apr_pool_t *pool)
 {
     apr_pool_t *sub = acme_store_subpool(pool);
-    acme_place_t *place;
+    acme_set_t *set;
 
-    acme_err_t *err = enter_fresh(&place, store, dir, set, sub);
+    acme_err_t *err = acme_store_read_fresh(&set, store, dir, set_name, sub);
     if (!err) {
-        err = read_fresh_record(record, store, place, set, pool);
+        err = acme_record_describe(set->record, set->chain->leaf, sub);
     }
-    if (!err && !acme_fsfile_is_there(place, "chain.pem")) {
-        err = missing(place, "chain.pem", pool);
-    }
-    if (!err && !acme_fsfile_is_there(place, "key")) {
-        err = missing(place, "key", pool);
+    if (!err) {
+        err = acme_store_copy_record(record, set->record, pool, sub);
     }
     return acme_store_leave(err, sub, pool);
 }
@@ -336,24 +178,22 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
     acme_record_t *promoted = NULL;
 
     *record = NULL;
-    acme_err_t *first = current(&promoted, store, dir, family, pool);
-    if (first && !is_damage(first)) {
+    acme_err_t *first = acme_store_current(&promoted, store, dir, family, pool);
+    if (first && !acme_store_is_damage(first)) {
         return first;
     }
     *record = promoted;
     ACME_TRY(acme_store_numbers(&numbers, &store->parts[ACME_PART_FRESH], dir,
                                 family, pool));
-    for (int i = 0; i < numbers->nelts; i++) {
+    for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES; i++) {
         int number = APR_ARRAY_IDX(numbers, i, int);
-        acme_record_t *fresh = NULL;
         if (promoted && number <= promoted->number) {
             break;
         }
         acme_err_t *err =
-            whole_fresh(&fresh, store, dir,
+            whole_fresh(record, store, dir,
                         acme_store_set_name(family, number, pool), pool);
         if (!err) {
-            *record = fresh;
             break;
         }
         first = first ? first : err;

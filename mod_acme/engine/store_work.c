@@ -1,9 +1,13 @@
 /* The worker's own notes: orders in progress, their keys, accounts. */
 #include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/encode.h"
 #include "engine/store_impl.h"
@@ -321,4 +325,51 @@ acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
 
     return acme_store_leave(put_account(store, account_dir, account, sub), sub,
                             scratch);
+}
+
+typedef struct aside_t {
+    const acme_store_t *store;
+    const char *dir;
+} aside_t;
+
+/* The first free number; of too many the last is lost. */
+static acme_err_t *set_aside(void *baton, apr_pool_t *scratch)
+{
+    const aside_t *aside = baton;
+    const acme_place_t *part = &aside->store->parts[ACME_PART_ACCOUNTS];
+    char name[] = ACCOUNT_FILE ".1";
+    acme_place_t *place;
+    struct stat st;
+
+    ACME_TRY(acme_fsfile_enter(&place, part, aside->dir, scratch));
+    if (!place) {
+        return NULL;
+    }
+    char *digit = &name[sizeof(name) - 2];
+    while (*digit < '9'
+           && fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        ++*digit;
+    }
+    acme_fsfile_step();
+    if (renameat(place->fd, ACCOUNT_FILE, place->fd, name) != 0
+        && errno != ENOENT) {
+        return acme_err_os(scratch, errno, ACME_E_STORE_IO, "put aside",
+                           acme_fsfile_path(place, ACCOUNT_FILE, scratch),
+                           NULL);
+    }
+    return NULL;
+}
+
+acme_err_t *acme_store_set_account_aside(acme_store_t *store,
+                                         const char *account_dir,
+                                         apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    aside_t aside = { store, account_dir };
+    acme_err_t *err = acme_store_check_name(account_dir, sub);
+
+    if (!err) {
+        err = acme_store_commit(store, set_aside, &aside, sub);
+    }
+    return acme_store_leave(err, sub, scratch);
 }

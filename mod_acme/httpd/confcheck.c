@@ -29,15 +29,19 @@ typedef struct place_t {
 
 typedef struct check_t {
     server_rec *base;
-    apr_pool_t *ptemp;
+    apr_pool_t *pconf, *ptemp;
     apr_hash_t *hosts; /* place_t -> tls_facts_t */
     tls_facts_t main;
 } check_t;
 
-static int gives_certificate(const char *args)
+/* SSLOpenSSLConfCmd: a command of OpenSSL, as SSL_CONF_cmd knows them in files,
+ * and its value. */
+static int gives_certificate(const char *args, apr_pool_t *pool)
 {
-    return !strncasecmp(args, "Certificate", 11)
-           || !strncasecmp(args, "PrivateKey", 10);
+    const char *command = ap_getword_conf(pool, &args);
+
+    return !strcasecmp(command, "Certificate")
+           || !strcasecmp(command, "PrivateKey");
 }
 
 static void read_directive(tls_facts_t *facts, const ap_directive_t *node,
@@ -52,7 +56,7 @@ static void read_directive(tls_facts_t *facts, const ap_directive_t *node,
         facts->cert_files++;
     }
     else if (!strcasecmp(node->directive, "SSLOpenSSLConfCmd")
-             && gives_certificate(args)) {
+             && gives_certificate(args, pool)) {
         facts->conf_command =
             acme_where_text(node->filename, node->line_num, pool);
     }
@@ -163,6 +167,21 @@ static int check_manage_names(const check_t *check)
     return wrong;
 }
 
+/* For acme_managed_tls. mod_ssl applies SSLOpenSSLConfCmd after the files, which
+ * is too late to take ours away again. */
+static void note_conf_commands(const check_t *check)
+{
+    server_rec *s;
+
+    for (s = check->base; s; s = s->next) {
+        const char *where =
+            wants_management(s) ? facts_of(check, s).conf_command : NULL;
+
+        acme_config_of(s)->conf_command =
+            where ? apr_pstrdup(check->pconf, where) : NULL;
+    }
+}
+
 /* Once, however many hosts it is about. */
 static void check_stapling(const check_t *check)
 {
@@ -180,28 +199,6 @@ static void check_stapling(const check_t *check)
     }
 }
 
-static void rehearse_host(const check_t *check, acme_plan_t *plan,
-                          server_rec *s)
-{
-    const acme_server_config_t *config = acme_config_of(s);
-    tls_facts_t facts = facts_of(check, s);
-
-    if (!facts.engine) {
-        return;
-    }
-    if (facts.conf_command && !facts.cert_files && config->manage_here
-        && wants_management(s)) {
-        acme_log_msg(check->base, check->ptemp, ACME_W_SSL_CONF_CMD,
-                     acme_where_text(config->manage_where.file,
-                                     config->manage_where.line, check->ptemp),
-                     s->server_hostname, facts.conf_command, NULL);
-        return;
-    }
-    if (!facts.conf_command || facts.cert_files) {
-        acme_managed_tls(plan, s, facts.cert_files);
-    }
-}
-
 /* httpd -t ends before post_config: play it through with what is known. */
 static void rehearse(const check_t *check)
 {
@@ -210,7 +207,11 @@ static void rehearse(const check_t *check)
     server_rec *s;
 
     for (s = check->base; s; s = s->next) {
-        rehearse_host(check, plan, s);
+        tls_facts_t facts = facts_of(check, s);
+
+        if (facts.engine) {
+            acme_managed_tls(plan, s, facts.cert_files);
+        }
     }
     acme_managed_finish(plan);
     acme_config_global()->managed = NULL;
@@ -224,17 +225,18 @@ int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
     check_t *check = apr_pcalloc(ptemp, sizeof(*check));
 
-    (void)pconf;
     (void)plog;
     check->base = s;
+    check->pconf = pconf;
     check->ptemp = ptemp;
     if (check_manage_names(check)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    read_tree(check);
+    note_conf_commands(check);
     if (first_pass && !testing) {
         return OK; /* all is said in the second */
     }
-    read_tree(check);
     check_stapling(check);
     if (testing) {
         rehearse(check);

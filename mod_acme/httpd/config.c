@@ -136,8 +136,8 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     acme_policy_t *policy = apr_pcalloc(pool, sizeof(*policy));
 
     policy->ca_alias = settings->ca_url ? settings->ca_alias : DEFAULT_CA;
-    policy->ca_url =
-        settings->ca_url ? settings->ca_url : acme_policy_ca_url(DEFAULT_CA);
+    policy->ca_url = settings->ca_url ? settings->ca_url
+                                      : acme_policy_find_ca(DEFAULT_CA)->url;
     policy->ca_trust_file = settings->ca_trust_file;
     policy->agree_terms = settings->agree_terms == 1;
     policy->contacts = settings->contacts

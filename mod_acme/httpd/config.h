@@ -61,6 +61,10 @@ typedef struct acme_server_config_t {
     int nameless;              /* a virtual host without ServerName: httpd puts
                                    a guess there, which nobody asked for */
 
+    /* set in check_config */
+    const char *conf_command; /* where SSLOpenSSLConfCmd gives it a certificate,
+                                 "shop.conf:12"; or NULL */
+
     /* set in post_config */
     acme_managed_t *managed;  /* candidate, then certificate; NULL: not ours */
     struct acme_live_t *live; /* what it serves; NULL: not ours */
@@ -107,7 +111,8 @@ extern const command_rec acme_config_directives[];
 const char *acme_where_text(const char *file, int line, apr_pool_t *pool);
 
 /** check_config hook. Refuses AcmeManage with the name of a certificate that is
- *  not declared; all else is messages. Under httpd -t it goes through the whole
+ *  not declared; all else is messages. Looks for certificates that mod_ssl tells
+ *  nobody of (conf_command). Under httpd -t it goes through the whole
  *  planning of managed.h with what ap_conftree tells of SSLEngine and
  *  SSLCertificateFile, so that the warnings of a start are seen beforehand. */
 int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -21,7 +21,7 @@
 /* A status is read again while it is written, but not for good: its writer may
  * have been killed. */
 #define READ_SPINS 100
-#define READ_TRIES 200
+#define READ_TRIES 2000
 #define READ_PAUSE 500 /* microseconds */
 
 #define TAG_FREE 0u
@@ -120,15 +120,22 @@ static int free_slots(const retained_t *retained)
     return count;
 }
 
-/* A new segment for at least need slots, with some to spare for later hosts. */
+/* A new segment for at least need slots, and as many as there are already: so
+ * that hosts may be added one reload at a time for years. */
 static int add_segment(acme_live_table_t *table, int need)
 {
     retained_t *retained = table->retained;
     int capacity = need + need / 4;
     segment_t *segment;
+    int i;
 
     if (retained->segment_count == SEGMENTS) {
         return 0;
+    }
+    for (i = 0; i < retained->segment_count; ++i) {
+        if (capacity < retained->segments[i]->capacity * 2) {
+            capacity = retained->segments[i]->capacity * 2;
+        }
     }
     if (capacity < FIRST_SLOTS) {
         capacity = FIRST_SLOTS;
@@ -203,7 +210,7 @@ static void add_slot(acme_live_table_t *table, const char *name)
     }
 }
 
-int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
+void acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
 {
     int i, missing = 0;
 
@@ -213,7 +220,8 @@ int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
     }
     missing -= free_slots(table->retained);
     if (missing > 0 && !add_segment(table, missing)) {
-        return 0;
+        acme_log_msg(table->server, table->pool, ACME_E_LIVE_FULL,
+                     apr_itoa(table->pool, missing), NULL);
     }
     for (i = 0; i < names->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
@@ -222,7 +230,6 @@ int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
             add_slot(table, name);
         }
     }
-    return 1;
 }
 
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)

@@ -26,9 +26,9 @@ typedef struct acme_slot_t acme_slot_t;
 typedef struct acme_live_table_t acme_live_table_t;
 acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf);
 /** A slot for each of these certificates (const char *: identities), for those
- *  too that have one already. Parent only. @return 0 after a logged message if
- *  there is no shared memory */
-int acme_live_add(acme_live_table_t *table, const apr_array_header_t *names);
+ *  too that have one already. Parent only. Those that find no room are served
+ *  from the next restart on instead of live; a logged message says how many. */
+void acme_live_add(acme_live_table_t *table, const apr_array_header_t *names);
 /** The slot of a certificate; NULL if it was not added. */
 acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name);
 

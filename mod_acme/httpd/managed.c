@@ -373,14 +373,25 @@ static void settle_policy(acme_plan_t *plan, const acme_host_t *host)
     }
 }
 
-static acme_err_t *own_files_fault(acme_plan_t *plan, const server_rec *s)
+/* Where AcmeManage is on for all, a certificate of one's own is an exception that
+ * explains itself. */
+static void tell_own(acme_plan_t *plan, const server_rec *s, int own_files)
 {
-    const acme_where_t *where = &acme_config_of(s)->manage_where;
+    const acme_server_config_t *config = acme_config_of(s);
+    const char *where = acme_where_text(config->manage_where.file,
+                                        config->manage_where.line, plan->ptemp);
 
-    return acme_err_make(plan->ptemp, ACME_W_OWN_FILES,
-                         acme_where_text(where->file, where->line, plan->ptemp),
-                         s->server_hostname,
-                         acme_hostnames_where(s, plan->ptemp), NULL);
+    if (!config->manage_here) {
+        return;
+    }
+    if (own_files) {
+        ACME_SAY(plan, ACME_W_OWN_FILES, where, s->server_hostname,
+                 acme_hostnames_where(s, plan->ptemp));
+    }
+    else {
+        ACME_SAY(plan, ACME_W_SSL_CONF_CMD, where, s->server_hostname,
+                 config->conf_command);
+    }
 }
 
 acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
@@ -397,14 +408,12 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
     if (host->candidate) {
         host->candidate->has_tls = 1;
     }
-    if (own_files || host->fault) {
-        /* Where AcmeManage is on for all, certificates of one's own are an
-         * exception that explains itself. */
-        if (!own_files) {
-            acme_plan_say(plan, host->fault);
+    if (own_files || config->conf_command || host->fault) {
+        if (own_files || config->conf_command) {
+            tell_own(plan, s, own_files);
         }
-        else if (config->manage_here) {
-            acme_plan_say(plan, own_files_fault(plan, s));
+        else {
+            acme_plan_say(plan, host->fault);
         }
         config->managed = NULL;
         return NULL;

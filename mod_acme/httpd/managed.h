@@ -40,8 +40,9 @@ acme_plan_t *acme_managed_plan(server_rec *base, int quiet, apr_pool_t *pconf,
 int acme_managed_candidates(const acme_plan_t *plan);
 
 /** mod_ssl brings up TLS for s; call it for every such host, once. A host that
- *  cannot be managed, or has certificate files of its own, is left alone, with
- *  one numbered warning that names host, file and line (of the latter only if
+ *  cannot be managed, or has certificate files of its own (or one by
+ *  SSLOpenSSLConfCmd, which mod_ssl needs no file for), is left alone, with one
+ *  numbered warning that names host, file and line (of the latter only if
  *  AcmeManage stands in the host itself), and its managed becomes NULL. mod_ssl
  *  refuses to start with a host that has no certificate whatsoever: give such a
  *  one a fallback. Of the hosts that share a certificate, the first one asked
@@ -54,7 +55,7 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
                                  int own_files);
 
 /** All names that candidates may hold, TLS or not: what promotion allows. The
- *  first is the identity. */
+ *  first is the identity. May be more than a certificate can hold. */
 const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
                                                const acme_managed_t *managed);
 

@@ -2,11 +2,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include <ap_mpm.h>
+#include <apr_allocator.h>
 #include <apr_optional.h>
 #include <apr_signal.h>
+#include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
+#include <http_log.h>
 #include <mod_watchdog.h>
 #include <openssl/crypto.h>
 
@@ -14,10 +18,19 @@
 #include "engine/transport.h"
 #include "httpd/log.h"
 
+APLOG_USE_MODULE(acme);
+
 #define WATCHDOG "_acme_"
 /* How long a round may wait for the network: also how long a stop may take on
  * MPMs that tell a child nothing but its changed state. */
-#define ROUND apr_time_from_sec(1)
+#define ROUND      apr_time_from_sec(1)
+#define TELL_AGAIN apr_time_from_sec(600)
+
+/* A child that does not lead looks for the lease each round at first, when that of
+ * an earlier generation is about to be released, and less often later: the one
+ * that takes a dead leader's place among the children looks at once. */
+#define EAGER_TICKS 10
+#define PAUSE       apr_time_from_sec(4)
 
 typedef struct runner_t {
     server_rec *server;
@@ -26,6 +39,9 @@ typedef struct runner_t {
     acme_live_table_t *table;
     acme_lease_t *lease; /* this child's; NULL before its first round */
     apr_pool_t *pool;    /* this child's */
+    int ticks;           /* so far, up to EAGER_TICKS */
+    acme_msg_t told;     /* why this child could not lead, last logged */
+    apr_time_t told_at;
 } runner_t;
 
 /* One configuration has one runner; the engine is there while it runs, so that
@@ -35,6 +51,7 @@ static acme_engine_t *the_engine;
 static int in_tick; /* the watchdog's thread is in our code */
 static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left_tick = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t stop_asked; /* made in each child: its clock is steady */
 static _Atomic int stopping;
 
 static int must_stop(void)
@@ -158,11 +175,29 @@ static void lead(runner_t *runner)
     OPENSSL_thread_stop();
 }
 
-static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
+/* Every child looks every second: what keeps them from leading is told when it
+ * changes, and then now and again. */
+static void tell_failure(runner_t *runner, const acme_err_t *err,
+                         apr_pool_t *scratch)
 {
+    apr_time_t time = apr_time_now();
+
+    if (runner->told != err->msg || time - runner->told_at >= TELL_AGAIN) {
+        runner->told = err->msg;
+        runner->told_at = time;
+        acme_log_err(runner->server, "", err, scratch);
+    }
+    ap_log_error(APLOG_MARK, APLOG_TRACE1, 0, runner->server,
+                 "the lease is not to be had: %s", err->text);
+}
+
+static void try_to_lead(runner_t *runner)
+{
+    apr_pool_t *scratch;
     acme_err_t *err;
     int held = 0;
 
+    apr_pool_create(&scratch, runner->pool);
     if (!runner->lease) {
         runner->lease = acme_lease_create(acme_store_lock_path(runner->store),
                                           runner->pool);
@@ -170,9 +205,13 @@ static void try_to_lead(runner_t *runner, apr_pool_t *scratch)
     }
     err = acme_lease_try(&held, runner->lease, apr_time_now(), scratch);
     if (err) {
-        acme_log_err(runner->server, "", err, scratch);
+        tell_failure(runner, err, scratch);
     }
-    else if (held) {
+    else {
+        runner->told = ACME_M_NONE;
+    }
+    apr_pool_destroy(scratch);
+    if (held) {
         lead(runner);
     }
 }
@@ -199,15 +238,47 @@ static void leave_tick(void)
     pthread_mutex_unlock(&engine_lock);
 }
 
+/* The watchdog wakes up ten times a second between two ticks, so the pause is
+ * made in here; a stop ends it. */
+static void pause_tick(runner_t *runner)
+{
+    int eager = runner->ticks < EAGER_TICKS;
+    struct timespec until;
+    int rv = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += apr_time_sec(eager ? ROUND : PAUSE);
+    runner->ticks += eager;
+    pthread_mutex_lock(&engine_lock);
+    while (!rv && !must_stop()) {
+        rv = pthread_cond_timedwait(&stop_asked, &engine_lock, &until);
+    }
+    pthread_mutex_unlock(&engine_lock);
+}
+
 static apr_status_t tick(int state, void *data, apr_pool_t *scratch)
 {
     runner_t *runner = data;
 
+    (void)scratch; /* of mod_watchdog's allocator */
     if (state == AP_WATCHDOG_STATE_RUNNING && runner->pool && enter_tick()) {
-        try_to_lead(runner, scratch);
+        try_to_lead(runner);
+        pause_tick(runner);
         leave_tick();
     }
     return APR_SUCCESS;
+}
+
+/* Ends whatever the watchdog's thread waits for. Holds engine_lock. */
+static void ask_to_stop(void)
+{
+    atomic_store(&stopping, 1);
+    if (the_runner) {
+        pthread_cond_broadcast(&stop_asked);
+    }
+    if (the_engine) {
+        acme_engine_wakeup(the_engine);
+    }
 }
 
 /* Before anything of the child is torn down: mod_watchdog (2.4.71) does not wait
@@ -216,10 +287,7 @@ static apr_status_t wait_for_tick(void *data)
 {
     (void)data;
     pthread_mutex_lock(&engine_lock);
-    atomic_store(&stopping, 1);
-    if (the_engine) {
-        acme_engine_wakeup(the_engine);
-    }
+    ask_to_stop();
     while (in_tick) {
         pthread_cond_wait(&left_tick, &engine_lock);
     }
@@ -257,19 +325,49 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
     the_runner->config = config;
     the_runner->store = store;
     the_runner->table = table;
-    /* not a singleton: that one wakes up ten times a second in every child */
+    /* Not a singleton: that one wakes up ten times a second in every child. No
+     * pause before the first tick: a restart must not keep orders waiting. */
     if (get(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
-        || add(watchdog, ROUND, the_runner, tick) != APR_SUCCESS) {
+        || add(watchdog, 0, the_runner, tick) != APR_SUCCESS) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
 }
 
+/* A pool with an allocator of its own: the engine's thread must not share one
+ * with the child's main thread, which on prefork has no lock for it. */
+static apr_pool_t *own_pool(apr_pool_t *pchild)
+{
+    apr_allocator_t *allocator;
+    apr_thread_mutex_t *mutex;
+    apr_pool_t *pool;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (apr_pool_create_ex(&pool, pchild, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return NULL;
+    }
+    apr_allocator_owner_set(allocator, pool);
+    if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool)
+        == APR_SUCCESS) {
+        apr_allocator_mutex_set(allocator, mutex);
+    }
+    return pool;
+}
+
 void acme_runner_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    pthread_condattr_t steady;
+
     (void)s;
-    acme_transport_global_init();
     if (the_runner) {
-        apr_pool_create(&the_runner->pool, pchild);
+        acme_transport_global_init();
+        pthread_condattr_init(&steady);
+        pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+        pthread_cond_init(&stop_asked, &steady);
+        pthread_condattr_destroy(&steady);
+        the_runner->pool = own_pool(pchild);
         apr_pool_pre_cleanup_register(pchild, NULL, wait_for_tick);
     }
 }
@@ -278,10 +376,7 @@ void acme_runner_child_stopping(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
     (void)graceful;
-    atomic_store(&stopping, 1);
     pthread_mutex_lock(&engine_lock);
-    if (the_engine) {
-        acme_engine_wakeup(the_engine);
-    }
+    ask_to_stop();
     pthread_mutex_unlock(&engine_lock);
 }

@@ -2,6 +2,7 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <http_core.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -86,7 +87,10 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
         return apr_psprintf(pool, "\"%s\" is not a path of a directory for it",
                             argv[0]);
     }
-    if (apr_stat(&info, path, APR_FINFO_TYPE, to->cmd->temp_pool) == APR_SUCCESS
+    /* httpd -t finds it; a server that starts, or reloads, does so without. */
+    if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
+        && apr_stat(&info, path, APR_FINFO_TYPE, to->cmd->temp_pool)
+               == APR_SUCCESS
         && info.filetype != APR_DIR) {
         return apr_psprintf(pool, "%s is not a directory", path);
     }
@@ -94,40 +98,22 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
     return NULL;
 }
 
-static const char *const CA_ALIASES[] = {
-    "letsencrypt",    "letsencrypt-staging", "zerossl",    "google",
-    "google-staging", "sslcom-rsa",          "sslcom-ecc", "actalis",
-};
-#define CA_ALIAS_LIST                                                          \
-    "letsencrypt, letsencrypt-staging, zerossl, google, google-staging, "      \
-    "sslcom-rsa, sslcom-ecc, actalis"
-
 static const char *set_ca(acme_target_t *to, int argc, char *const argv[])
 {
-    acme_settings_t *settings = to->settings;
-    const char *ca = argv[0];
-    apr_size_t i;
-
-    (void)argc;
+    apr_pool_t *pool = to->cmd->pool;
     /* A public CA's URL counts as its alias: the same account, the same rules
      * for names. */
-    for (i = 0; i < sizeof(CA_ALIASES) / sizeof(CA_ALIASES[0]); i++) {
-        const char *url = acme_policy_ca_url(CA_ALIASES[i]);
+    const acme_policy_ca_t *ca = acme_policy_find_ca(argv[0]);
 
-        if (!strcasecmp(ca, CA_ALIASES[i]) || !strcmp(ca, url)) {
-            settings->ca_alias = CA_ALIASES[i];
-            settings->ca_url = url;
-            return NULL;
-        }
-    }
-    if (!acme_url_valid(ca)) {
-        return apr_psprintf(to->cmd->pool,
+    (void)argc;
+    if (!ca && !acme_url_valid(argv[0])) {
+        return apr_psprintf(pool,
                             "\"%s\" is neither the https URL of an ACME "
-                            "directory nor one of " CA_ALIAS_LIST,
-                            ca);
+                            "directory nor one of %s",
+                            argv[0], acme_policy_ca_aliases(pool));
     }
-    settings->ca_alias = NULL;
-    settings->ca_url = ca;
+    to->settings->ca_alias = ca ? ca->alias : NULL;
+    to->settings->ca_url = ca ? ca->url : argv[0];
     return NULL;
 }
 

@@ -26,6 +26,7 @@ typedef struct start_t {
     int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
     acme_store_t *store; /* NULL: it could not be opened */
+    int unusable;        /* or only to look up what is promoted */
     apr_hash_t *served;  /* certificate's name -> served_t */
     apr_pool_t *pconf;
     apr_pool_t *scratch; /* cleared for each host */
@@ -42,7 +43,8 @@ typedef struct served_t {
     acme_live_t *live;
 } served_t;
 
-static start_t *the_start;
+static start_t *the_start;        /* while post_config lasts */
+static apr_uint64_t checking_cpu; /* of check_config, which comes before it */
 
 static apr_uint64_t cpu_now(void)
 {
@@ -59,9 +61,29 @@ static apr_status_t forget_start(void *data)
     return APR_SUCCESS;
 }
 
-/* Without a store the server starts all the same: hosts get placeholders that
- * live as long as this configuration. */
-static acme_store_t *open_store(server_rec *s, apr_pool_t *pconf)
+int acme_start_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *s)
+{
+    apr_uint64_t began = cpu_now();
+    int status = acme_config_check(pconf, plog, ptemp, s);
+
+    checking_cpu = cpu_now() - began;
+    return status;
+}
+
+/* What the first pass finds the second one finds again, and tells. */
+static void tell(const start_t *start, server_rec *s, const char *prefix,
+                 const acme_err_t *err)
+{
+    if (start->real) {
+        acme_log_err(s, prefix, err, start->scratch);
+    }
+}
+
+/* Without a store the server starts all the same: with what is promoted, if that
+ * can be read, and else with placeholders that live as long as this
+ * configuration. */
+static void open_store(start_t *start, server_rec *s)
 {
     const acme_global_config_t *global = acme_config_global();
     const acme_store_options_t options = {
@@ -70,14 +92,23 @@ static acme_store_t *open_store(server_rec *s, apr_pool_t *pconf)
         .worker_gid = ap_unixd_config.group_id,
         .create = 1,
     };
-    acme_store_t *store = NULL;
-    acme_err_t *err = acme_store_open(&store, &options, pconf);
+    acme_err_t *err = acme_store_open(&start->store, &options, start->pconf);
 
-    if (err) {
-        acme_log_err(s, "", err, pconf);
-        return NULL;
+    if (!err) {
+        if (start->real) {
+            acme_store_prune(start->store, start->now, start->scratch);
+        }
+        return;
     }
-    return store;
+    tell(start, s, "", err);
+    start->unusable = 1;
+    err = acme_store_open_rest(&start->store, &options, start->pconf);
+    if (err) {
+        start->store = NULL;
+    }
+    tell(start, s, "",
+         acme_err_make(start->scratch, ACME_E_STORE_UNUSABLE, global->store,
+                       NULL));
 }
 
 int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
@@ -95,9 +126,9 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     apr_pool_create(&start->scratch, pconf);
     start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
     if (acme_managed_candidates(start->plan) > 0) {
-        start->store = open_store(s, pconf);
+        open_store(start, s);
     }
-    start->cpu = cpu_now() - began;
+    start->cpu = checking_cpu + cpu_now() - began;
     the_start = start;
     apr_pool_cleanup_register(pconf, NULL, forget_start, apr_pool_cleanup_null);
     return OK;
@@ -111,25 +142,73 @@ static void add_files(served_t *served, const char *chain, const char *key)
     APR_ARRAY_PUSH(served->keys, const char *) = key;
 }
 
-static void promote(start_t *start, served_t *served,
-                    const acme_managed_t *managed, acme_family_t family,
-                    server_rec *s)
+/* @return 1 if another set is in service now */
+static int promote(start_t *start, served_t *served,
+                   const acme_managed_t *managed, acme_family_t family,
+                   server_rec *s)
 {
     acme_record_t *record = NULL;
     acme_err_t *err;
 
+    if (!start->real || start->unusable) {
+        return 0;
+    }
     err = acme_store_promote(&record, start->store, managed->dir, family,
                              acme_managed_allowed(start->plan, managed),
                              start->now, start->scratch);
     if (err) {
         served->unpromoted[family] = 1;
-        acme_log_err(s, managed->name, err, start->scratch);
+        tell(start, s, managed->name, err);
     }
     else if (record) {
         acme_log_msg(s, start->scratch, ACME_I_PROMOTED, managed->name,
                      acme_family_name(family),
                      apr_itoa(start->scratch, record->number), NULL);
     }
+    return record != NULL;
+}
+
+static void tell_fallback(const start_t *start, server_rec *s,
+                          const acme_managed_t *managed, acme_family_t family,
+                          const acme_record_t *record)
+{
+    apr_pool_t *pool = start->scratch;
+
+    if (!record) {
+        tell(start, s, managed->name,
+             acme_err_make(pool, ACME_E_STORE_NONE, managed->name,
+                           acme_family_name(family), NULL));
+    }
+    else if (record->from == ACME_RECORD_INSTEAD) {
+        tell(start, s, managed->name,
+             acme_err_make(pool, ACME_W_STORE_OLDER, managed->name,
+                           acme_family_name(family),
+                           apr_itoa(pool, record->number), NULL));
+    }
+}
+
+/* Damage is mended from fresh/ where the set is still there.
+ * @return the record of what is to be served, or NULL */
+static const acme_record_t *find_current(start_t *start, served_t *served,
+                                         const acme_managed_t *managed,
+                                         acme_family_t family, server_rec *s)
+{
+    acme_record_t *record = NULL;
+    acme_err_t *err;
+
+    err = acme_store_current(&record, start->store, managed->dir, family,
+                             start->scratch);
+    if (err) {
+        tell(start, s, managed->name, err);
+        if (promote(start, served, managed, family, s)) {
+            err = acme_store_current(&record, start->store, managed->dir,
+                                     family, start->scratch);
+        }
+    }
+    if (err) {
+        tell_fallback(start, s, managed, family, record);
+    }
+    return record;
 }
 
 /* The set in service of one family, if there is one and it is whole. */
@@ -137,15 +216,10 @@ static int use_current(start_t *start, served_t *served,
                        const acme_managed_t *managed, acme_family_t family,
                        server_rec *s)
 {
-    acme_record_t *record = NULL;
+    const acme_record_t *record =
+        find_current(start, served, managed, family, s);
     const char *chain, *key;
-    acme_err_t *err;
 
-    err = acme_store_current(&record, start->store, managed->dir, family,
-                             start->scratch);
-    if (err) {
-        acme_log_err(s, managed->name, err, start->scratch);
-    }
     if (!record) {
         return 0;
     }
@@ -180,35 +254,46 @@ static int use_sets(start_t *start, served_t *served,
             if (wants(managed->policy, i) != (pass == 0)) {
                 continue;
             }
-            if (start->real) {
-                promote(start, served, managed, i, s);
-            }
+            promote(start, served, managed, i, s);
             found += use_current(start, served, managed, i, s);
         }
     }
     return found;
 }
 
+/* Hosts of one ServerName may have more together than a certificate holds; which
+ * of them it leaves out is settled after mod_ssl. */
+static const apr_array_header_t *placeholder_names(
+    const start_t *start, const acme_managed_t *managed)
+{
+    apr_array_header_t *names = apr_array_copy_hdr(
+        start->pconf, acme_managed_allowed(start->plan, managed));
+
+    if (names->nelts > ACME_MAX_IDENTS) {
+        names->nelts = ACME_MAX_IDENTS;
+    }
+    return names;
+}
+
 static void use_placeholder(start_t *start, served_t *served,
                             const acme_managed_t *managed, server_rec *s)
 {
-    const apr_array_header_t *names =
-        acme_managed_allowed(start->plan, managed);
+    const apr_array_header_t *names = placeholder_names(start, managed);
     const char *chain, *key;
     acme_err_t *err = NULL;
 
-    if (start->store) {
+    if (!start->unusable) {
         err = acme_store_placeholder(&chain, &key, start->store, managed->dir,
                                      names, start->now, start->pconf);
         if (err) {
-            acme_log_err(s, managed->name, err, start->scratch);
+            tell(start, s, managed->name, err);
         }
     }
-    if (!start->store || err) {
+    if (start->unusable || err) {
         err = acme_emergency_placeholder(&chain, &key, names, start->now,
                                          start->pconf);
         if (err) {
-            acme_log_err(s, managed->name, err, start->scratch);
+            tell(start, s, managed->name, err);
             return;
         }
     }
@@ -287,7 +372,7 @@ int acme_start_fallback_files(server_rec *s, apr_pool_t *pool,
     acme_err_t *err;
 
     (void)pool;
-    if (!start
+    if (!start || config->conf_command
         || (config->manage != ACME_MANAGE_ON
             && config->manage != ACME_MANAGE_NAMED)) {
         return DECLINED;
@@ -344,9 +429,10 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
         APR_ARRAY_PUSH(names, const char *) =
             APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
     }
-    if (!table || !acme_live_add(table, names)) {
+    if (!table) {
         return NULL;
     }
+    acme_live_add(table, names);
     for (i = 0; i < managed->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         acme_slot_t *slot = acme_live_slot(table, name);
@@ -374,30 +460,36 @@ static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
     acme_runner_start(s, config, start->store, table, start->pconf);
 }
 
+static void begin_service(start_t *start, server_rec *s)
+{
+    const apr_array_header_t *managed = acme_managed_finish(start->plan);
+    acme_live_table_t *table;
+
+    if (managed->nelts && start->store && !start->unusable
+        && (table = fill_table(start, s, managed))) {
+        run_engine(start, s, table, managed);
+    }
+}
+
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                          server_rec *s)
 {
     start_t *start = the_start;
     apr_uint64_t began = cpu_now();
-    const apr_array_header_t *managed;
-    acme_live_table_t *table;
 
     (void)pconf;
     (void)plog;
-    if (start->store) {
+    if (start->store && !start->unusable) {
         acme_store_sync(start->store);
     }
-    if (!start->real) {
-        return OK;
+    if (start->real) {
+        begin_service(start, s);
     }
-    managed = acme_managed_finish(start->plan);
-    if (managed->nelts && start->store
-        && (table = fill_table(start, s, managed))) {
-        run_engine(start, s, table, managed);
-    }
+    /* for both passes of a start: an administrator waits for both */
     start->cpu += cpu_now() - began;
     acme_log_msg(s, ptemp, ACME_D_HOOKS_CPU,
                  apr_psprintf(ptemp, "%" APR_UINT64_T_FMT, start->cpu),
                  apr_itoa(ptemp, start->hosts), NULL);
+    the_start = NULL; /* its plan goes with ptemp */
     return OK;
 }

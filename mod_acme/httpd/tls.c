@@ -28,6 +28,7 @@ typedef struct family_t {
     int wanted;       /* configured */
     pair_t *pair;     /* newer than base, or NULL; under the_lock */
     int failed;       /* number that could not be loaded; under loading */
+    int failures;     /* how often in a row; under loading */
     apr_time_t again; /* when to try it again */
 } family_t;
 
@@ -36,14 +37,16 @@ struct acme_live_t {
     acme_store_t *store;
     acme_slot_t *slot; /* NULL outside the real pass */
     int replace_all;   /* mod_ssl has what must not be shown any more */
+    /* One load of this certificate at a time: who finds it taken goes on with
+     * the old pair, so that no handshake waits for the disk. */
+    pthread_mutex_t loading;
     family_t families[ACME_FAMILIES];
 };
 
 /* Guards every family_t.pair for the few instructions it takes to copy it. */
 static pthread_mutex_t the_lock = PTHREAD_MUTEX_INITIALIZER;
-/* One load at a time in a process; whoever finds it taken goes on with the old
- * pair: no handshake waits for another one's disk. */
-static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+/* Guards the list of shared intermediates. */
+static pthread_mutex_t sharing = PTHREAD_MUTEX_INITIALIZER;
 
 acme_live_t *acme_tls_live(const acme_managed_t *managed,
                            const int base[ACME_FAMILIES], acme_store_t *store,
@@ -53,6 +56,7 @@ acme_live_t *acme_tls_live(const acme_managed_t *managed,
     const acme_policy_t *policy = managed->policy;
     int i, placeholder = 1;
 
+    pthread_mutex_init(&live->loading, NULL);
     live->managed = managed;
     live->store = store;
     for (i = 0; i < policy->key_type_count; ++i) {
@@ -125,7 +129,7 @@ static void replace(family_t *family, pair_t *pair)
 }
 
 /* Intermediates are the same for many certificates: one X509 each for the whole
- * process. A handful, so a list does; under loading. */
+ * process. A handful, so a list does; under sharing. */
 #define SHARED_MAX 64
 static X509 *shared[SHARED_MAX];
 static int shared_count;
@@ -159,6 +163,7 @@ static pair_t *make_pair(const acme_set_t *set)
         sk_X509_free(issuers);
         return NULL;
     }
+    pthread_mutex_lock(&sharing);
     for (i = 0; i < sk_X509_num(set->chain->issuers); ++i) {
         X509 *issuer = share(sk_X509_value(set->chain->issuers, i));
 
@@ -166,6 +171,7 @@ static pair_t *make_pair(const acme_set_t *set)
             X509_free(issuer);
         }
     }
+    pthread_mutex_unlock(&sharing);
     atomic_init(&pair->references, 1);
     pair->number = set->record->number;
     pair->leaf = set->chain->leaf;
@@ -176,8 +182,19 @@ static pair_t *make_pair(const acme_set_t *set)
     return pair;
 }
 
+/* Tried again soon, then less and less often: each attempt is a line in the
+ * log of every child. */
+static void note_failure(family_t *family, int number)
+{
+    int doublings = family->failures < 8 ? family->failures : 8;
+
+    family->failures = family->failed == number ? family->failures + 1 : 1;
+    family->failed = number;
+    family->again = apr_time_now() + (LOAD_RETRY << doublings);
+}
+
 /* Fetch a set from the store and put it in place; any error keeps what is
- * served. Holds loading. */
+ * served. Holds live->loading. */
 static void load(acme_live_t *live, acme_family_t which, int number)
 {
     family_t *family = &live->families[which];
@@ -203,23 +220,28 @@ static void load(acme_live_t *live, acme_family_t which, int number)
                          apr_itoa(pool, number), NULL);
         }
         family->failed = 0;
+        family->failures = 0;
     }
     else {
-        family->failed = number;
-        family->again = apr_time_now() + LOAD_RETRY;
+        note_failure(family, number);
         acme_log_err(ap_server_conf, live->managed->name, err, pool);
         ERR_clear_error();
     }
     apr_pool_destroy(pool);
 }
 
-/* Bring family up to generation number, unless somebody is at it already. */
-static pair_t *refresh(acme_live_t *live, acme_family_t which, int number)
+/* Bring family up to generation number, unless somebody is at it already. The
+ * first certificate of a host is waited for: there is only the placeholder. */
+static pair_t *refresh(acme_live_t *live, acme_family_t which, int number,
+                       int must_wait)
 {
     family_t *family = &live->families[which];
     pair_t *pair;
 
-    if (pthread_mutex_trylock(&loading) != 0) {
+    if (must_wait) {
+        pthread_mutex_lock(&live->loading);
+    }
+    else if (pthread_mutex_trylock(&live->loading) != 0) {
         return acquire(family);
     }
     pair = acquire(family);
@@ -229,7 +251,7 @@ static pair_t *refresh(acme_live_t *live, acme_family_t which, int number)
         load(live, which, number);
         pair = acquire(family);
     }
-    pthread_mutex_unlock(&loading);
+    pthread_mutex_unlock(&live->loading);
     return pair;
 }
 
@@ -246,8 +268,10 @@ static pair_t *newer(acme_live_t *live, acme_family_t which)
     }
     pair = acquire(family);
     if (!pair || pair->number != number) {
+        int must_wait = !pair && live->replace_all;
+
         release(pair);
-        pair = refresh(live, which, number);
+        pair = refresh(live, which, number, must_wait);
     }
     return pair;
 }

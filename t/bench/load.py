@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 
-from servers import HERE, Failed
+from servers import HERE, TOP, Failed
 
 
 def served(port, name, root):
@@ -20,17 +20,43 @@ def served(port, name, root):
         return False
 
 
+def output(*argv):
+    try:
+        return subprocess.run(argv, stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+    except OSError as error:
+        raise Failed("%s: %s" % (argv[0], error)) from error
+
+
+def compile_c(folder, name, *flags):
+    """Compiles <name>.c of the bench; returns the program's path."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        raise Failed("no C compiler: install gcc and libssl-dev")
+    program = pathlib.Path(folder) / name
+    subprocess.run([compiler, "-std=gnu11", "-O2", "-o", str(program),
+                    str(HERE / (name + ".c")), *flags], check=True)
+    return program
+
+
+def callback(folder, count):
+    """(nothing new, swapped live): microseconds of one call."""
+    program = pathlib.Path(folder) / "callback"
+    if not program.exists():
+        headers = output("apxs", "-q", "INCLUDEDIR").strip()
+        compile_c(folder, "callback", "-I%s" % (TOP / "mod_acme"),
+                  "-isystem", headers,
+                  *output("pkg-config", "--cflags", "--libs", "apr-1",
+                          "openssl").split())
+    return [int(value) / 1000
+            for value in output(str(program), str(count)).split()]
+
+
 class Handshakes:
     """The compiled load generator."""
 
     def __init__(self, folder):
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if not compiler:
-            raise Failed("no C compiler: install gcc and libssl-dev")
-        self.program = pathlib.Path(folder) / "handshakes"
-        subprocess.run([compiler, "-O2", "-o", str(self.program),
-                        str(HERE / "handshakes.c"), "-lssl", "-lcrypto"],
-                       check=True)
+        self.program = compile_c(folder, "handshakes", "-lssl", "-lcrypto")
 
     def run(self, port, version, count, names):
         """Seconds that count full handshakes took."""

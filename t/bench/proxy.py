@@ -42,6 +42,16 @@ class BadMessage(Exception):
     pass
 
 
+TASKS = set()
+
+
+def begin(coroutine):
+    """Lets it run; asyncio itself would lose it to the garbage collector."""
+    task = asyncio.ensure_future(coroutine)
+    TASKS.add(task)
+    task.add_done_callback(TASKS.discard)
+
+
 class Upstream:
     """Keep-alive connections to the CA, used one exchange at a time."""
 
@@ -205,8 +215,7 @@ class Http1:
             body, rest = rest[:length], rest[length:]
         self.buffer, self.busy = rest, True
         method, path, _ = first.split(" ", 2)
-        asyncio.ensure_future(self.serve(method, path, headers, fields,
-                                         body, time.time()))
+        begin(self.serve(method, path, headers, fields, body, time.time()))
 
     @staticmethod
     def chunks(rest):
@@ -263,9 +272,8 @@ class Http2:
                     event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamEnded):
                 headers, parts = self.streams.pop(event.stream_id)
-                asyncio.ensure_future(self.serve(
-                    event.stream_id, headers, b"".join(parts),
-                    time.time()))
+                begin(self.serve(event.stream_id, headers, b"".join(parts),
+                                 time.time()))
             elif isinstance(event, h2.events.StreamReset):
                 self.streams.pop(event.stream_id, None)
             elif isinstance(event, h2.events.ConnectionTerminated):

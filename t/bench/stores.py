@@ -7,6 +7,11 @@ in the bench.
 import json
 import pathlib
 
+from cryptography.hazmat.primitives import hashes
+
+import servers  # noqa: F401  (makes t/live importable)
+from live import pki
+
 
 def write(path, content, mode):
     path = pathlib.Path(path)
@@ -36,20 +41,42 @@ def fill_md(folder, names, pairs):
         write(place / "privkey.secp256r1.pem", key, 0o600)
 
 
+def moment(value):
+    """A certificate's date as the records have it."""
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def record(name, leaf, directory):
+    """record.json of a promoted set, as engine/record.c writes it."""
+    return json.dumps({
+        "name": name, "key_type": "ecdsa-p256", "number": 1,
+        "ca": directory,
+        "identifiers": [{"type": "dns", "value": name}],
+        "not_before": moment(leaf.not_valid_before),
+        "not_after": moment(leaf.not_valid_after),
+        "issued": moment(leaf.not_valid_before),
+        "serial": "%x" % leaf.serial_number,
+        "issuer": pki.common_name(leaf.issuer),
+        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex()}, indent=1)
+
+
 def fill_acme(folder, names, pairs, directory):
-    """mod_acme's store, as promoted: certificates/<certificate>/."""
-    # LAYOUT: the one place of the bench that knows mod_acme's store.
+    """mod_acme's store, as promoted: certificates/<certificate>/.
+
+    The module adds the rest, its secret too, when it starts.
+    """
     folder = pathlib.Path(folder)
     certificates = folder / "certificates"
     certificates.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
     certificates.chmod(0o755)
     for name in names:
-        place = certificates / name
-        place.mkdir(mode=0o755)
+        place = certificates / name / "ecdsa.1"
+        place.mkdir(mode=0o755, parents=True)
         chain, key = pairs.get(name)
+        leaf = pki.load_chain(chain)[0]
         write(place / "chain.pem", chain, 0o644)
         write(place / "key.pem", key, 0o600)
-        write(place / "record.json", json.dumps(
-            {"names": [name], "ca": directory,
-             "key_types": ["ecdsa-p256"]}).encode(), 0o644)
+        write(place / "record.json", record(
+            name, leaf, directory).encode(), 0o644)
+        place.with_name("ecdsa").symlink_to(place.name)

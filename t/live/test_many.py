@@ -160,11 +160,16 @@ def test_other_ca_is_asked_at_once(scripted, make_fakeca):
 def test_killed_engine_is_resumed_at(scripted, step):
     """SIGKILL for the engine's child when the CA has just done what was asked in this step."""
     httpd, ca = scripted
+    # A validation that was on its way to the killed child would fail, and the order with it.
+    ca.validation_gate.clear()
 
     def kill(_exchange, _reply):
         httpd.kill_child(engine_pid(httpd))
+        ca.validation_gate.set()
 
     ca.script(step, kill, when="after")
+    if STEPS.index(step) > STEPS.index("challenge"):
+        ca.validation_gate.set()
     httpd.vhost(SHOP, [ALIAS], https_extra="AcmeManage on")
     httpd.start()
     served = httpd.wait_cert(SHOP)
@@ -283,3 +288,61 @@ def test_host_that_cannot_be_managed_does_not_stop_the_others(scripted):
     assert httpd.get("/", host="localhost", https=True).status == 503
     assert re.search(r"ACME10\d\d: .*localhost", httpd.log())
     assert re.search(r"ACME10\d\d: .*192\.0\.2\.7", httpd.log())
+
+
+def requests_until(httpd, done):
+    """Plain requests, several at a time, until done is set; how many were answered."""
+    answered = []
+
+    def ask():
+        while not done.is_set():
+            answered.append(httpd.get("/", host="main.invalid").status)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    return threads, answered
+
+
+def test_prefork_child_serves_while_its_engine_works(make_httpd, make_fakeca):
+    """One child does both: its thread for the engine must not share an allocator with requests."""
+    httpd = make_httpd(mpm="prefork")
+    ca = make_fakeca(retry_after=None)
+    httpd.acme(ca, "AcmeManage on")
+    httpd.config("StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\nMaxRequestWorkers 1")
+    for number in range(100):
+        httpd.vhost(f"h{number}.example.org", http=False)
+    httpd.start()
+    done = threading.Event()
+    threads, answered = requests_until(httpd, done)
+    try:
+        wait_until(lambda: len(ca.certs) == 100, 90, "a hundred certificates")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(answered) > 100 and set(answered) == {200}
+    assert httpd.log().count("ACME1810:") == 1
+
+
+@pytest.mark.needs_root
+def test_unusable_lock_is_told_once_a_child(scripted):
+    httpd, _ = scripted
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    mark = httpd.mark()
+    lock = httpd.store / "lock"
+    os.chown(lock, 0, 0)
+    lock.chmod(0o600)
+    httpd.kill_child(engine_pid(httpd))
+    wait_until(lambda: ticks(httpd, mark) >= 6, 20, "several rounds of the children")
+    told = re.findall(r"pid (\d+):.*ACME11\d\d: .*lock", httpd.log_since(mark))
+    assert told
+    # the killed one may have said it as well, before it was
+    assert len(told) <= len(set(told)) + 1
+
+
+def ticks(httpd, mark):
+    """How often the lock was tried, told at trace level."""
+    return len(re.findall(r"trace.*lease is not to be had", httpd.log_since(mark)))

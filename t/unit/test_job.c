@@ -283,14 +283,14 @@ static void test_policy_accounts_are_shared_by_directory(void **state)
 {
     (void)state;
     acme_policy_t one = { .ca_alias = "letsencrypt" };
-    one.ca_url = acme_policy_ca_url("letsencrypt");
+    one.ca_url = acme_policy_find_ca("LetsEncrypt")->url;
     acme_policy_t other = { .ca_url = one.ca_url };
     assert_string_equal(acme_policy_account(&one, pool),
                         acme_policy_account(&other, pool));
     assert_memory_equal(acme_policy_account(&one, pool), "letsencrypt-", 12);
     other.ca_url = "https://[::1]:14000/../dir";
     assert_memory_equal(acme_policy_account(&other, pool), "---1--14000-", 12);
-    assert_null(acme_policy_ca_url("nonesuch"));
+    assert_null(acme_policy_find_ca("nonesuch"));
 }
 
 #define JOB_TEST(test)                                                         \

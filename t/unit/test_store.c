@@ -154,7 +154,7 @@ static void test_open_part_is_a_symlink_refused(void **state)
     assert_int_equal(rename(in_store("certificates"), in_store("elsewhere")),
                      0);
     assert_int_equal(symlink("elsewhere", in_store("certificates")), 0);
-    assert_err(try_open(&store, 1), ACME_E_STORE_IO);
+    assert_err(try_open(&store, 1), ACME_E_STORE_DAMAGED);
 }
 
 static void test_open_directory_that_was_there_keeps_permissions(void **state)
@@ -650,7 +650,7 @@ static void test_reply_of_the_worker_is_not_trusted(void **state)
     (void)state;
     assert_int_equal(as_worker(trap_reply, store, path), 0);
     assert_err(acme_store_get_reply(&reply, store, "0123456789abcdef", pool),
-               ACME_E_STORE_IO);
+               ACME_E_STORE_DAMAGED);
     acme_store_remove_request(store, "0123456789abcdef", pool);
     assert_false(is_there(path));
     assert_true(is_there("store.json"));

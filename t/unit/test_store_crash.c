@@ -207,13 +207,19 @@ static void test_promotion_with_pruning_dies_at_each_step(void **state)
     play(&scene);
 }
 
-/* The set in service has lost its key: the same number is promoted over it. */
+/* The set in service has lost its key: once that is found, the same number is
+ * promoted over it. */
 static void mend_prepare(acme_store_t *store)
 {
+    acme_record_t *record;
+
     put_sample(store, SHOP);
     assert_non_null(promote(store, SHOP));
     assert_int_equal(unlink(in_store("certificates/" SHOP "/ecdsa/key.pem")),
                      0);
+    assert_err(
+        acme_store_current(&record, store, SHOP, ACME_FAMILY_ECDSA, pool),
+        ACME_E_STORE_DAMAGED);
 }
 
 static void mend_check(acme_store_t *store)

@@ -169,6 +169,43 @@ static void test_promote_names_of_replaced_set_pass(void **state)
     assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
 }
 
+/* The same before anything was in service: what root wrote into the placeholder
+ * tells what was configured, and nothing of the worker's does. */
+static void test_promote_names_of_placeholder_pass_at_first(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    put_sample(store, SHOP " bank.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP " old.shop.example");
+    assert_int_equal(promote(store, SHOP)->number, 2);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+}
+
+static void test_promote_damaged_placeholder_says_nothing(void **state)
+{
+    acme_store_t *store = open_store();
+    const char *chain, *key;
+
+    (void)state;
+    assert_no_err(acme_store_placeholder(&chain, &key, store, SHOP,
+                                         idents(SHOP " old.shop.example"), NOW,
+                                         pool));
+    assert_int_equal(truncate(chain, 300), 0);
+    put_sample(store, SHOP " old.shop.example");
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 2);
+}
+
 static void test_promote_expired_refused(void **state)
 {
     acme_store_t *store = open_store();
@@ -347,7 +384,8 @@ static void test_current_damaged_is_told_and_mended_from_fresh(void **state)
             0);
         assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
                    ACME_E_STORE_DAMAGED);
-        assert_null(record);
+        /* A pair without its record still says what it is. */
+        assert_true((record != NULL) == (i == 0));
         assert_int_equal(promote(store, SHOP)->number, 1);
         assert_int_equal(current_number(store), 1);
         nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -368,11 +406,142 @@ static void test_current_damaged_older_beside_used(void **state)
     assert_int_equal(rename(in_store("archive/" SHOP "/ecdsa.1"),
                             in_store("certificates/" SHOP "/ecdsa.1")),
                      0);
-    overwrite("certificates/" SHOP "/ecdsa.2/record.json", "{ \"numb");
+    overwrite("certificates/" SHOP "/ecdsa.2/key.pem", "-----BEGIN");
     assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
                ACME_E_STORE_DAMAGED);
     assert_non_null(record);
     assert_int_equal(record->number, 1);
+    assert_int_equal(record->from, ACME_RECORD_INSTEAD);
+}
+
+static const char *chain_of_current(acme_store_t *store, int number)
+{
+    const char *chain, *key;
+
+    acme_store_current_files(&chain, &key, store, SHOP, ECDSA, number, pool);
+    return chain + strlen(in_store(""));
+}
+
+/* The worker cannot see what root has found: it is told by the store itself. */
+static void older_is_current(acme_store_t *store, void *baton)
+{
+    acme_record_t *record;
+
+    (void)baton;
+    must(acme_store_current(&record, store, SHOP, ECDSA, pool));
+    must_be(record && record->number == 1
+            && record->from == ACME_RECORD_INSTEAD);
+    remove(in_store("fresh/" SHOP "/ecdsa.2/key"));
+    acme_err_t *err = acme_store_newest(&record, store, SHOP, ECDSA, pool);
+    must_be(err && err->msg == ACME_E_STORE_DAMAGED);
+    must_be(record && record->number == 1);
+}
+
+static void test_current_damaged_archived_used(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    assert_string_equal(chain_of_current(store, 2),
+                        "certificates/" SHOP "/ecdsa.2/chain.pem");
+    overwrite("certificates/" SHOP "/ecdsa.2/key.pem", "-----BEGIN");
+    assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+               ACME_E_STORE_DAMAGED);
+    assert_int_equal(record->number, 1);
+    assert_int_equal(record->from, ACME_RECORD_INSTEAD);
+    assert_string_equal(chain_of_current(store, 1),
+                        "archive/" SHOP "/ecdsa.1/chain.pem");
+    assert_int_equal(as_worker(older_is_current, store, NULL), 0);
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 3);
+    assert_int_equal(current_number(store), 3);
+    assert_string_equal(chain_of_current(store, 3),
+                        "certificates/" SHOP "/ecdsa.3/chain.pem");
+}
+
+/* Every octet of the files counts. */
+static void test_current_one_bit_is_damage(void **state)
+{
+    static const char *const files[] = { "chain.pem", "key.pem" };
+    acme_store_t *store = open_store();
+    acme_record_t *record;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    for (int i = 0; i < 2; i++) {
+        const char *path = in_store(
+            apr_pstrcat(pool, "certificates/" SHOP "/ecdsa/", files[i], NULL));
+        for (long at = 0; at < 200; at += 7) {
+            FILE *file = fopen(path, "r+");
+            assert_non_null(file);
+            fseek(file, at, SEEK_SET);
+            int c = fgetc(file);
+            fseek(file, at, SEEK_SET);
+            fputc(c ^ 1, file);
+            fclose(file);
+            assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+                       ACME_E_STORE_DAMAGED);
+            file = fopen(path, "r+");
+            fseek(file, at, SEEK_SET);
+            fputc(c, file);
+            fclose(file);
+            assert_int_equal(current_number(store), 1);
+        }
+    }
+}
+
+/* Of a store that another program has filled. */
+static void test_current_without_digest_is_parsed(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    assert_int_equal(
+        system(apr_pstrcat(
+            pool,
+            "sed -i -e /files_sha256/d -e "
+            "'s/\\(\"ari_id.*\\|\"fingerprint.*\\),$/\\1/' ",
+            in_store("certificates/" SHOP "/ecdsa.1/record.json"), NULL)),
+        0);
+    assert_int_equal(current_number(store), 1);
+    overwrite("certificates/" SHOP "/ecdsa.1/key.pem", "-----BEGIN");
+    assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+               ACME_E_STORE_DAMAGED);
+    assert_null(record);
+}
+
+/* What is left of a store without its secret. */
+static void test_rest_has_what_is_promoted(void **state)
+{
+    acme_store_options_t options = { in_store(""), WORKER, WORKER, 0 };
+    acme_store_t *store = open_store();
+    acme_record_t *record = NULL;
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_non_null(promote(store, SHOP));
+    assert_int_equal(unlink(in_store("store.json")), 0);
+    assert_err(try_open(&store, 1), ACME_E_STORE_DAMAGED);
+    assert_no_err(acme_store_open_rest(&store, &options, pool));
+    assert_int_equal(current_number(store), 1);
+    /* Nobody else can vouch for the digest either. */
+    overwrite("certificates/" SHOP "/ecdsa.1/key.pem", "-----BEGIN");
+    assert_err(acme_store_current(&record, store, SHOP, ECDSA, pool),
+               ACME_E_STORE_DAMAGED);
+    assert_null(record);
+    assert_err(
+        acme_store_open_rest(
+            &store, &(acme_store_options_t){ in_store("work"), 0, 0, 0 }, pool),
+        ACME_E_STORE_IO);
 }
 
 static void test_symlink_lost_newest_whole_used(void **state)
@@ -606,6 +775,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_no_name_allowed_refused),
     STORE_TEST(test_promote_wildcard_does_not_allow_names),
     STORE_TEST(test_promote_names_of_replaced_set_pass),
+    STORE_TEST(test_promote_names_of_placeholder_pass_at_first),
+    STORE_TEST(test_promote_damaged_placeholder_says_nothing),
     STORE_TEST(test_promote_expired_refused),
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
@@ -615,6 +786,10 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_names_that_leave_the_directory_refused),
     STORE_TEST(test_current_damaged_is_told_and_mended_from_fresh),
     STORE_TEST(test_current_damaged_older_beside_used),
+    STORE_TEST(test_current_damaged_archived_used),
+    STORE_TEST(test_current_one_bit_is_damage),
+    STORE_TEST(test_current_without_digest_is_parsed),
+    STORE_TEST(test_rest_has_what_is_promoted),
     STORE_TEST(test_symlink_lost_newest_whole_used),
     STORE_TEST(test_symlink_to_elsewhere_is_no_set),
     STORE_TEST(test_newest_passes_over_damaged),

@@ -34,11 +34,11 @@
     M(1304, E_CA_PROBLEM_NONCE, WARNING, CA_RETRY, "the CA refused ten nonces in a row", \
       "Nothing if it passes; else a proxy between this server and the CA may be replaying old replies.") \
     M(1305, E_CA_PROBLEM_KEY, ERR, CA_FINAL, "the CA refused the public key",  \
-      "Choose another key type with AcmeKeyType or AcmeAccountKey.")           \
+      "Choose another key type with AcmeKeyType.")           \
     M(1306, E_CA_PROBLEM_REASON, ERR, CA_FINAL, "the CA does not accept this reason for revocation", \
       "Revoke with another reason; most CAs take 0, 1, 4 and 5.")              \
     M(1307, E_CA_PROBLEM_ALGORITHM, ERR, CA_FINAL, "the CA does not accept signatures of this account key", \
-      "Choose another type with AcmeAccountKey; every CA takes ecdsa-p256.")   \
+      "Report it: account keys are ecdsa-p256, which every CA takes.")   \
     M(1308, E_CA_PROBLEM_CAA, WARNING, CA_RETRY, "a CAA record forbids this CA to issue", \
       "Add the CA to the CAA record of the name, or choose a CA that is in it with AcmeCA.") \
     M(1309, E_CA_PROBLEM_CONFLICT, WARNING, CA_RETRY, "the CA is busy with the same request", \
@@ -48,7 +48,7 @@
     M(1311, E_CA_PROBLEM_DNS, WARNING, CA_RETRY, "the CA could not look up this name", \
       "Check that the name exists in public DNS, that its name servers answer, and that DNSSEC is in order.") \
     M(1312, E_CA_PROBLEM_EAB, ERR, CONFIG, "the CA wants a valid external account binding", \
-      "Get a key identifier and an HMAC key from the CA and name them with AcmeExternalAccount; many are good only once.") \
+      "This version has no external account binding: choose a CA that does without, such as letsencrypt, with AcmeCA.") \
     M(1313, E_CA_PROBLEM_ANSWER, WARNING, CA_RETRY, "the CA got another answer than ours", \
       "Another server, a proxy or a CDN answers for this name: check where its A and AAAA records lead, and what stands in between.") \
     M(1314, E_CA_PROBLEM_CONTACT, ERR, CONFIG, "the CA refused the contact address", \
@@ -70,7 +70,7 @@
     M(1322, E_CA_PROBLEM_TLS, WARNING, CA_RETRY, "the CA could not do TLS with this name", \
       "Check that port 443 of the name leads to this server and that nothing in between ends TLS.") \
     M(1323, E_CA_PROBLEM_UNAUTHORIZED, ERR, CA_FINAL, "the CA says that this account may not do this", \
-      "Check that AcmeCA, the account key and AcmeExternalAccount belong together.") \
+      "Check that the account at the CA is in good standing and that AcmeCA names the right directory.") \
     M(1324, E_CA_PROBLEM_UNSUPPORTED, WARNING, CA_FINAL, "the CA does not certify names of this kind", \
       "Take the name out, or choose a CA that certifies it (IP addresses: few do, some only with AcmeProfile).") \
     M(1325, E_CA_PROBLEM_ACTION, ERR, CONFIG, "the CA wants a human to act first", \
@@ -78,11 +78,11 @@
     M(1350, E_TERMS, ERR, CONFIG, "the CA's terms of service are not agreed to: %s", \
       "Read them and, if you agree, write AcmeAgreeTerms on.")                 \
     M(1351, E_EAB_MISSING, ERR, CONFIG, "this CA serves only customers with an account: it wants an external account binding", \
-      "Get a key identifier and an HMAC key from the CA and name them with AcmeExternalAccount.") \
+      "This version has no external account binding: choose a CA that does without, such as letsencrypt, with AcmeCA.") \
     M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
-      "Make a new account: a closed one stays closed.")                        \
+      "A closed account stays closed: move its folder out of accounts/ in AcmeStore and restart; a new one is made.")                        \
     M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
-      "Make one of these usable (AcmeChallenges, AcmePortMap, AcmeDnsCommand); wildcard names need dns-01.") \
+      "This version proves names by http-01 alone: choose a CA that offers it; wildcard names, which need dns-01, are not possible yet.") \
     M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
       "Correct AcmeProfile, or leave out \"required\".")                       \
     M(1355, E_ORDER_LOAD, WARNING, LOCAL, "the saved order cannot be resumed: %s", \

@@ -11,6 +11,8 @@
       "Add LoadModule watchdog_module (Debian: it is part of apache2) and restart.") \
     M(1804, E_EMERGENCY, ERR, LOCAL, "cannot write a temporary placeholder certificate at %s", \
       "Free room in the temporary directory.")                                \
+    M(1805, E_LIVE_FULL, ERR, LOCAL, "the live table has no room for %s more certificates", \
+      "They are issued and renewed, and in service from the next restart on: stop and start the server to make room.") \
     M(1810, I_ENGINE_STARTS, INFO, NONE, "this process manages the certificates now", "") \
     M(1811, I_ENGINE_ENDS, INFO, NONE, "this process leaves the certificates to the next one", "") \
     M(1812, I_PROMOTED, NOTICE, NONE, "%s/%s: set %s adopted from live activation", "") \

@@ -24,5 +24,11 @@
     M(1110, E_LEASE_LOST, WARNING, LOCAL, "another process has taken over the work on %s", \
       "Nothing need be done: this process stops working on the store. If it comes often, look for a machine that is overloaded or suspended.") \
     M(1111, E_LEASE_BUSY, WARNING, LOCAL, "%s stayed locked by another process",  \
-      "It is tried again by itself. If it stays so, look for a stopped process of the server and end it.")
+      "It is tried again by itself. If it stays so, look for a stopped process of the server and end it.")  \
+    M(1112, E_STORE_UNUSABLE, ERR, CONFIG, "nothing is issued or renewed, since the store %s cannot be used; promoted certificates are served, hosts without one answer 503", \
+      "Mend what the message before this one names, then restart httpd; gracefully is enough.") \
+    M(1113, W_STORE_OLDER, WARNING, LOCAL, "%s/%s is damaged: set %s, issued before it, is served instead", \
+      "It is renewed when it is due. For a new one at once run acmectl renew with its name.") \
+    M(1114, E_STORE_NONE, ERR, LOCAL, "%s/%s is damaged and no older set of it is whole: its hosts answer 503 until there is a new one", \
+      "Nothing need be done where the store is usable otherwise: a new one is ordered at once.")
 /* clang-format on */

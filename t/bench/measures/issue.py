@@ -78,7 +78,7 @@ def one(bench, key, size):
     subject = bench.subject(key, folder / "httpd", names)
     limit = 60 + 10 * size
     with pebble(folder / "ca", subject, bench.args.validation,
-                RETRY_AFTER) as ca, \
+                (1, 1) if bench.args.tiny else RETRY_AFTER) as ca, \
             Proxy(folder / "proxy", ca, bench.args.round_trip) as proxy:
         subject.directory, subject.trust = (proxy.directory_url,
                                             proxy.ca_file)

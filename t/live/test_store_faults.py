@@ -1,0 +1,937 @@
+"""What can be wrong with the store: httpd starts, says what and where, and serves every whole set.
+
+One store is filled with real certificates for the whole module (filled); each test damages a copy.
+SHOP has an older set in the archive, BLOG has only one.
+"""
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from . import pki, proc
+from .fakeca import FakeCA
+from .httpd import WORKER_USER, Httpd
+from .proc import wait_until
+from .test_issue import acmectl, serial
+
+SHOP, BLOG = "shop.example.org", "blog.example.org"
+HOW = ("start", "graceful")
+pytestmark = pytest.mark.needs_root
+
+
+def ask(httpd, name):
+    done = acmectl(httpd, "renew", name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def numbered(httpd, mark, pid=r"\d+"):
+    """[(number, line)] of our warnings and errors since mark, of one process or all."""
+    found = re.findall(
+        rf"\[acme:(?:error|warn)\] \[pid {pid}:.*?ACME(\d{{4}}): (.*)", httpd.log_since(mark)
+    )
+    return [(int(number), line) for number, line in found]
+
+
+def told(httpd, mark, number, where):
+    """The line with this number that names where, and what to do about it."""
+    lines = [line for n, line in numbered(httpd, mark) if n == number and where in line]
+    assert lines, (number, where, numbered(httpd, mark))
+    assert ". " in lines[0]
+    return lines
+
+
+class Filled:
+    """A store with certificates of a CA that goes on living: copies of it are what tests break."""
+
+    def __init__(self, folder):
+        self.ca = FakeCA(folder / "ca", retry_after=None).start()
+        httpd = Httpd(folder / "httpd")
+        self.configure(httpd)
+        httpd.start()
+        self.old = {name: serial(httpd.wait_cert(name)) for name in (SHOP, BLOG)}
+        httpd.graceful()
+        ask(httpd, SHOP)
+        httpd.graceful()
+        self.now = {name: serial(httpd.served_cert(name)) for name in (SHOP, BLOG)}
+        httpd.stop()
+        self.store = httpd.store
+        assert self.now[SHOP] != self.old[SHOP]
+
+    def configure(self, httpd):
+        httpd.acme(self.ca, "AcmeRetry 1s 2s")
+        for name in (SHOP, BLOG):
+            httpd.vhost(name, https_extra="AcmeManage on")
+
+    def copy_to(self, httpd):
+        subprocess.run(["cp", "-a", self.store, httpd.store], check=True)
+
+
+@pytest.fixture(scope="module")
+def filled():
+    base = Path(tempfile.mkdtemp(prefix="acme-filled-"))
+    base.chmod(0o755)
+    with proc.ports():
+        made = Filled(base)
+        yield made
+        made.ca.stop()
+    shutil.rmtree(base, ignore_errors=True)
+
+
+class Case:
+    """A server on a copy of the filled store."""
+
+    def __init__(self, httpd, filled):
+        self.httpd, self.filled, self.ca = httpd, filled, filled.ca
+        filled.configure(httpd)
+        filled.copy_to(httpd)
+        self.store = httpd.store
+        self.ca.issuance_gate.set()
+        self.ca.clear_script()
+        self.accounts, self.orders = len(self.ca.accounts), len(self.ca.requests_to("new-order"))
+
+    def new_orders(self):
+        return len(self.ca.requests_to("new-order")) - self.orders
+
+    def new_accounts(self):
+        return len(self.ca.accounts) - self.accounts
+
+    def breaks(self, how, damage):
+        """Damage the store before a start, or before a graceful restart; a mark in the log."""
+        if how == "graceful":
+            self.httpd.start()
+            self.httpd.wait_log(r"ACME1810:")
+        mark = self.httpd.mark()
+        damage(self.store)
+        if how == "graceful":
+            self.httpd.graceful()
+        else:
+            self.httpd.start()
+        return mark
+
+    def serves(self, name, what="now"):
+        wanted = getattr(self.filled, what)[name]
+        assert serial(self.httpd.served_cert(name)) == wanted, (name, what)
+        assert self.httpd.get("/", host=name, https=True).status == 200
+
+    def has_placeholder(self, name):
+        assert self.httpd.served_cert(name).self_signed
+        reply = self.httpd.get("/", host=name, https=True)
+        assert reply.status == 503 and int(reply.headers["retry-after"]) > 0
+
+    def renews(self, *names):
+        """All is well: a new certificate on request, still there after a reload, no complaint."""
+        for name in names or (SHOP, BLOG):
+            ask(self.httpd, name)
+        mark = self.httpd.mark()
+        self.httpd.graceful()
+        for name in names or (SHOP, BLOG):
+            new = serial(self.httpd.served_cert(name))
+            assert new not in (self.filled.now[name], self.filled.old[name])
+        assert numbered(self.httpd, mark) == []
+
+
+@pytest.fixture
+def case(httpd, filled):
+    made = Case(httpd, filled)
+    yield made
+    filled.ca.issuance_gate.set()
+
+
+def own(path, user):
+    entry = pwd.getpwnam(user)
+    os.lchown(path, entry.pw_uid, entry.pw_gid)
+
+
+def own_all(path, user):
+    subprocess.run(["chown", "-R", "-h", user, path], check=True)
+
+
+def replace_by_dir(path):
+    path.unlink()
+    path.mkdir()
+
+
+def replace_by_link(path, target):
+    path.unlink()
+    path.symlink_to(target)
+
+
+def edit_json(path, **members):
+    path.write_text(json.dumps(json.loads(path.read_text()) | members))
+
+
+def rmtree_over(path, text=""):
+    """A file where there was a directory."""
+    shutil.rmtree(path)
+    path.write_text(text)
+
+
+# --- the store as a whole ------------------------------------------------------------------------
+
+REFUSED = {
+    # name: (damage, number, where)
+    "secret-missing": (lambda s: (s / "store.json").unlink(), 1103, "store.json"),
+    "secret-empty": (lambda s: (s / "store.json").write_text(""), 1103, "store.json"),
+    "secret-garbage": (lambda s: (s / "store.json").write_bytes(os.urandom(99)), 1103,
+                       "store.json"),
+    "secret-short": (lambda s: edit_json(s / "store.json", secret="YWJj"), 1103, "store.json"),
+    "newer-version": (lambda s: edit_json(s / "store.json", version=2), 1102, "/store"),
+    "secret-directory": (lambda s: replace_by_dir(s / "store.json"), 1103, "store.json"),
+    "secret-link": (lambda s: replace_by_link(s / "store.json", "/etc/shadow"), 1103,
+                    "store.json"),
+    "secret-readable": (lambda s: (s / "store.json").chmod(0o644), 1101, "store.json"),
+    "secret-of-another": (lambda s: own(s / "store.json", "nobody"), 1101, "store.json"),
+    "root-of-another": (lambda s: own(s, "nobody"), 1101, "/store"),
+    "root-of-worker": (lambda s: own(s, WORKER_USER), 1101, "/store"),
+    "all-of-worker": (lambda s: own_all(s, WORKER_USER), 1101, "/store"),
+    "root-group-writable": (lambda s: s.chmod(0o775), 1101, "/store"),
+    "all-writable": (lambda s: subprocess.run(["chmod", "-R", "0777", s], check=True), 1101,
+                     "/store"),
+    "certificates-of-worker": (lambda s: own(s / "certificates", WORKER_USER), 1101,
+                               "/certificates"),
+    "control-writable": (lambda s: (s / "control").chmod(0o777), 1101, "/control"),
+    "accounts-of-another": (lambda s: own(s / "accounts", "nobody"), 1101, "/accounts"),
+    "fresh-is-a-file": (lambda s: rmtree_over(s / "fresh"), 1103, "/fresh"),
+    "work-is-a-link": (lambda s: (shutil.rmtree(s / "work"), (s / "work").symlink_to("/tmp")), 1103,
+                       "/work"),
+    "lock-is-a-directory": (lambda s: replace_by_dir(s / "lock"), 1100, "/lock"),
+    "lock-of-another": (lambda s: own(s / "lock", "nobody"), 1101, "/lock"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", REFUSED)
+def test_unusable_store_still_serves_what_is_promoted(case, name, how):
+    damage, number, where = REFUSED[name]
+    mark = case.breaks(how, damage)
+    told(case.httpd, mark, number, where)
+    told(case.httpd, mark, 1112, "/store")
+    case.serves(SHOP)
+    case.serves(BLOG)
+    own_lines = numbered(case.httpd, mark, case.httpd.pid)
+    assert len(own_lines) == 2, "told once, not for each host or pass"
+    assert "ACME1810" not in case.httpd.log_since(mark)
+    assert case.new_orders() == 0
+    if how == "start":
+        mended_store_works_again(case)
+
+
+def mended_store_works_again(case):
+    """The repair is a copy from a backup; a graceful restart is enough."""
+    shutil.rmtree(case.store)
+    case.filled.copy_to(case.httpd)
+    case.httpd.graceful()
+    case.renews(SHOP)
+    case.serves(BLOG)
+
+
+def no_store(httpd, path):
+    httpd.store = Path(path)
+    httpd._global[:] = [re.sub(r"^AcmeStore .*", f"AcmeStore {path}", text)
+                        for text in httpd._global]  # fmt: skip
+
+
+NOWHERE = {
+    "a-file": lambda folder: (folder / "s").write_text("x"),
+    "below-a-file": lambda folder: (folder / "s").write_text("x"),
+    "below-nothing": lambda folder: None,
+    "dangling-link": lambda folder: (folder / "s").symlink_to(folder / "nothing"),
+    "a-fifo": lambda folder: os.mkfifo(folder / "s"),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_store_that_cannot_be_made_gives_placeholders(case, name):
+    httpd = case.httpd
+    NOWHERE[name](httpd.folder)
+    path = httpd.folder / ("s/below" if name.startswith("below") else "s")
+    no_store(httpd, path)
+    httpd.vhost("own.example.org", cert="self")
+    httpd.start()
+    told(httpd, 0, 1103 if name in ("a-file", "a-fifo") else 1100, str(path))
+    told(httpd, 0, 1112, str(path))
+    assert len(numbered(httpd, 0)) == 2
+    for host in (SHOP, BLOG):
+        case.has_placeholder(host)
+    assert httpd.get("/", host="own.example.org", https=True).status == 200
+    no_store(httpd, httpd.folder / "store")
+    httpd.graceful()
+    case.serves(SHOP)
+    case.renews()
+
+
+def test_store_that_is_a_link_to_a_directory_is_used(case):
+    case.store.rename(case.store.with_name("elsewhere"))
+    case.store.symlink_to("elsewhere")
+    case.httpd.start()
+    assert numbered(case.httpd, 0) == []
+    case.serves(SHOP)
+    case.renews()
+
+
+def test_empty_directory_of_another_is_not_used(case):
+    path = case.httpd.folder / "theirs"
+    path.mkdir()
+    own(path, "nobody")
+    no_store(case.httpd, path)
+    case.httpd.start()
+    told(case.httpd, 0, 1101, str(path))
+    case.has_placeholder(SHOP)
+    assert not list(path.iterdir())
+
+
+@pytest.fixture
+def mounted(live_dir):
+    """A function mounting a small file system at a path; all are gone behind the test."""
+    paths = []
+
+    def mount(path, size="4m"):
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path],
+                       check=True)  # fmt: skip
+        paths.append(path)
+        return path
+
+    yield mount
+    for path in paths:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+def fill_up(path):
+    """Not one octet is left."""
+    with open(path / "ballast", "wb", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(65536))
+        except OSError:
+            pass
+
+
+def on_small_disk(case, mounted):
+    place = mounted(case.httpd.folder / "disk")
+    shutil.rmtree(case.store)
+    no_store(case.httpd, place / "store")
+    case.filled.copy_to(case.httpd)
+    case.store = case.httpd.store
+    return place
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_read_only_store_still_serves(case, mounted, how):
+    place = on_small_disk(case, mounted)
+
+    def remount(mode):
+        subprocess.run(["mount", "-o", f"remount,{mode}", place], check=True)
+
+    if how == "graceful":
+        case.httpd.start()
+        case.httpd.wait_log(r"ACME1810:")
+        # whoever has a file open for writing hinders the remount
+        wait_until(lambda: not subprocess.run(["mount", "-o", "remount,ro", place],
+                                              capture_output=True, check=False).returncode,
+                   10, "read-only")  # fmt: skip
+        mark = case.httpd.mark()
+        case.httpd.graceful()
+    else:
+        remount("ro")
+        mark = 0
+        case.httpd.start()
+    told(case.httpd, mark, 1100, str(case.store))
+    told(case.httpd, mark, 1112, str(case.store))
+    case.serves(SHOP)
+    case.serves(BLOG)
+    remount("rw")
+    case.httpd.graceful()
+    case.renews()
+
+
+def test_new_store_on_a_full_disk(case, mounted):
+    place = mounted(case.httpd.folder / "disk", "64k")
+    no_store(case.httpd, place / "store")
+    fill_up(place)
+    case.httpd.start()
+    told(case.httpd, 0, 1100, str(place))
+    told(case.httpd, 0, 1112, str(place))
+    case.has_placeholder(SHOP)
+
+
+def test_full_disk_keeps_what_serves_and_renews_later(case, mounted):
+    place = on_small_disk(case, mounted)
+    fill_up(place)
+    case.httpd.start()
+    case.serves(SHOP)
+    case.serves(BLOG)
+    done = acmectl(case.httpd, "renew", SHOP, "--timeout", "3")
+    assert done.returncode != 0 and "ACME1100" in done.stderr
+    (place / "ballast").unlink()
+    case.renews()
+
+
+def test_full_disk_at_promotion_serves_the_fresh_set(case, mounted):
+    place = on_small_disk(case, mounted)
+    case.httpd.start()
+    ask(case.httpd, SHOP)
+    new = serial(case.httpd.served_cert(SHOP))
+    fill_up(place)
+    mark = case.httpd.mark()
+    case.httpd.graceful()
+    told(case.httpd, mark, 1109, SHOP)
+    assert serial(case.httpd.served_cert(SHOP)) == new
+    case.serves(BLOG)
+    case.httpd.stop()
+    case.httpd.start()
+    case.httpd.wait_cert(SHOP, lambda served: serial(served) == new)
+    (place / "ballast").unlink()
+    case.renews()
+
+
+def test_placeholder_for_a_new_host_on_a_full_disk(case, mounted):
+    """Where not even the temporary directory has room."""
+    place = on_small_disk(case, mounted)
+    fill_up(place)
+    small = mounted(case.httpd.folder / "tmp", "4k")
+    fill_up(small)
+    case.httpd.env.update(TMPDIR=str(small), TMP=str(small), TEMP=str(small))
+    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    case.httpd.start()
+    case.serves(SHOP)
+    case.has_placeholder("new.example.org")
+    told(case.httpd, 0, 1100, "new.example.org")
+
+
+# --- one certificate -----------------------------------------------------------------------------
+
+
+def current(store, name=SHOP):
+    return store / "certificates" / name / "ecdsa"
+
+
+def real(store, name=SHOP):
+    return current(store, name).resolve()
+
+
+def without_fresh(store):
+    for name in (SHOP, BLOG):
+        shutil.rmtree(store / "fresh" / name)
+
+
+def write(name, content):
+    return lambda s: (real(s) / name).write_bytes(content)
+
+
+def cut(name, size):
+    return lambda s: os.truncate(real(s) / name, size)
+
+
+def from_blog(name):
+    return lambda s: shutil.copyfile(real(s, BLOG) / name, real(s) / name)
+
+
+def flip(name):
+    """One bit of the file's middle."""
+
+    def damage(store):
+        path = real(store) / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    return damage
+
+
+def big(size):
+    return b"-----BEGIN CERTIFICATE-----\n" + b"A" * size + b"\n-----END CERTIFICATE-----\n"
+
+
+LOST = {
+    # the key or the certificate itself is gone: damage, where
+    "link-dangling": (lambda s: replace_by_link(current(s), "ecdsa.77"), "ecdsa.77"),
+    "set-gone": (lambda s: shutil.rmtree(real(s)), "ecdsa.2"),
+    "set-is-a-file": (lambda s: rmtree_over(real(s)), "ecdsa.2"),
+    "record-of-another-and-no-key": (lambda s: (from_blog("record.json")(s),
+                                                (real(s) / "key.pem").unlink()), "ecdsa.2"),
+    "key-missing": (lambda s: (real(s) / "key.pem").unlink(), "ecdsa.2"),
+    "key-empty": (write("key.pem", b""), "ecdsa.2"),
+    "key-cut": (cut("key.pem", 100), "ecdsa.2"),
+    "key-garbage": (write("key.pem", os.urandom(227)), "ecdsa.2"),
+    "key-bit": (flip("key.pem"), "ecdsa.2"),
+    "key-of-another": (from_blog("key.pem"), "ecdsa.2"),
+    "key-is-a-directory": (lambda s: replace_by_dir(real(s) / "key.pem"), "key.pem"),
+    "key-is-a-fifo": (lambda s: ((real(s) / "key.pem").unlink(), os.mkfifo(real(s) / "key.pem")),
+                      "key.pem"),
+    "key-is-a-link": (lambda s: replace_by_link(real(s) / "key.pem", "/etc/shadow"), "key.pem"),
+    "key-of-another-user": (lambda s: own(real(s) / "key.pem", WORKER_USER), "key.pem"),
+    "chain-missing": (lambda s: (real(s) / "chain.pem").unlink(), "ecdsa.2"),
+    "chain-empty": (write("chain.pem", b""), "ecdsa.2"),
+    "chain-garbage": (write("chain.pem", os.urandom(2000)), "ecdsa.2"),
+    "chain-cut": (cut("chain.pem", 300), "ecdsa.2"),
+    "chain-bit": (flip("chain.pem"), "ecdsa.2"),
+    "chain-huge": (write("chain.pem", big(10_000_000)), "chain.pem"),
+    "chain-half-a-megabyte": (write("chain.pem", big(500_000)), "ecdsa.2"),
+    "chain-of-another": (from_blog("chain.pem"), "ecdsa.2"),
+    "pair-of-another": (lambda s: (from_blog("chain.pem")(s), from_blog("key.pem")(s)), "ecdsa.2"),
+    "chain-is-a-link": (lambda s: replace_by_link(real(s) / "chain.pem", "/dev/zero"),
+                        "chain.pem"),
+    "all-zero": (lambda s: [(real(s) / n).write_bytes(bytes(900))
+                            for n in ("key.pem", "chain.pem", "record.json")], "ecdsa.2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", LOST)
+def test_damaged_set_is_mended_from_the_fresh_one(case, name, how):
+    damage, where = LOST[name]
+    mark = case.breaks(how, damage)
+    told(case.httpd, mark, 1103 if "user" not in name else 1101, where)
+    case.serves(SHOP)
+    case.serves(BLOG)
+    mark = case.httpd.mark()
+    case.httpd.graceful()
+    assert numbered(case.httpd, mark) == []
+    case.serves(SHOP)
+    assert case.new_orders() == 0
+
+
+def test_dangling_link_gives_way_to_the_set_beside_it(case):
+    damage, where = LOST["link-dangling"]
+    mark = case.breaks("start", lambda s: (damage(s), without_fresh(s)))
+    told(case.httpd, mark, 1103, where)
+    told(case.httpd, mark, 1113, SHOP)
+    case.serves(SHOP)
+    case.renews()
+
+
+@pytest.mark.parametrize("name", [name for name in LOST if name != "link-dangling"])
+def test_damaged_set_gives_way_to_the_older_one(case, name):
+    damage, where = LOST[name]
+    mark = case.breaks("start", lambda s: (damage(s), without_fresh(s)))
+    told(case.httpd, mark, 1103 if "user" not in name else 1101, where)
+    told(case.httpd, mark, 1113, SHOP)
+    case.serves(SHOP, "old")
+    case.serves(BLOG)
+    case.httpd.wait_log(r"ACME1810:", since=mark)
+    case.serves(SHOP, "old")
+    case.renews()
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", ["key-empty", "key-of-another", "chain-garbage", "set-gone"])
+def test_damaged_set_without_another_is_ordered_anew(case, name, how):
+    damage, _ = LOST[name]
+    case.ca.issuance_gate.clear()
+    mark = case.breaks(how, lambda s: (damage(s), without_fresh(s), shutil.rmtree(s / "archive")))
+    case.has_placeholder(SHOP)
+    case.serves(BLOG)
+    told(case.httpd, mark, 1103, SHOP)
+    told(case.httpd, mark, 1114, SHOP)
+    case.ca.issuance_gate.set()
+    case.httpd.wait_cert(SHOP)
+    assert case.httpd.get("/", host=SHOP, https=True).status == 200
+    assert case.new_orders() == 1
+    case.renews(SHOP)
+
+
+RECORDS = {
+    "empty": write("record.json", b""),
+    "missing": lambda s: (real(s) / "record.json").unlink(),
+    "garbage": write("record.json", b'{ "numb'),
+    "of-another": from_blog("record.json"),
+    "other-number": lambda s: edit_json(real(s) / "record.json", number=9),
+    "no-ca": lambda s: edit_json(real(s) / "record.json", ca=None),
+    "wrong-types": lambda s: edit_json(real(s) / "record.json", identifiers="x", serial=[]),
+    "directory": lambda s: replace_by_dir(real(s) / "record.json"),
+    "huge": write("record.json", b" " * 10_000_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_damaged_record_does_not_keep_a_whole_pair_from_service(case, name):
+    """Without fresh/ to mend it from, the certificate itself says what it is."""
+    mark = case.breaks("start", lambda s: (RECORDS[name](s), without_fresh(s)))
+    told(case.httpd, mark, 1103, "ecdsa.2")
+    case.serves(SHOP)
+    case.serves(BLOG)
+    # where it came from is not known any more: it is ordered anew, once
+    case.httpd.wait_cert(SHOP, lambda served: serial(served) != case.filled.now[SHOP])
+    assert case.new_orders() == 1
+    case.renews(SHOP)
+
+
+def test_unreadable_permissions_are_no_hindrance_for_root(case):
+    def damage(store):
+        for path in real(store).iterdir():
+            path.chmod(0)
+        real(store).chmod(0)
+
+    case.breaks("start", damage)
+    case.serves(SHOP)
+    case.serves(BLOG)
+    case.renews()
+
+
+def test_record_without_ca_does_not_end_the_engine(case):
+    def damage(store):
+        path = real(store) / "record.json"
+        members = json.loads(path.read_text())
+        del members["ca"]
+        path.write_text(json.dumps(members))
+
+    case.breaks("start", damage)
+    case.renews()
+
+
+def test_certificates_directory_of_a_host_is_a_file(case):
+    mark = case.breaks("start", lambda s: rmtree_over(s / "certificates" / SHOP))
+    told(case.httpd, mark, 1103, SHOP)
+    case.serves(BLOG)
+    (case.store / "certificates" / SHOP).unlink()
+    case.httpd.graceful()
+    case.renews()
+
+
+def test_both_key_types_one_damaged(case):
+    """Families stand for themselves: ECDSA's damage leaves RSA alone."""
+    case.httpd.config("AcmeKeyType ecdsa-p256 rsa2048")
+    case.httpd.start()
+    rsa = case.httpd.wait_cert(
+        SHOP, lambda s: s.key_type == "rsa2048" and not s.self_signed,
+        sigalgs="rsa_pss_rsae_sha256",
+    )  # fmt: skip
+    case.httpd.graceful()
+    case.httpd.stop()
+    (case.store / "certificates" / SHOP / "rsa" / "key.pem").write_text("")
+    shutil.rmtree(case.store / "fresh" / SHOP)
+    case.ca.issuance_gate.clear()
+    case.httpd.start()
+    case.serves(SHOP)
+    case.ca.issuance_gate.set()
+    case.httpd.wait_cert(
+        SHOP, lambda s: s.key_type == "rsa2048" and serial(s) != serial(rsa),
+        sigalgs="rsa_pss_rsae_sha256",
+    )  # fmt: skip
+    case.renews()
+
+
+# --- what the worker's user may plant in fresh/ --------------------------------------------------
+
+
+def plant(store, number=3):
+    """A copy of the newest fresh set under the next number: whole, but sealed for another."""
+    source = store / "fresh" / SHOP / "ecdsa.2"
+    target = source.with_name(f"ecdsa.{number}")
+    shutil.copytree(source, target)
+    edit_json(target / "record.json", number=number)
+    own_all(target, WORKER_USER)
+    return target
+
+
+def planted(change):
+    """Of the worker's user, as all that is in fresh/."""
+
+    def damage(store):
+        target = plant(store)
+        change(target)
+        own_all(target, WORKER_USER)
+
+    return damage
+
+
+def sparse(path):
+    with open(path, "wb") as out:
+        out.truncate(5 << 30)
+
+
+def fresh_of_blog(target):
+    shutil.rmtree(target)
+    shutil.copytree(target.parents[1] / BLOG / "ecdsa.1", target)
+    edit_json(target / "record.json", number=3)
+
+
+def link_into(target):
+    """As far as the worker's user could: to what is root's, and readable."""
+    (target / "chain.pem").unlink()
+    os.link(target.parents[2] / "certificates" / SHOP / "ecdsa" / "chain.pem", target / "chain.pem")
+
+
+PLANTED = {
+    "moved-number": planted(lambda t: None),
+    "of-another-host": planted(fresh_of_blog),
+    "no-key": planted(lambda t: (t / "key").unlink()),
+    "key-cut": planted(lambda t: os.truncate(t / "key", 20)),
+    "key-garbage": planted(lambda t: (t / "key").write_bytes(os.urandom(200))),
+    "no-chain": planted(lambda t: (t / "chain.pem").unlink()),
+    "chain-cut": planted(lambda t: os.truncate(t / "chain.pem", 100)),
+    "no-record": planted(lambda t: (t / "record.json").unlink()),
+    "record-garbage": planted(lambda t: (t / "record.json").write_text("[")),
+    "empty": planted(lambda t: (shutil.rmtree(t), t.mkdir())),
+    "link-to-shadow": planted(lambda t: replace_by_link(t / "chain.pem", "/etc/shadow")),
+    "key-link-to-secret": planted(lambda t: replace_by_link(t / "key", "../../../store.json")),
+    "hard-link": lambda s: link_into(plant(s)),
+    "fifo": planted(lambda t: ((t / "record.json").unlink(), os.mkfifo(t / "record.json"))),
+    "five-gigabytes": planted(lambda t: sparse(t / "chain.pem")),
+    "directory": planted(lambda t: replace_by_dir(t / "chain.pem")),
+    "set-is-a-file": planted(lambda t: rmtree_over(t)),
+    "set-is-a-link": planted(lambda t: (shutil.rmtree(t), t.symlink_to("/etc"))),
+    "set-is-a-fifo": planted(lambda t: (shutil.rmtree(t), os.mkfifo(t))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_fresh_set_is_refused_and_nothing_else_suffers(case, name, how):
+    mark = case.breaks(how, PLANTED[name])
+    told(case.httpd, mark, 1109, SHOP)
+    case.serves(SHOP)
+    case.serves(BLOG)
+    case.httpd.wait_log(r"ACME1501: ", since=mark)
+    case.serves(SHOP)
+    assert not [1 for number, line in numbered(case.httpd, mark) if number >= 1800]
+    case.renews()
+
+
+def test_thousands_of_planted_sets_do_not_hold_up_the_start(case):
+    def damage(store):
+        for number in range(100, 3100):
+            (store / "fresh" / SHOP / f"ecdsa.{number}").mkdir()
+
+    mark = case.breaks("start", damage)
+    case.serves(SHOP)
+    assert len(numbered(case.httpd, mark)) < 10
+    case.renews()
+
+
+def test_torn_fresh_set_of_a_new_host_is_ordered_anew(case):
+    """It was served live, never promoted, and is damaged before the next start."""
+    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    case.httpd.start()
+    first = serial(case.httpd.wait_cert("new.example.org"))
+    case.httpd.stop()
+    (case.store / "fresh/new.example.org/ecdsa.1/key").write_bytes(b"torn")
+    case.ca.issuance_gate.clear()
+    case.httpd.start()
+    case.has_placeholder("new.example.org")
+    case.httpd.wait_log(r"ACME1501: ")
+    case.has_placeholder("new.example.org")
+    case.serves(SHOP)
+    case.ca.issuance_gate.set()
+    assert serial(case.httpd.wait_cert("new.example.org")) != first
+    case.renews()
+
+
+def test_torn_fresh_set_at_a_graceful_restart(case):
+    """The live table knew it; the new generation must not promise what it cannot load."""
+    case.httpd.start()
+    ask(case.httpd, SHOP)
+    (case.store / "fresh" / SHOP / "ecdsa.3" / "key").write_bytes(b"torn")
+    case.ca.issuance_gate.clear()
+    mark = case.httpd.mark()
+    case.httpd.graceful()
+    told(case.httpd, mark, 1109, SHOP)
+    case.httpd.wait_log(r"ACME1501: ", since=mark)
+    mark = case.httpd.mark()
+    for _ in range(10):
+        case.serves(SHOP)
+    assert numbered(case.httpd, mark) == []
+    case.ca.issuance_gate.set()
+    case.renews()
+
+
+# --- placeholders --------------------------------------------------------------------------------
+
+PLACEHOLDERS = {
+    "key-garbage": lambda p: (p / "key.pem").write_text("x"),
+    "key-empty": lambda p: (p / "key.pem").write_text(""),
+    "chain-cut": lambda p: os.truncate(p / "chain.pem", 100),
+    "chain-huge": lambda p: (p / "chain.pem").write_bytes(big(10_000_000)),
+    "key-directory": lambda p: replace_by_dir(p / "key.pem"),
+    "chain-link": lambda p: replace_by_link(p / "chain.pem", "/etc/shadow"),
+    "chain-fifo": lambda p: ((p / "chain.pem").unlink(), os.mkfifo(p / "chain.pem")),
+    "is-a-file": lambda p: rmtree_over(p, "x"),
+    "is-a-link": lambda p: (shutil.rmtree(p), p.symlink_to("/etc")),
+    "of-another": lambda p: own_all(p, "nobody"),
+    "is-full-of-junk": lambda p: [(p / n).write_text(n) for n in ("a", "b", "chain.pem")],
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_damaged_placeholder_is_made_anew(case, name, how):
+    case.ca.issuance_gate.clear()
+    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    case.httpd.start()
+    case.has_placeholder("new.example.org")
+    if how == "start":
+        case.httpd.stop()
+    PLACEHOLDERS[name](case.store / "placeholder" / "new.example.org")
+    getattr(case.httpd, how)()
+    case.has_placeholder("new.example.org")
+    case.serves(SHOP)
+    case.ca.issuance_gate.set()
+    case.httpd.wait_cert("new.example.org")
+
+
+# --- the worker's own notes ----------------------------------------------------------------------
+
+
+def account_file(store):
+    return next((store / "accounts").glob("*/account.json"))
+
+
+ACCOUNTS = {
+    "garbage": lambda p: p.write_bytes(os.urandom(300)),
+    "empty": lambda p: p.write_text(""),
+    "no-members": lambda p: p.write_text("{}"),
+    "key-garbage": lambda p: edit_json(p, key="YWJj"),
+    "key-not-ours": lambda p: edit_json(p, key="A" * 300),
+    "huge": lambda p: p.write_bytes(b" " * 10_000_000),
+    "link": lambda p: replace_by_link(p, "/etc/hostname"),
+    "fifo": lambda p: (p.unlink(), os.mkfifo(p)),
+    "directory": replace_by_dir,
+}
+
+
+@pytest.mark.parametrize("name", ACCOUNTS)
+def test_damaged_account_is_set_aside_for_one_new_account(case, name):
+    def damage(store):
+        ACCOUNTS[name](account_file(store))
+        own_all(account_file(store).parent, WORKER_USER)
+
+    mark = case.breaks("start", damage)
+    case.serves(SHOP)
+    assert case.new_accounts() == 0, "only when it is needed"
+    case.renews()
+    assert case.new_accounts() == 1
+    told(case.httpd, mark, 1506, "account")
+    case.httpd.stop()
+    case.httpd.start()
+    ask(case.httpd, SHOP)
+    assert case.new_accounts() == 1
+    assert list((case.store / "accounts").glob("*/account.json.*")), "nothing is thrown away"
+
+
+def test_account_of_another_user_makes_no_new_one(case):
+    """It may be whole: nobody but a human can tell why it is theirs."""
+    mark = case.breaks("start", lambda s: own(account_file(s), "nobody"))
+    done = acmectl(case.httpd, "renew", SHOP, "--timeout", "5")
+    assert done.returncode != 0
+    told(case.httpd, mark, 1100, "account.json")
+    assert case.new_accounts() == 0
+    case.serves(SHOP)
+    case.serves(BLOG)
+    own(account_file(case.store), WORKER_USER)
+    case.renews()
+    assert case.new_accounts() == 0
+
+
+ORDERS = {
+    "garbage": lambda p: p.write_bytes(os.urandom(300)),
+    "empty": lambda p: p.write_text(""),
+    "no-members": lambda p: p.write_text("{}"),
+    "cut": lambda p: os.truncate(p, 200),
+    "huge": lambda p: p.write_bytes(b" " * 10_000_000),
+    "link": lambda p: replace_by_link(p, "/etc/hostname"),
+    "fifo": lambda p: (p.unlink(), os.mkfifo(p)),
+    "key-garbage": lambda p: p.with_name("ecdsa.key").write_bytes(b"x" * 99),
+    "key-missing": lambda p: p.with_name("ecdsa.key").unlink(),
+    "key-link": lambda p: replace_by_link(p.with_name("ecdsa.key"), "/etc/hostname"),
+    "directory": replace_by_dir,
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_damaged_order_is_begun_anew(case, name):
+    case.ca.issuance_gate.clear()
+    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    case.httpd.start()
+    order = case.store / "work/new.example.org/ecdsa.order"
+    wait_until(lambda: order.exists() and "finalize" in order.read_text(), 20, "order on disk")
+    case.ca.wait_request("finalize", 1)
+    case.httpd.stop()
+    ORDERS[name](order)
+    own_all(order.parent, WORKER_USER)
+    mark = case.httpd.mark()
+    case.httpd.start()
+    case.serves(SHOP)
+    case.ca.issuance_gate.set()
+    case.httpd.wait_cert("new.example.org")
+    assert case.new_orders() == 2
+    assert [line for _, line in numbered(case.httpd, mark) if "new.example.org" in line]
+
+
+def test_work_of_a_host_is_a_file(case):
+    case.httpd.vhost("new.example.org", https_extra="AcmeManage on")
+    (case.store / "work/new.example.org").write_text("x")
+    own(case.store / "work/new.example.org", WORKER_USER)
+    case.httpd.start()
+    case.httpd.wait_log(r"ACME1\d\d\d: .*work/new.example.org")
+    case.serves(SHOP)
+    (case.store / "work/new.example.org").unlink()
+    case.httpd.wait_cert("new.example.org")
+
+
+LOCKS = {"empty": b"", "short": b"garbage", "random": os.urandom(4096), "zero": bytes(1024)}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_garbage_in_the_lock_is_a_free_lock(case, name):
+    content = LOCKS[name]
+    mark = case.breaks("start", lambda s: (s / "lock").write_bytes(content))
+    assert numbered(case.httpd, mark) == []
+    case.serves(SHOP)
+    case.renews()
+
+
+def test_junk_among_requests_and_replies(case):
+    def damage(store):
+        for place, user in (("control", "root"), ("replies", WORKER_USER)):
+            folder = store / place
+            for n in range(300):
+                (folder / f"{n:016x}.json").write_bytes(os.urandom(40))
+            (folder / "0123456789abcdef.json").write_text('{"action":"renew","certificate":[]}')
+            (folder / "fedcba9876543210.json").mkdir()
+            (folder / "..junk").write_text("x")
+            (folder / "ffffffffffffffff.json").symlink_to("/etc/shadow")
+            os.mkfifo(folder / "eeeeeeeeeeeeeeee.json")
+            own_all(folder, user)
+
+    mark = case.breaks("start", damage)
+    case.serves(SHOP)
+    case.renews()
+    assert len(numbered(case.httpd, mark)) < 5
+
+
+def test_requests_and_replies_of_yesterday_are_removed_at_a_start(case):
+    old, new = [], []
+    for place in ("control", "replies"):
+        for days, made in ((2, old), (0, new)):
+            path = case.store / place / f"{days:016x}.json"
+            path.write_text('{"state":"done","text":"","code":0}')
+            moment = path.stat().st_mtime - days * 86400
+            os.utime(path, (moment, moment))
+            made.append(path)
+    other = case.store / "control" / "notes.txt"
+    other.write_text("the administrator's own")
+    os.utime(other, (0, 0))
+    own_all(case.store / "replies", WORKER_USER)
+    case.httpd.start()
+    assert [path.exists() for path in old] == [False, False]
+    assert [path.exists() for path in new] == [True, True]
+    assert other.exists()
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+def test_whole_sets_are_told_from_damaged_ones_without_parsing(case):
+    """The record of a promoted set holds a digest of its files."""
+    record = json.loads((real(case.store) / "record.json").read_text())
+    assert re.fullmatch("[0-9a-f]{64}", record["files_sha256"])
+    leaf = pki.load_chain((real(case.store) / "chain.pem").read_bytes())[0]
+    assert int(record["serial"], 16) == leaf.serial_number
