@@ -189,8 +189,8 @@ static void test_session_no_directory_is_told(void **state)
         "{}",
         "[]",
         "",
-        "{\"newNonce\":\"http://ca.test/n\",\"newAccount\":\"https://ca.test/a"
-        "\",\"newOrder\":\"https://ca.test/o\"}",
+        ("{\"newNonce\":\"http://ca.test/n\",\"newAccount\":\"https://ca.test/a"
+         "\",\"newOrder\":\"https://ca.test/o\"}"),
         "{\"newNonce\":1,\"newAccount\":2,\"newOrder\":3}",
     };
     apr_size_t i;

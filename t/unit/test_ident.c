@@ -58,8 +58,8 @@ static void test_parse_refuses_bad_names(void **state)
         "example.org ",
         "example.org/",
         "example.org:443",
-        "b\xc3\xbc"
-        "cher.example",
+        ("b\xc3\xbc"
+         "cher.example"),
         "a,DNS:b.example",
         "a\nb.example",
         "a\\b.example",
