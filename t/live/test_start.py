@@ -2,8 +2,10 @@
 
 import pytest
 
-from .proc import free_port
-from .test_many import ALIAS, SHOP, scripted, serial  # noqa: F401
+from . import pki
+from .proc import free_port, wait_until
+from .test_issue import acmectl
+from .test_many import ALIAS, BLOG, SHOP, orders_for, scripted, serial  # noqa: F401
 
 
 def conf_command(httpd, form):
@@ -75,3 +77,55 @@ def test_hosts_of_one_name_with_too_many_names_share_a_certificate_of_a_hundred(
     httpd.graceful()
     assert serial(httpd.served_cert(SHOP)) == serial(issued)
     assert "ACME14" not in httpd.log()
+
+
+# --- AcmeRenewMode --------------------------------------------------------------
+
+
+def wait_engine(httpd, since=0):
+    """The engine has looked at every certificate and told what comes next."""
+    httpd.wait_log("ACME1501:", since=since)
+    wait_until(lambda: "AcmeCertificates" in httpd.server_status(), 10, "the status section")
+
+
+def state(httpd, name):
+    return httpd.server_status().get(f"Acme[{name}/ecdsa]State")
+
+
+def test_renew_mode_manual_orders_on_request_alone(scripted):  # noqa: F811
+    httpd, ca = scripted
+    httpd.config("AcmeRenewMode manual")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.vhost(BLOG, https_extra="AcmeManage on\nAcmeRenewMode auto")
+    httpd.start()
+    httpd.wait_cert(BLOG)
+    wait_until(lambda: state(httpd, SHOP) == "manual", 10, "manual")
+    assert not orders_for(ca, SHOP) and httpd.served_cert(SHOP).self_signed
+    done = acmectl(httpd, "renew", SHOP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert httpd.wait_cert(SHOP).names == [SHOP]
+    mark = httpd.mark()
+    httpd.graceful()
+    wait_engine(httpd, mark)
+    assert state(httpd, SHOP) == "manual"
+    assert len(orders_for(ca, SHOP)) == len(orders_for(ca, BLOG)) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_renew_mode_of_a_certificate_without_a_host(scripted, mode):  # noqa: F811
+    httpd, ca = scripted
+    mail = "mail.example.org"
+    httpd.config(f"<AcmeCertificate {mail}>\nAcmeRenewMode {mode}\n</AcmeCertificate>")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    if mode == "auto":
+        assert "ACME1030: the certificate mail.example.org" in httpd.log()
+        assert not orders_for(ca, mail)
+        return
+    wait_until(lambda: state(httpd, mail) == "valid", 30, "a certificate for the mail server")
+    assert "ACME1030" not in httpd.log()
+    httpd.graceful()
+    chain = httpd.store / "certificates" / mail / "ecdsa/chain.pem"
+    assert pki.names_of(pki.load_chain(chain.read_bytes())[0]) == [mail]
+    assert len(orders_for(ca, mail)) == 1
