@@ -33,8 +33,8 @@
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
       "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it.") \
     D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, set_agree_terms, \
-      "`on` says that you have read the CA's terms of service and agree to them. Nothing is ordered " \
-      "without it.") \
+      "`on` says that you have read the CA's terms of service and agree to them. Without it nothing is " \
+      "ordered from a CA that has any.") \
     D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, set_contact, \
       "Mail addresses given to the CA with the account. Few CAs still use them.") \
     D("AcmeProfile", 1, 2, "name [required]", "the CA's choice", CERTIFICATE, set_profile, \

@@ -446,6 +446,26 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
     return table;
 }
 
+/* What is kept up without a host (AcmeRenewMode always) is for other programs,
+ * which find it where it is adopted. */
+static void adopt_hostless(start_t *start, server_rec *s,
+                           const apr_array_header_t *managed)
+{
+    int i, family;
+
+    for (i = 0; i < managed->nelts; ++i) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        served_t unserved = { 0 };
+
+        for (family = 0; family < ACME_FAMILIES && !one->in_use; ++family) {
+            if (wants(one->policy, family)) {
+                promote(start, &unserved, one, family, s);
+            }
+        }
+    }
+    apr_pool_clear(start->scratch);
+}
+
 static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
                        const apr_array_header_t *managed)
 {
@@ -465,6 +485,7 @@ static void begin_service(start_t *start, server_rec *s)
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
     acme_live_table_t *table;
 
+    adopt_hostless(start, s, managed);
     if (managed->nelts && start->store && !start->unusable
         && (table = fill_table(start, s, managed))) {
         run_engine(start, s, table, managed);

@@ -1,9 +1,16 @@
 """A real start, where httpd -t has said its word already: what becomes of each host."""
 
+import contextlib
+import re
+import socket
+import threading
+
 import pytest
 
-from .proc import free_port
-from .test_many import ALIAS, SHOP, scripted, serial  # noqa: F401
+from . import pki
+from .proc import free_port, wait_until
+from .test_issue import acmectl
+from .test_many import ALIAS, BLOG, SHOP, orders_for, scripted, serial  # noqa: F401
 
 
 def conf_command(httpd, form):
@@ -75,3 +82,143 @@ def test_hosts_of_one_name_with_too_many_names_share_a_certificate_of_a_hundred(
     httpd.graceful()
     assert serial(httpd.served_cert(SHOP)) == serial(issued)
     assert "ACME14" not in httpd.log()
+
+
+# --- AcmeRenewMode --------------------------------------------------------------
+
+
+def wait_engine(httpd, since=0):
+    """The engine has looked at every certificate and told what comes next."""
+    httpd.wait_log("ACME1501:", since=since)
+    wait_until(lambda: "AcmeCertificates" in httpd.server_status(), 10, "the status section")
+
+
+def state(httpd, name):
+    return httpd.server_status().get(f"Acme[{name}/ecdsa]State")
+
+
+def test_renew_mode_manual_orders_on_request_alone(scripted):  # noqa: F811
+    httpd, ca = scripted
+    httpd.config("AcmeRenewMode manual")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.vhost(BLOG, https_extra="AcmeManage on\nAcmeRenewMode auto")
+    httpd.start()
+    httpd.wait_cert(BLOG)
+    wait_until(lambda: state(httpd, SHOP) == "manual", 10, "manual")
+    assert not orders_for(ca, SHOP) and httpd.served_cert(SHOP).self_signed
+    done = acmectl(httpd, "renew", SHOP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert httpd.wait_cert(SHOP).names == [SHOP]
+    mark = httpd.mark()
+    httpd.graceful()
+    wait_engine(httpd, mark)
+    assert state(httpd, SHOP) == "manual"
+    assert len(orders_for(ca, SHOP)) == len(orders_for(ca, BLOG)) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_renew_mode_of_a_certificate_without_a_host(scripted, mode):  # noqa: F811
+    httpd, ca = scripted
+    mail = "mail.example.org"
+    httpd.config(f"<AcmeCertificate {mail}>\nAcmeRenewMode {mode}\n</AcmeCertificate>")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    if mode == "auto":
+        assert "ACME1030: the certificate mail.example.org" in httpd.log()
+        assert not orders_for(ca, mail)
+        return
+    wait_until(lambda: state(httpd, mail) == "valid", 30, "a certificate for the mail server")
+    assert "ACME1030" not in httpd.log()
+    httpd.graceful()
+    chain = httpd.store / "certificates" / mail / "ecdsa/chain.pem"
+    assert pki.names_of(pki.load_chain(chain.read_bytes())[0]) == [mail]
+    assert len(orders_for(ca, mail)) == 1
+
+
+# --- CAs that cannot be used ------------------------------------------------------
+
+
+@contextlib.contextmanager
+def speaking(words):
+    """A port that says this to whoever comes, and hangs up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                conn, _ = listener.accept()
+                with conn, contextlib.suppress(OSError):
+                    conn.sendall(words)
+                    conn.shutdown(socket.SHUT_WR)
+                    conn.recv(65536)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""],
+    ids=["http", "ssh", "silence"],
+)
+def test_ca_port_that_speaks_no_tls(scripted, words):  # noqa: F811
+    httpd, ca = scripted
+    with speaking(words) as port:
+        httpd.vhost(SHOP, https_extra=f"AcmeManage on\nAcmeCA https://localhost:{port}/directory")
+        httpd.vhost(BLOG, https_extra="AcmeManage on")
+        httpd.start()
+        said = httpd.wait_log(rf"ACME120[02]: .*localhost:{port}.*", 30).group()
+        assert "next attempt at" in said
+        httpd.wait_cert(BLOG)
+        assert httpd.get("/", host=SHOP, https=True).status == 503
+        wait_until(lambda: state(httpd, SHOP) == "error", 10, "the error in the status")
+    assert not orders_for(ca, SHOP)
+
+
+def test_terms_not_agreed_to_no_account_is_made_and_the_log_says_where_they_are(httpd, make_fakeca):
+    ca = make_fakeca()
+    httpd.acme(ca, agree=False)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_log(rf"ACME1350: .*{ca.base}/terms/v1")
+    assert re.search(rf"ACME1026: .*{SHOP}", httpd.log())
+    assert not ca.accounts and not ca.requests_to("new-account", "new-order")
+    assert httpd.served_cert(SHOP).self_signed
+
+
+def test_terms_that_a_ca_does_not_have_need_no_consent(httpd, make_fakeca):
+    ca = make_fakeca(validate="http", http_port=httpd.http_port, terms=False)
+    httpd.acme(ca, agree=False)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    account = ca.requests_to("new-account")[0]
+    assert "termsOfServiceAgreed" not in account.payload
+
+
+# --- growth -----------------------------------------------------------------------
+
+
+def test_ten_hosts_more_with_each_of_several_reloads(scripted):  # noqa: F811
+    httpd, ca = scripted
+    httpd.config("AcmeManage on")
+    serials = {}
+    for turn in range(6):
+        names = [f"h{turn}-{n}.example.org" for n in range(10)]
+        for name in names:
+            httpd.vhost(name)
+        if turn:
+            httpd.graceful()
+        else:
+            httpd.start()
+        serials.update({name: serial(httpd.wait_cert(name)) for name in names})
+    assert {name: serial(httpd.served_cert(name)) for name in serials} == serials
+    assert len(ca.accounts) == 1
+    assert len(ca.requests_to("new-order")) == len(ca.certs) == 60

@@ -41,7 +41,7 @@
       "Write SSLEngine on into the host that listens on port 443.") \
     M(1025, W_NO_TLS, WARNING, CONFIG, "AcmeManage at %s has no effect: there is no virtual host with SSLEngine on that could use it", \
       "Load mod_ssl and write SSLEngine on into the hosts that listen on port 443.") \
-    M(1026, W_TERMS, WARNING, CONFIG, "AcmeAgreeTerms is not on for %s: nothing is ordered for it", \
+    M(1026, W_TERMS, WARNING, CONFIG, "AcmeAgreeTerms is not on for %s: nothing is ordered for it from a CA that has terms of service", \
       "Read the CA's terms of service, then write AcmeAgreeTerms on.") \
     M(1027, W_NO_HTTP, WARNING, CONFIG, "the CA cannot validate %s: %s", \
       "Add a Listen for plain HTTP on port 80, or say with AcmePortMap where the world's port 80 arrives.") \
