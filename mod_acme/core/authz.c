@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/order_impl.h"
+#include "core/reaction.h"
 
 #define MAX_ANSWERS  5
 #define ANSWER_AGAIN apr_time_from_sec(10)
@@ -465,7 +466,7 @@ acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
     }
     if (acme_reply_is_success(reply)) {
         err = states[authz->state].on_success(order, authz, reply, now);
-        if (!err || err->msg != ACME_E_CA_JSON) {
+        if (!err || !acme_reaction(err->msg)->garbled) {
             return err;
         }
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/order_impl.h"
+#include "core/reaction.h"
 
 const char *acme_order_state_name(const acme_order_t *order)
 {
@@ -276,7 +277,7 @@ static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
     }
     if (acme_reply_is_success(reply)) {
         err = acme_order_rows[state].on_success(order, reply, now);
-        if (!err || err->msg != ACME_E_CA_JSON) {
+        if (!err || !acme_reaction(err->msg)->garbled) {
             return err;
         }
     }

@@ -52,8 +52,8 @@ struct acme_order_t {
 typedef acme_err_t *acme_order_build_fn_t(acme_order_t *order,
                                           const acme_session_t *session,
                                           acme_request_t *request);
-/** A reply of 2xx. @return why the order has failed; E_CA_JSON goes to the
- *  state's acme_order_error_fn_t first */
+/** A reply of 2xx. @return why the order has failed; what is garbled goes to
+ *  the state's acme_order_error_fn_t first */
 typedef acme_err_t *acme_order_success_fn_t(acme_order_t *order,
                                             const acme_reply_t *reply,
                                             apr_time_t now);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/reaction.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
 
@@ -232,12 +233,11 @@ static void withdraw_all(acme_run_t *run)
     }
 }
 
-/* What cannot be read today for lack of files or memory may be read tomorrow;
- * anything else that is wrong with a saved order stays wrong. */
+/* What is wrong with a saved order stays wrong, but for this machine's own
+ * trouble in reading it. */
 static int hopeless(const acme_err_t *err)
 {
-    return err->msg != ACME_E_STORE_IO && err->msg != ACME_E_LEASE_LOST
-           && err->msg != ACME_E_LEASE_BUSY && err->msg != ACME_E_MEMORY;
+    return acme_reaction(err->msg)->fate != ACME_FATE_KEEP;
 }
 
 /* @return 1: the job has a run; 0: it has none and no saved order either; -1: it
@@ -416,15 +416,6 @@ static void finish(acme_run_t *run, const char *chain_pem)
     acme_engine_schedule(engine, job);
 }
 
-/* The CA was out of reach, so what became of the order is not known: it is asked
- * about at the next attempt instead of being ordered a second time. */
-static int may_live(const acme_err_t *err)
-{
-    return err->msg == ACME_E_CA_UNREACHABLE || err->msg == ACME_E_CA_TLS
-           || err->msg == ACME_E_CA_TIMEOUT || err->msg == ACME_E_CA_TOO_BIG
-           || err->msg == ACME_E_CA_TRUST_FILE || err->msg == ACME_E_TRANSPORT;
-}
-
 static void give_up(acme_run_t *run, const acme_err_t *error)
 {
     acme_engine_t *engine = run->engine;
@@ -432,7 +423,7 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
     acme_err_t *err = acme_err_dup(error, engine->scratch);
     int superseded = run->superseded;
 
-    if (superseded || !may_live(err)) {
+    if (superseded || acme_reaction(err->msg)->fate != ACME_FATE_KEEP) {
         remove_work(run);
     }
     if (superseded) {
