@@ -148,6 +148,18 @@ void acme_authz_abandon(acme_authz_t *authz)
     }
 }
 
+void acme_authz_revive(acme_authz_t *authz)
+{
+    if (authz->state == ACME_AUTHZ_VALID) {
+        return;
+    }
+    authz->state = authz->proof.token ? ACME_AUTHZ_PUBLISH : ACME_AUTHZ_READ;
+    authz->publishing = 0;
+    authz->doubtful = authz->answers > 0;
+    authz->answer_again = 0;
+    acme_exchange_reset(&authz->exchange);
+}
+
 /* --- reading an authorization --------------------------------------------- */
 
 static const char *full_name(const acme_authorization_t *resource,

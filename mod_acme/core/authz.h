@@ -59,6 +59,10 @@ void acme_authz_published(acme_order_t *order, acme_authz_t *authz);
 /** The order has failed: deactivate what is pending, forget the rest. */
 void acme_authz_abandon(acme_authz_t *authz);
 
+/** Take it up again, wherever it was left: what it is known to need is not
+ *  asked for twice. */
+void acme_authz_revive(acme_authz_t *authz);
+
 /** Complete proof with its key authorization, made in pool. */
 void acme_authz_make_proof(acme_authz_t *authz, const acme_session_t *session,
                            apr_pool_t *pool);

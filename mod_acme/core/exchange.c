@@ -15,6 +15,13 @@ void acme_exchange_reset(acme_exchange_t *exchange)
     exchange->polls = 0;
 }
 
+void acme_exchange_forgive(acme_exchange_t *exchange)
+{
+    acme_exchange_reset(exchange);
+    exchange->failures = 0;
+    exchange->failing_since = 0;
+}
+
 acme_request_t *acme_exchange_begin(acme_exchange_t *exchange, int state,
                                     const char *label)
 {

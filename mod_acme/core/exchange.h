@@ -22,6 +22,8 @@ typedef struct acme_exchange_t {
 
 /** Start over: a new state, nothing polled yet, the next request at once. */
 void acme_exchange_reset(acme_exchange_t *exchange);
+/** Start over as if nothing had ever failed. */
+void acme_exchange_forgive(acme_exchange_t *exchange);
 
 /** Begin a request; the caller fills in url and payload.
  *  @param state  see there

@@ -73,7 +73,7 @@ typedef struct acme_step_t {
  *  @param session  READY: its directory, account and thumbprint are read
  *  A failed order deactivates the authorizations it leaves pending (7.5.2) before it
  *  says FAILED, as far as the CA answers; where the session has failed too,
- *  nobody need wait for that. */
+ *  nobody need wait for that. One that may outlive its error leaves them. */
 void acme_order_next(acme_step_t *step, acme_order_t *order,
                      const acme_session_t *session, apr_time_t now);
 
@@ -88,8 +88,14 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
                           acme_err_t *error);
 
-/** Give up: withdraw, deactivate what is pending, then FAILED with error. */
+/** Give up: withdraw, deactivate what is pending (unless the order may outlive
+ *  error), then FAILED with error. */
 void acme_order_cancel(acme_order_t *order, acme_err_t *error);
+
+/** After FAILED with an error that an order may outlive (ACME_FATE_KEEP in
+ *  reaction.h): back to where a later attempt finds out what became of it, to be
+ *  saved. Nothing of the failure stays. */
+void acme_order_rewind(acme_order_t *order);
 
 /** The proofs that are (to be) visible now: after a load, publish them before
  *  anything is sent. acme_proof_t *. */

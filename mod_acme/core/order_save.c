@@ -104,7 +104,6 @@ acme_err_t *acme_order_save(const char **json, acme_order_t *order,
     put_number(object, "finalized", order->finalized);
     put_number(object, "without_profile", order->without_profile);
     put_number(object, "stuck_since", order->stuck_since);
-    put_error(object, "doubt", order->doubt);
     put_error(object, "error", order->error);
     for (i = 0; i < order->authzs->nelts; i++) {
         json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
@@ -266,6 +265,11 @@ static int load_authz(acme_order_t *order, const json_t *json)
     if (get_challenge(order, authz, json)) {
         return -1;
     }
+    if (authz->state == ACME_AUTHZ_CLOSED && !order->error) {
+        /* It could not be read, for which the order was to be looked at first:
+         * a doubt that is not saved. */
+        acme_authz_revive(authz);
+    }
     if (authz->state == ACME_AUTHZ_ANSWER && authz->answers) {
         /* The answer may or may not have been sent: the CA knows. */
         authz->state = ACME_AUTHZ_POLL;
@@ -347,7 +351,6 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json)
     order->finalized = get_count(json, "finalized");
     order->without_profile = get_count(json, "without_profile");
     order->stuck_since = get_number(json, "stuck_since");
-    order->doubt = get_error(json, "doubt", order->pool);
     order->error = get_error(json, "error", order->pool);
     for (i = 0; i < json_array_size(authzs); i++) {
         if (i >= ACME_MAX_IDENTS

@@ -18,6 +18,7 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_TRANSPORT, ACME_FATE_KEEP, AGAIN },
     { ACME_E_MEMORY, ACME_FATE_KEEP },
     { ACME_E_STORE_IO, ACME_FATE_KEEP },
+    { ACME_E_TOKENS_FULL, ACME_FATE_KEEP },
     { ACME_E_LEASE_LOST, ACME_FATE_KEEP },
     { ACME_E_LEASE_BUSY, ACME_FATE_KEEP },
 

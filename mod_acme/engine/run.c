@@ -9,6 +9,7 @@
 #include "core/reaction.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
+#define MAX_KEPT  5    /* failures in a row that an order may outlive: days */
 
 /** What the file of an order says beside the machine's own state. */
 typedef struct saved_t {
@@ -416,29 +417,6 @@ static void finish(acme_run_t *run, const char *chain_pem)
     acme_engine_schedule(engine, job);
 }
 
-static void give_up(acme_run_t *run, const acme_err_t *error)
-{
-    acme_engine_t *engine = run->engine;
-    acme_job_t *job = run->job;
-    acme_err_t *err = acme_err_dup(error, engine->scratch);
-    int superseded = run->superseded;
-
-    if (superseded || acme_reaction(err->msg)->fate != ACME_FATE_KEEP) {
-        remove_work(run);
-    }
-    if (superseded) {
-        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
-    }
-    run_leave(run);
-    if (superseded) {
-        acme_engine_schedule(engine, job);
-        return;
-    }
-    acme_engine_fail(engine, job, err, 0);
-}
-
-/* --- the pump ------------------------------------------------------------------------ */
-
 static acme_err_t *save(acme_run_t *run)
 {
     const char *text;
@@ -451,6 +429,52 @@ static acme_err_t *save(acme_run_t *run)
                               run->job->family, ACME_DOC_ORDER, text,
                               engine->scratch);
 }
+
+/* Whether the next attempt goes on with an order that has failed. Not for ever:
+ * one that does not get better in days is not worth it. */
+static int is_kept(const acme_run_t *run, const acme_err_t *err)
+{
+    return !run->superseded && acme_reaction(err->msg)->fate == ACME_FATE_KEEP
+           && run->job->status.failures < MAX_KEPT;
+}
+
+static void keep(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    acme_order_rewind(run->order);
+    acme_err_t *err = acme_engine_note(engine, save(run));
+    if (err) {
+        acme_engine_log_error(engine, run->job, err);
+    }
+}
+
+static void give_up(acme_run_t *run, const acme_err_t *error)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    int superseded = run->superseded;
+
+    acme_err_t *err = acme_err_dup(error, engine->scratch);
+
+    if (is_kept(run, err)) {
+        keep(run);
+    }
+    else {
+        remove_work(run);
+    }
+    if (superseded) {
+        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
+    }
+    run_leave(run);
+    if (superseded) {
+        acme_engine_schedule(engine, job);
+    }
+    else {
+        acme_engine_fail(engine, job, err, 0);
+    }
+}
+
+/* --- the pump ------------------------------------------------------------------------ */
 
 static void show_progress(acme_run_t *run)
 {

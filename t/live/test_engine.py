@@ -24,6 +24,7 @@ class Drive:
         self.log = folder / "drive.log"
         self.argv = [BUILD / "t/engine/drive", "--store", self.store]
         self.argv += ["--ca", ca.directory_url, "--trust", ca.ca_file]
+        self.argv += ["--clock", folder / "clock"]
         self.argv += ["--http", str(http_port or free_port()), *options, *names]
         self.process = None
 
@@ -51,6 +52,12 @@ class Drive:
 
     def logs(self):
         return [("drive", tail(self.log))]
+
+    def set_clock(self, seconds):
+        """The engine's clock is that far ahead from now on."""
+        path = self.folder / "clock"
+        path.with_suffix(".new").write_text(f"{seconds}\n")
+        path.with_suffix(".new").rename(path)
 
     def doc(self, name, what="job"):
         path = self.store / "work" / name / f"ecdsa.{what}"
@@ -199,6 +206,32 @@ def test_engine_request_asks_a_failed_ca_again_at_once(ported, make_drive):
     pebble.start()
     answer = acmectl(drive, "renew", "h0.example.org")
     assert answer.returncode == 0, answer.stderr + drive.text()
+
+
+@pytest.mark.parametrize("names", ["a.example.org", "a.example.org,b.example.org"])
+@pytest.mark.parametrize("gone", [("authz",), ("authz", "order")])
+def test_engine_order_outlives_an_outage_of_hours(make_fakeca, make_drive, gone, names):
+    ca = make_fakeca()
+    ca.allow_violations = True  # to ask about an authorization again
+    ca.validation_gate.clear()
+    drive = make_drive(ca, ["--retry", "1", "--stay", "--seconds", "90", names]).start()
+    ca.wait_request("challenge", len(names.split(",")))
+    for endpoint in gone:
+        ca.script(endpoint, faults.reset(), times=None)
+    drive.wait_text("ACME1200")
+    time.sleep(1)
+    drive.set_clock(3700)  # the clock runs faster than the test
+    if "order" in gone:
+        wait_until(lambda: ca.requests_to("order"), 10, "the order to be asked about")
+        time.sleep(1)
+        drive.set_clock(2 * 3700)
+    drive.wait_text("status a.example.org error failures=1")
+    ca.clear_script()
+    ca.validation_gate.set()
+    drive.wait_text("status a.example.org valid")
+    states = [authz["status"] for authz in ca.authzs.values()]
+    assert states == ["valid"] * len(states)
+    assert len(ca.certs) == len(ca.orders) == 1
 
 
 def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):
