@@ -86,7 +86,8 @@ static const char *difference(const acme_job_t *job,
     const acme_policy_t *policy = job->managed->policy;
     const char *profile = policy->profile ? policy->profile : "";
 
-    if (strcmp(record->ca_url, policy->ca_url)) {
+    /* A record need not know where its certificate is from. */
+    if (!record->ca_url || strcmp(record->ca_url, policy->ca_url)) {
         return "another CA is configured";
     }
     if (record->key_type != job->key_type) {
