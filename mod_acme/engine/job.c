@@ -256,16 +256,28 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
                 sizeof(status->error));
 }
 
-void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
-                        apr_time_t now)
+acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
+                               apr_pool_t *scratch)
 {
     acme_status_t *status = &job->status;
-    status->failures = 0;
+    int useless = job->differs || job->renew_at <= now;
+
+    if (!useless || status->error_code != ACME_E_SET_USELESS) {
+        status->failures = 0;
+    }
     status->error_code = 0;
     status->error_time = 0;
     status->error[0] = '\0';
     job->requested = 0;
-    job->retry_at = job->differs ? now + pause : 0;
+    job->retry_at = 0;
+    if (!useless) {
+        return NULL;
+    }
+    const char *why =
+        job->differs ? job->differs
+                     : apr_psprintf(scratch, "its renewal was due at %s",
+                                    acme_time_format(job->renew_at, scratch));
+    return acme_err_make(scratch, ACME_E_SET_USELESS, why, NULL);
 }
 
 /* --- what is kept ---------------------------------------------------------------- */

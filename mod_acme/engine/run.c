@@ -403,8 +403,7 @@ static void finish(acme_run_t *run, const char *chain_pem)
     }
     remove_work(run);
     acme_job_learn(job, &record, engine->scratch);
-    acme_job_succeeded(job, engine->config->retry_first,
-                       acme_engine_now(engine));
+    err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
     acme_engine_log(engine, job, ACME_I_ISSUED,
@@ -413,6 +412,10 @@ static void finish(acme_run_t *run, const char *chain_pem)
                     acme_idents_text(record.idents, 3, engine->scratch), NULL);
     run_leave(run);
     acme_asked_outcome(engine, job, NULL);
+    if (err) {
+        acme_engine_fail(engine, job, err, 0);
+        return;
+    }
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
 }

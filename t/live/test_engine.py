@@ -1,5 +1,6 @@
 """The engine without httpd: t/engine/drive against Pebble and the scripted CA."""
 
+import datetime
 import json
 import random
 import re
@@ -179,6 +180,24 @@ def test_engine_restart_keeps_the_backoff(make_fakeca, make_drive):
     drive.argv[-1] = "h0.example.org,more.example.org"
     assert drive.run() == 0
     assert len(ca.requests_to("new-order")) == asked + 1
+
+
+def test_engine_certificate_that_is_due_at_once_is_no_loop(make_fakeca, make_drive):
+    ca = make_fakeca()
+
+    def long_ago(leaf):
+        leaf.not_before -= datetime.timedelta(days=70)
+        leaf.not_after -= datetime.timedelta(days=70)
+
+    ca.on_issue = long_ago
+    drive = make_drive(ca, ["--stay", "--seconds", "60", *hosts(1)]).start()
+    drive.wait_text("ACME1514 .*failures=2|failures=2(.|\n)*ACME1514")
+    drive.process.kill()
+    drive.start()
+    time.sleep(3)
+    assert len(ca.requests_to("new-order")) == 2
+    assert drive.doc("h0.example.org")["failures"] == 2
+    assert "activate h0.example.org ecdsa 2" in drive.text()
 
 
 def test_engine_unreachable_ca_is_one_line_and_a_later_attempt(ported, make_drive):

@@ -239,16 +239,55 @@ static void test_job_success_clears_and_never_loops(void **state)
     plan(NULL);
     fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
     acme_job_learn(&job, &record, pool);
-    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
     assert_true(acme_job_plan(&job, NOW, pool) > NOW + 40 * DAY);
     assert_int_equal(job.status.state, ACME_STATE_VALID);
     assert_int_equal(job.status.error_code, 0);
-    /* a set that still differs is not ordered again at once */
-    record.profile = "odd";
+}
+
+/* Issued, learnt, and of no use: what is told, and when it is ordered again. */
+static apr_interval_time_t pause_after_useless(void)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
     acme_job_learn(&job, &record, pool);
-    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
-    assert_int_equal(acme_job_plan(&job, NOW, pool),
-                     NOW + apr_time_from_sec(60));
+    acme_err_t *err = acme_job_succeeded(&job, NOW, pool);
+    assert_non_null(err);
+    assert_int_equal(err->msg, ACME_E_SET_USELESS);
+    acme_job_failed(&job, err, &retry, NOW, pool);
+    job = reload();
+    acme_job_learn(&job, &record, pool);
+    return acme_job_plan(&job, NOW, pool) - NOW;
+}
+
+static void test_job_set_due_at_once_backs_off_over_restarts(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    record.not_before = NOW - 70 * DAY;
+    record.not_after = NOW + 20 * DAY;
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(60));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(600));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(6000));
+    for (int i = 0; i < 20; i++) {
+        pause_after_useless();
+    }
+    assert_int_equal(pause_after_useless(), DAY);
+    record.not_before = NOW;
+    record.not_after = NOW + 90 * DAY;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    assert_int_equal(job.status.failures, 0);
+}
+
+static void test_job_set_that_still_differs_backs_off(void **state)
+{
+    (void)state;
+    plan(NULL);
+    record.profile = "odd";
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(60));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(600));
 }
 
 static void test_timers_give_the_earliest(void **state)
@@ -313,6 +352,8 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_changed_configuration_forgets_failures),
     JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
     JOB_TEST(test_job_success_clears_and_never_loops),
+    JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),
+    JOB_TEST(test_job_set_that_still_differs_backs_off),
     JOB_TEST(test_timers_give_the_earliest),
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
 };
