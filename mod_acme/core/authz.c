@@ -7,7 +7,6 @@
 #include "core/reaction.h"
 
 #define MAX_ANSWERS  5
-#define ANSWER_AGAIN apr_time_from_sec(10)
 #define DEACTIVATION "{\"status\":\"deactivated\"}"
 
 typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
@@ -344,7 +343,7 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
         order->dirty = 1;
     }
     if (authz->doubtful && !authz->answer_again) {
-        authz->answer_again = now + ANSWER_AGAIN;
+        authz->answer_again = now + ACME_AUTHZ_ANSWER_AGAIN;
     }
     if (authz->doubtful && now >= authz->answer_again) {
         authz->doubtful = 0;

@@ -21,6 +21,9 @@ typedef enum acme_authz_state_t {
 } acme_authz_state_t;
 #define ACME_AUTHZ_STATES 7
 
+/** An answer of which nothing is known is given again after that long. */
+#define ACME_AUTHZ_ANSWER_AGAIN apr_time_from_sec(10)
+
 /** Owner: the order's pool. */
 typedef struct acme_authz_t {
     const char *url;

@@ -8,6 +8,9 @@
 
 #include "core/http.h"
 
+/** The farthest that one is put off: as long as Retry-After may say. */
+#define ACME_EXCHANGE_LONGEST ACME_MAX_RETRY_AFTER
+
 /** Owner: what contains it; nothing in it is allocated. */
 typedef struct acme_exchange_t {
     acme_request_t request;

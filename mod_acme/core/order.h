@@ -38,14 +38,19 @@ acme_order_t *acme_order_create(const acme_order_config_t *config,
 
 /** Resume from what acme_order_save wrote, perhaps by a process that was
  *  killed. Requests that may or may not have arrived are asked about, not
- *  repeated blindly. @return E_ORDER_LOAD: not ours, or of other names */
+ *  repeated blindly.
+ *  @param now  where the order is from the future, or a moment in it farther
+ *              away than any that is set, a clock was wrong: what it waits for
+ *              is due now
+ *  @return E_ORDER_LOAD: not ours, or of other names */
 acme_err_t *acme_order_load(acme_order_t **order,
                             const acme_order_config_t *config, const char *json,
-                            apr_size_t len, apr_pool_t *parent) ACME_MUST_CHECK;
+                            apr_size_t len, apr_time_t now,
+                            apr_pool_t *parent) ACME_MUST_CHECK;
 
 /** JSON, from pool. Clears the dirty mark. */
 acme_err_t *acme_order_save(const char **json, acme_order_t *order,
-                            apr_pool_t *pool) ACME_MUST_CHECK;
+                            apr_time_t now, apr_pool_t *pool) ACME_MUST_CHECK;
 /** Whether something happened that must be on disk before the next SEND. Ask
  *  between acme_order_next and carrying out the SEND it returned: that a
  *  challenge is about to be answered, or a CSR to be sent, is part of it. */

@@ -77,5 +77,9 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
  *  @return E_JOB_DOC, the job as it was */
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
                            apr_pool_t *scratch) ACME_MUST_CHECK;
+/** After acme_job_parse: what was noted by a clock that was ahead holds the job
+ *  back no more. @param retry_max  as in acme_job_retry_t */
+void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
+                          apr_time_t now);
 
 #endif

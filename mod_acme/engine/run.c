@@ -25,7 +25,8 @@ static acme_err_t *format_saved(const char **text, acme_run_t *run,
                                 apr_pool_t *pool)
 {
     const char *order;
-    ACME_TRY(acme_order_save(&order, run->order, pool));
+    ACME_TRY(acme_order_save(&order, run->order, acme_engine_now(run->engine),
+                             pool));
 
     json_t *names = json_array();
     for (int i = 0; i < run->config.idents->nelts; i++) {
@@ -197,7 +198,8 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     }
     run->config.key = run->key;
     ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
-                             strlen(saved.order), run->pool));
+                             strlen(saved.order), acme_engine_now(run->engine),
+                             run->pool));
     if (run->superseded) {
         acme_order_cancel(run->order,
                           acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL));

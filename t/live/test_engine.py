@@ -253,6 +253,39 @@ def test_engine_order_outlives_an_outage_of_hours(make_fakeca, make_drive, gone,
     assert len(ca.certs) == len(ca.orders) == 1
 
 
+def test_engine_order_saved_by_a_clock_ahead_goes_on(make_fakeca, make_drive):
+    ca = make_fakeca(processing_polls=3)
+    ca.issuance_gate.clear()
+    drive = make_drive(ca, hosts(1))
+    drive.set_clock(365 * 86400)
+    drive.start()
+    ca.wait_request("order", 2)
+    drive.process.kill()
+    drive.set_clock(0)
+    ca.issuance_gate.set()
+    assert drive.start().finish(15) == 0, drive.text()
+    assert len(ca.certs) == len(ca.orders) == 1
+
+
+@pytest.mark.parametrize("where", ["polling", "failed"])
+def test_engine_clock_set_back_stalls_nothing(make_fakeca, make_drive, where):
+    ca = make_fakeca(processing_polls=2)
+    drive = make_drive(ca, hosts(1))
+    drive.set_clock(86400)
+    if where == "polling":
+        ca.issuance_gate.clear()
+    else:
+        ca.script("new-order", faults.problem("rateLimited"), times=1)
+    drive.start()
+    ca.wait_request("order" if where == "polling" else "new-order")
+    time.sleep(0.5)
+    drive.set_clock(0)
+    ca.issuance_gate.set()
+    assert drive.finish(20) == 0, drive.text()
+    assert "ACME1515" in drive.text()
+    assert len(ca.certs) == 1
+
+
 def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):
     ca = make_fakeca()
     ca.script("finalize", faults.silence())

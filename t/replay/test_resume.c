@@ -104,7 +104,8 @@ static void test_resume_after_kill_at_every_point_of_failure(void **state)
 static void run_again(replay_t *replay)
 {
     acme_order_rewind(replay->order);
-    assert_no_err(acme_order_save(&replay->disk, replay->order, replay->pool));
+    assert_no_err(acme_order_save(&replay->disk, replay->order, replay->now,
+                                  replay->pool));
     assert_null(strstr(replay->disk, "\"error\""));
     assert_null(strstr(replay->disk, "\"doubt\""));
     replay->error = NULL;
@@ -208,10 +209,43 @@ static void test_load_forgets_a_doubt(void **state)
 
     (void)state;
     assert_no_err(acme_order_load(&order, &replay->wanted, saved,
-                                  sizeof(saved) - 1, pool));
-    assert_no_err(acme_order_save(&again, order, pool));
+                                  sizeof(saved) - 1, replay->now, pool));
+    assert_no_err(acme_order_save(&again, order, replay->now, pool));
     assert_null(strstr(again, "doubt"));
     assert_null(strstr(again, "closed"));
+}
+
+/* --- a clock that was wrong ---------------------------------------------- */
+
+static void issue_with_clock_ahead(apr_interval_time_t by)
+{
+    static const scenario_t scenario = { "a.example", 2, 4, NULL };
+    replay_t *ahead;
+    int points = run(&scenario, 0, pool)->points, kill_at;
+    int issued = 0;
+
+    for (kill_at = 1; kill_at <= points; kill_at++) {
+        /* The clock is ahead until it is killed; after that, right. */
+        ahead = replay_create("a.example", pool);
+        ahead->ca->authz_polls = 2;
+        ahead->ca->order_polls = 4;
+        ahead->now += by;
+        ahead->kill_at = kill_at;
+        ahead->killed_at_now = ahead->start;
+        replay_run(ahead);
+        /* What was issued by then is not valid yet; nothing else may fail. */
+        assert_true(ahead->chain_pem || ahead->error->msg == ACME_E_CERT_DATES);
+        issued += ahead->chain_pem != NULL;
+        assert_true(replay_seconds(ahead) < 120);
+    }
+    assert_true(issued > 15);
+}
+
+static void test_load_of_an_order_from_the_future_is_due_now(void **state)
+{
+    (void)state;
+    issue_with_clock_ahead(2 * 365 * apr_time_from_sec(86400));
+    issue_with_clock_ahead(apr_time_from_sec(3600));
 }
 
 /* --- loading -------------------------------------------------------------- */
@@ -252,7 +286,7 @@ static void test_load_refuses_what_is_not_ours(void **state)
         acme_order_t *order = NULL;
 
         assert_err(acme_order_load(&order, &replay->wanted, saved[i],
-                                   strlen(saved[i]), pool),
+                                   strlen(saved[i]), replay->now, pool),
                    ACME_E_ORDER_LOAD);
         assert_null(order);
     }
@@ -267,9 +301,9 @@ static void test_load_of_save_is_the_same(void **state)
 
     (void)state;
     assert_no_err(acme_order_load(&order, &replay->wanted, replay->disk,
-                                  strlen(replay->disk), pool));
+                                  strlen(replay->disk), replay->now, pool));
     assert_false(acme_order_dirty(order));
-    assert_no_err(acme_order_save(&again, order, pool));
+    assert_no_err(acme_order_save(&again, order, replay->now, pool));
     assert_string_equal(again, replay->disk);
 }
 
@@ -282,9 +316,9 @@ static void test_load_of_failed_order_tells_the_same_error(void **state)
     const char *saved;
 
     (void)state;
-    assert_no_err(acme_order_save(&saved, replay->order, pool));
-    assert_no_err(
-        acme_order_load(&order, &replay->wanted, saved, strlen(saved), pool));
+    assert_no_err(acme_order_save(&saved, replay->order, replay->now, pool));
+    assert_no_err(acme_order_load(&order, &replay->wanted, saved, strlen(saved),
+                                  replay->now, pool));
     do {
         acme_order_next(&step, order, replay->session, replay->now);
     } while (step.kind == ACME_STEP_WITHDRAW);
@@ -403,9 +437,9 @@ static acme_order_t *killed_in_answer(replay_t **replay)
                          NULL);
     assert_string_equal(next(*replay, order, ACME_STEP_SEND).request->url,
                         "https://ca.test/c");
-    assert_no_err(acme_order_save(&saved, order, pool));
+    assert_no_err(acme_order_save(&saved, order, (*replay)->now, pool));
     assert_no_err(acme_order_load(&order, &(*replay)->wanted, saved,
-                                  strlen(saved), pool));
+                                  strlen(saved), (*replay)->now, pool));
     return order;
 }
 
@@ -513,6 +547,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_resume_after_outage_while_the_ca_issues),
     POOL_TEST(test_resume_after_outage_of_the_download),
     POOL_TEST(test_load_forgets_a_doubt),
+    POOL_TEST(test_load_of_an_order_from_the_future_is_due_now),
     POOL_TEST(test_load_refuses_what_is_not_ours),
     POOL_TEST(test_load_of_save_is_the_same),
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),

@@ -218,6 +218,27 @@ static void test_job_changed_configuration_forgets_failures(void **state)
     assert_int_equal(again.status.failures, 1);
 }
 
+static void test_job_failures_of_a_clock_ahead_hold_nothing_back(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_FINAL, 0);
+    acme_job_t again = reload();
+    acme_job_check_clock(&again, DAY, NOW);
+    assert_int_equal(again.retry_at, job.retry_at);
+    acme_job_check_clock(&again, DAY, NOW - DAY);
+    assert_int_equal(again.retry_at, 0);
+    assert_int_equal(again.status.failures, 1);
+    /* the attempt's moment was right, what it led to was not */
+    job.retry_at = NOW + 365 * DAY;
+    again = reload();
+    acme_job_check_clock(&again, DAY, NOW);
+    assert_int_equal(again.retry_at, 0);
+    again.retry_at = NOW + 6 * DAY;
+    acme_job_check_clock(&again, 7 * DAY, NOW);
+    assert_int_equal(again.retry_at, NOW + 6 * DAY);
+}
+
 static void test_job_damaged_doc_leaves_the_job_alone(void **state)
 {
     (void)state;
@@ -350,6 +371,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_refusals_are_asked_again_daily),
     JOB_TEST(test_job_failures_survive_a_restart),
     JOB_TEST(test_job_changed_configuration_forgets_failures),
+    JOB_TEST(test_job_failures_of_a_clock_ahead_hold_nothing_back),
     JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
     JOB_TEST(test_job_success_clears_and_never_loops),
     JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),

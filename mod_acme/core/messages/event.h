@@ -24,5 +24,7 @@
     M(1513, E_REQUEST_ACTION, WARNING, CONFIG, "unknown request %s",           \
       "Use an acmectl of the same version as the module.")                     \
     M(1514, E_SET_USELESS, WARNING, LOCAL, "the certificate just issued is to be replaced at once: %s", \
-      "It serves until then. Check this server's clock, AcmeRenew, and what the CA issues: its dates, key type and names.")
+      "It serves until then. Check this server's clock, AcmeRenew, and what the CA issues: its dates, key type and names.") \
+    M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
+      "Nothing, if the clock is right now. If it comes again, check what sets it.")
 /* clang-format on */
