@@ -24,6 +24,7 @@ static const acme_reaction_t reactions[] = {
 
     /* Something else answers in the CA's place, as a rule. */
     { ACME_E_CA_JSON, ACME_FATE_DROP, AGAIN, GARBLED },
+    { ACME_E_CHAIN_PARSE, ACME_FATE_KEEP, AGAIN, GARBLED },
 
     /* The CA says so itself. If it still says so after an hour, a new order has
      * the better chance. */

@@ -286,6 +286,19 @@ def test_engine_clock_set_back_stalls_nothing(make_fakeca, make_drive, where):
     assert len(ca.certs) == 1
 
 
+def test_engine_html_for_a_certificate_costs_no_new_order(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("certificate", faults.html(200, "Gateway"), times=None)
+    drive = make_drive(ca, hosts(1)).start()
+    drive.wait_text("ACME1406 .*asked again")
+    drive.set_clock(3700)
+    drive.wait_text("failures=1")
+    ca.wait_request("certificate", 4)
+    ca.clear_script()
+    assert drive.finish(20) == 0, drive.text()
+    assert len(ca.orders) == len(ca.certs) == 1
+
+
 def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):
     ca = make_fakeca()
     ca.script("finalize", faults.silence())
