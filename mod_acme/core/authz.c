@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "core/order_impl.h"
+#include "core/reaction.h"
 
 #define MAX_ANSWERS  5
-#define ANSWER_AGAIN apr_time_from_sec(10)
 #define DEACTIVATION "{\"status\":\"deactivated\"}"
 
 typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
@@ -145,6 +145,18 @@ void acme_authz_abandon(acme_authz_t *authz)
     case ACME_AUTHZ_CLOSED:
         break;
     }
+}
+
+void acme_authz_revive(acme_authz_t *authz)
+{
+    if (authz->state == ACME_AUTHZ_VALID) {
+        return;
+    }
+    authz->state = authz->proof.token ? ACME_AUTHZ_PUBLISH : ACME_AUTHZ_READ;
+    authz->publishing = 0;
+    authz->doubtful = authz->answers > 0;
+    authz->answer_again = 0;
+    acme_exchange_reset(&authz->exchange);
 }
 
 /* --- reading an authorization --------------------------------------------- */
@@ -331,7 +343,7 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
         order->dirty = 1;
     }
     if (authz->doubtful && !authz->answer_again) {
-        authz->answer_again = now + ANSWER_AGAIN;
+        authz->answer_again = now + ACME_AUTHZ_ANSWER_AGAIN;
     }
     if (authz->doubtful && now >= authz->answer_again) {
         authz->doubtful = 0;
@@ -465,7 +477,7 @@ acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
     }
     if (acme_reply_is_success(reply)) {
         err = states[authz->state].on_success(order, authz, reply, now);
-        if (!err || err->msg != ACME_E_CA_JSON) {
+        if (!err || !acme_reaction(err->msg)->garbled) {
             return err;
         }
     }

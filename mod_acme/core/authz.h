@@ -21,6 +21,9 @@ typedef enum acme_authz_state_t {
 } acme_authz_state_t;
 #define ACME_AUTHZ_STATES 7
 
+/** An answer of which nothing is known is given again after that long. */
+#define ACME_AUTHZ_ANSWER_AGAIN apr_time_from_sec(10)
+
 /** Owner: the order's pool. */
 typedef struct acme_authz_t {
     const char *url;
@@ -58,6 +61,10 @@ void acme_authz_published(acme_order_t *order, acme_authz_t *authz);
 
 /** The order has failed: deactivate what is pending, forget the rest. */
 void acme_authz_abandon(acme_authz_t *authz);
+
+/** Take it up again, wherever it was left: what it is known to need is not
+ *  asked for twice. */
+void acme_authz_revive(acme_authz_t *authz);
 
 /** Complete proof with its key authorization, made in pool. */
 void acme_authz_make_proof(acme_authz_t *authz, const acme_session_t *session,

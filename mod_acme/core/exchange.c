@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/reaction.h"
 
 #define POLL_MAX  30 /* seconds */
 #define RETRY_MAX 60 /* seconds */
@@ -12,6 +13,13 @@ void acme_exchange_reset(acme_exchange_t *exchange)
 {
     exchange->due = 0;
     exchange->polls = 0;
+}
+
+void acme_exchange_forgive(acme_exchange_t *exchange)
+{
+    acme_exchange_reset(exchange);
+    exchange->failures = 0;
+    exchange->failing_since = 0;
 }
 
 acme_request_t *acme_exchange_begin(acme_exchange_t *exchange, int state,
@@ -58,13 +66,8 @@ void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
 
 int acme_exchange_passes(const acme_reply_t *reply, const acme_err_t *err)
 {
-    return reply->failure || reply->status >= 500 || err->msg == ACME_E_CA_BUSY
-           || err->msg == ACME_E_CA_JSON
-           || err->msg == ACME_E_CA_PROBLEM_CONFLICT
-           || err->msg == ACME_E_CA_PROBLEM_INTERNAL
-           || err->msg == ACME_E_CA_PROBLEM_NONCE
-           || err->msg == ACME_E_CA_PROBLEM_NOT_READY
-           || err->msg == ACME_E_CA_PROBLEM_RATE;
+    return reply->failure || reply->status >= 500
+           || acme_reaction(err->msg)->again;
 }
 
 acme_err_t *acme_exchange_retry(acme_exchange_t *exchange,

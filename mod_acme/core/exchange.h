@@ -8,6 +8,9 @@
 
 #include "core/http.h"
 
+/** The farthest that one is put off: as long as Retry-After may say. */
+#define ACME_EXCHANGE_LONGEST ACME_MAX_RETRY_AFTER
+
 /** Owner: what contains it; nothing in it is allocated. */
 typedef struct acme_exchange_t {
     acme_request_t request;
@@ -22,6 +25,8 @@ typedef struct acme_exchange_t {
 
 /** Start over: a new state, nothing polled yet, the next request at once. */
 void acme_exchange_reset(acme_exchange_t *exchange);
+/** Start over as if nothing had ever failed. */
+void acme_exchange_forgive(acme_exchange_t *exchange);
 
 /** Begin a request; the caller fills in url and payload.
  *  @param state  see there
@@ -35,7 +40,7 @@ void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
                         apr_time_t now);
 
 /** Something went wrong. What passes by itself (no answer, 5xx, rate limits,
- *  unreadable JSON, see exchange.c) is asked again after Retry-After, else after
+ *  unreadable JSON, see reaction.c) is asked again after Retry-After, else after
  *  1, 2, 4 ... 60 seconds, for an hour.
  *  @param reply  the one err came of
  *  @return NULL: due is set; else err, which is final for this exchange */

@@ -8,7 +8,6 @@
 #include "core/encode.h"
 #include "core/problem.h"
 
-#define MAX_WAIT   apr_time_from_sec(24 * 60 * 60)
 #define MAX_LINKS  16
 #define MAX_DIGITS 9 /* of delta-seconds: more is more than a day anyhow */
 
@@ -29,7 +28,7 @@ static apr_interval_time_t parse_delta_seconds(const char *text)
         return -1;
     }
     if (digits > MAX_DIGITS) {
-        return MAX_WAIT;
+        return ACME_MAX_RETRY_AFTER;
     }
     return apr_time_from_sec(apr_atoi64(text));
 }
@@ -51,7 +50,7 @@ apr_time_t acme_reply_retry_after(const acme_reply_t *reply, apr_time_t now)
         }
         delay = date > now ? date - now : 0;
     }
-    return now + (delay < MAX_WAIT ? delay : MAX_WAIT);
+    return now + (delay < ACME_MAX_RETRY_AFTER ? delay : ACME_MAX_RETRY_AFTER);
 }
 
 /* --- Link ----------------------------------------------------------------- */

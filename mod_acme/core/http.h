@@ -57,6 +57,9 @@ typedef struct acme_reply_t {
 /** Whether there was an answer of 200..299. */
 int acme_reply_is_success(const acme_reply_t *reply);
 
+/** Retry-After counts for no longer than that. */
+#define ACME_MAX_RETRY_AFTER apr_time_from_sec(24 * 60 * 60)
+
 /** RFC 8555 section 6.6, RFC 9110 section 10.2.3: delta-seconds or HTTP-date,
  *  as a moment; clamped to now .. now + 1 day.
  *  @return 0 where the header is missing or malformed */

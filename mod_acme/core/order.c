@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/order_impl.h"
+#include "core/reaction.h"
 
 const char *acme_order_state_name(const acme_order_t *order)
 {
@@ -44,6 +45,13 @@ void acme_order_enter(acme_order_t *order, acme_order_state_t state)
     order->dirty = 1;
 }
 
+/* Whether a later attempt goes on with what has failed now. */
+static int is_kept(const acme_order_t *order)
+{
+    return order->error
+           && acme_reaction(order->error->msg)->fate == ACME_FATE_KEEP;
+}
+
 static void fail(acme_order_t *order, const acme_err_t *err)
 {
     int i;
@@ -53,8 +61,23 @@ static void fail(acme_order_t *order, const acme_err_t *err)
     }
     order->error = acme_err_dup(err, order->pool);
     acme_order_enter(order, ACME_ORDER_ABANDON);
-    for (i = 0; i < order->authzs->nelts; i++) {
+    for (i = 0; i < order->authzs->nelts && !is_kept(order); i++) {
         acme_authz_abandon(authz_at(order, i));
+    }
+}
+
+void acme_order_rewind(acme_order_t *order)
+{
+    int i;
+
+    order->error = order->doubt = order->trouble = NULL;
+    acme_order_enter(order, order->url ? ACME_ORDER_CHECK : ACME_ORDER_NEW);
+    acme_exchange_forgive(&order->exchange);
+    order->finalized = 0;
+    order->stuck_since = 0;
+    for (i = 0; i < order->authzs->nelts; i++) {
+        acme_authz_revive(authz_at(order, i));
+        acme_exchange_forgive(&authz_at(order, i)->exchange);
     }
 }
 
@@ -161,8 +184,9 @@ static int next_of_authzs(acme_step_t *step, acme_order_t *order,
 {
     int i;
 
-    if (order->state != ACME_ORDER_AUTHORIZE
-        && order->state != ACME_ORDER_ABANDON) {
+    if (is_kept(order)
+        || (order->state != ACME_ORDER_AUTHORIZE
+            && order->state != ACME_ORDER_ABANDON)) {
         return 0;
     }
     for (i = 0; i < order->authzs->nelts; i++) {
@@ -210,7 +234,8 @@ static int is_quiet(const acme_order_t *order)
     for (i = 0; i < order->authzs->nelts; i++) {
         const acme_authz_t *authz = authz_at(order, i);
 
-        if (authz->exchange.under_way || !acme_authz_decided(authz)) {
+        if (authz->exchange.under_way
+            || (!is_kept(order) && !acme_authz_decided(authz))) {
             return 0;
         }
     }
@@ -276,7 +301,7 @@ static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
     }
     if (acme_reply_is_success(reply)) {
         err = acme_order_rows[state].on_success(order, reply, now);
-        if (!err || err->msg != ACME_E_CA_JSON) {
+        if (!err || !acme_reaction(err->msg)->garbled) {
             return err;
         }
     }

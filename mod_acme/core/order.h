@@ -38,14 +38,19 @@ acme_order_t *acme_order_create(const acme_order_config_t *config,
 
 /** Resume from what acme_order_save wrote, perhaps by a process that was
  *  killed. Requests that may or may not have arrived are asked about, not
- *  repeated blindly. @return E_ORDER_LOAD: not ours, or of other names */
+ *  repeated blindly.
+ *  @param now  where the order is from the future, or a moment in it farther
+ *              away than any that is set, a clock was wrong: what it waits for
+ *              is due now
+ *  @return E_ORDER_LOAD: not ours, or of other names */
 acme_err_t *acme_order_load(acme_order_t **order,
                             const acme_order_config_t *config, const char *json,
-                            apr_size_t len, apr_pool_t *parent) ACME_MUST_CHECK;
+                            apr_size_t len, apr_time_t now,
+                            apr_pool_t *parent) ACME_MUST_CHECK;
 
 /** JSON, from pool. Clears the dirty mark. */
 acme_err_t *acme_order_save(const char **json, acme_order_t *order,
-                            apr_pool_t *pool) ACME_MUST_CHECK;
+                            apr_time_t now, apr_pool_t *pool) ACME_MUST_CHECK;
 /** Whether something happened that must be on disk before the next SEND. Ask
  *  between acme_order_next and carrying out the SEND it returned: that a
  *  challenge is about to be answered, or a CSR to be sent, is part of it. */
@@ -73,7 +78,7 @@ typedef struct acme_step_t {
  *  @param session  READY: its directory, account and thumbprint are read
  *  A failed order deactivates the authorizations it leaves pending (7.5.2) before it
  *  says FAILED, as far as the CA answers; where the session has failed too,
- *  nobody need wait for that. */
+ *  nobody need wait for that. One that may outlive its error leaves them. */
 void acme_order_next(acme_step_t *step, acme_order_t *order,
                      const acme_session_t *session, apr_time_t now);
 
@@ -88,8 +93,14 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
                           acme_err_t *error);
 
-/** Give up: withdraw, deactivate what is pending, then FAILED with error. */
+/** Give up: withdraw, deactivate what is pending (unless the order may outlive
+ *  error), then FAILED with error. */
 void acme_order_cancel(acme_order_t *order, acme_err_t *error);
+
+/** After FAILED with an error that an order may outlive (ACME_FATE_KEEP in
+ *  reaction.h): back to where a later attempt finds out what became of it, to be
+ *  saved. Nothing of the failure stays. */
+void acme_order_rewind(acme_order_t *order);
 
 /** The proofs that are (to be) visible now: after a load, publish them before
  *  anything is sent. acme_proof_t *. */

@@ -39,7 +39,8 @@ struct acme_order_t {
     int without_profile;    /* the CA refused it, and it is not required */
     apr_time_t stuck_since; /* the CA shows a status that is none now */
     acme_err_t *doubt;      /* an authorization cannot be read: an error, unless
-                               the order turns out to need it no more */
+                               the order turns out to need it no more. Not
+                               saved: who takes over reads it again */
     acme_err_t *error;      /* ABANDON, FAILED */
     acme_err_t *trouble;    /* what is being asked again about, or NULL */
     apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
@@ -52,8 +53,8 @@ struct acme_order_t {
 typedef acme_err_t *acme_order_build_fn_t(acme_order_t *order,
                                           const acme_session_t *session,
                                           acme_request_t *request);
-/** A reply of 2xx. @return why the order has failed; E_CA_JSON goes to the
- *  state's acme_order_error_fn_t first */
+/** A reply of 2xx. @return why the order has failed; what is garbled goes to
+ *  the state's acme_order_error_fn_t first */
 typedef acme_err_t *acme_order_success_fn_t(acme_order_t *order,
                                             const acme_reply_t *reply,
                                             apr_time_t now);

@@ -8,8 +8,9 @@
 #include "core/encode.h"
 #include "core/order_impl.h"
 
-#define VERSION   1
-#define MAX_SAVED (4 * 1024 * 1024) /* octets; ours, yet from a disk */
+#define VERSION     1
+#define CLOCK_SLACK apr_time_from_sec(60)
+#define MAX_SAVED   (4 * 1024 * 1024) /* octets; ours, yet from a disk */
 
 /* --- save ----------------------------------------------------------------- */
 
@@ -88,13 +89,14 @@ static json_t *save_names(const acme_order_t *order)
 }
 
 acme_err_t *acme_order_save(const char **json, acme_order_t *order,
-                            apr_pool_t *pool)
+                            apr_time_t now, apr_pool_t *pool)
 {
     json_t *object = json_object(), *authzs = json_array();
     char *text;
     int i;
 
     json_object_set_new(object, "version", json_integer(VERSION));
+    put_number(object, "saved", now);
     json_object_set_new(object, "names", save_names(order));
     put_text(object, "state", acme_order_state_name(order));
     put_exchange(object, &order->exchange);
@@ -104,7 +106,6 @@ acme_err_t *acme_order_save(const char **json, acme_order_t *order,
     put_number(object, "finalized", order->finalized);
     put_number(object, "without_profile", order->without_profile);
     put_number(object, "stuck_since", order->stuck_since);
-    put_error(object, "doubt", order->doubt);
     put_error(object, "error", order->error);
     for (i = 0; i < order->authzs->nelts; i++) {
         json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
@@ -266,6 +267,11 @@ static int load_authz(acme_order_t *order, const json_t *json)
     if (get_challenge(order, authz, json)) {
         return -1;
     }
+    if (authz->state == ACME_AUTHZ_CLOSED && !order->error) {
+        /* It could not be read, for which the order was to be looked at first:
+         * a doubt that is not saved. */
+        acme_authz_revive(authz);
+    }
     if (authz->state == ACME_AUTHZ_ANSWER && authz->answers) {
         /* The answer may or may not have been sent: the CA knows. */
         authz->state = ACME_AUTHZ_POLL;
@@ -314,6 +320,37 @@ static int check_state(const acme_order_t *order)
     return order->error ? 0 : -1;
 }
 
+static void limit(apr_time_t *time, apr_time_t latest, apr_time_t now)
+{
+    if (*time > latest) {
+        *time = now;
+    }
+}
+
+static void limit_exchange(acme_exchange_t *exchange,
+                           apr_interval_time_t longest, apr_time_t now)
+{
+    limit(&exchange->due, now + longest, now);
+    limit(&exchange->failing_since, now, now);
+}
+
+/* A clock that was ahead and is right again would have us wait for years. */
+static void check_times(acme_order_t *order, apr_time_t saved, apr_time_t now)
+{
+    apr_interval_time_t longest =
+        saved > now + CLOCK_SLACK ? 0 : ACME_EXCHANGE_LONGEST;
+    int i;
+
+    limit_exchange(&order->exchange, longest, now);
+    limit(&order->stuck_since, now, now);
+    for (i = 0; i < order->authzs->nelts; i++) {
+        acme_authz_t *authz = APR_ARRAY_IDX(order->authzs, i, acme_authz_t *);
+
+        limit_exchange(&authz->exchange, longest, now);
+        limit(&authz->answer_again, now + ACME_AUTHZ_ANSWER_AGAIN, now);
+    }
+}
+
 /* Where to take up the work again. */
 static void resume(acme_order_t *order)
 {
@@ -326,7 +363,8 @@ static void resume(acme_order_t *order)
     }
 }
 
-static acme_err_t *load_order(acme_order_t *order, const json_t *json)
+static acme_err_t *load_order(acme_order_t *order, const json_t *json,
+                              apr_time_t now)
 {
     const json_t *authzs = json_object_get(json, "authorizations");
     const char *state = acme_json_string(json, "state");
@@ -347,7 +385,6 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json)
     order->finalized = get_count(json, "finalized");
     order->without_profile = get_count(json, "without_profile");
     order->stuck_since = get_number(json, "stuck_since");
-    order->doubt = get_error(json, "doubt", order->pool);
     order->error = get_error(json, "error", order->pool);
     for (i = 0; i < json_array_size(authzs); i++) {
         if (i >= ACME_MAX_IDENTS
@@ -359,12 +396,13 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json)
         return bad(order->scratch, "something is missing in it");
     }
     resume(order);
+    check_times(order, get_number(json, "saved"), now);
     return NULL;
 }
 
 acme_err_t *acme_order_load(acme_order_t **order,
                             const acme_order_config_t *config, const char *json,
-                            apr_size_t len, apr_pool_t *parent)
+                            apr_size_t len, apr_time_t now, apr_pool_t *parent)
 {
     acme_order_t *loaded = acme_order_alloc(config, parent);
     json_t *object;
@@ -376,7 +414,7 @@ acme_err_t *acme_order_load(acme_order_t **order,
         err = bad(parent, err->text);
     }
     else {
-        err = acme_err_dup(load_order(loaded, object), parent);
+        err = acme_err_dup(load_order(loaded, object, now), parent);
     }
     if (err) {
         apr_pool_destroy(loaded->pool);

@@ -5,6 +5,7 @@
 
 #include "core/encode.h"
 #include "core/order_impl.h"
+#include "core/reaction.h"
 
 #define STUCK_TIME apr_time_from_sec(60 * 60)
 
@@ -288,7 +289,7 @@ static acme_err_t *on_new_order(acme_order_t *order, const acme_reply_t *reply,
     order->url = apr_pstrdup(order->pool, reply->location);
     order->dirty = 1;
     err = on_order(order, reply, now);
-    if (err && err->msg == ACME_E_CA_JSON) {
+    if (err && acme_reaction(err->msg)->garbled) {
         /* The order exists: read it again, rather than make another. */
         acme_order_enter(order, ACME_ORDER_CHECK);
         return acme_order_retry(order, &order->exchange, reply, err, now);

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/renewal.h"
 
 #define MAX_HANDLED   1000 /* things a round, so that replies get their turn */
 #define LOOK_INTERVAL apr_time_from_msec(200) /* for requests */
-#define CLOCK_SLACK   apr_time_from_sec(3600)
+#define CLOCK_SLACK   apr_time_from_sec(60)   /* that it may go back */
 
 /* --- telling the world ---------------------------------------------------------- */
 
@@ -227,10 +228,8 @@ static void load_failures(acme_engine_t *engine, acme_job_t *job)
     if (acme_engine_note(engine, err)) {
         acme_engine_log(engine, job, ACME_W_JOB_DAMAGED, err->text, NULL);
     }
-    /* Noted by a clock that was wrong: it would hold the job back for years. */
-    if (job->status.error_time > acme_engine_now(engine) + CLOCK_SLACK) {
-        job->retry_at = 0;
-    }
+    acme_job_check_clock(job, engine->config->retry_max,
+                         acme_engine_now(engine));
     if (job->request[0]) {
         acme_asked_resume(engine, job);
     }
@@ -345,9 +344,25 @@ apr_time_t acme_engine_next_due(const acme_engine_t *engine)
     return timer->due <= acme_engine_now(engine) ? 0 : timer->due;
 }
 
+/* Every timer is a moment of the clock. */
+static acme_err_t *check_clock(acme_engine_t *engine)
+{
+    apr_time_t now = acme_engine_now(engine);
+    if (now + CLOCK_SLACK < engine->latest) {
+        return acme_err_make(
+            engine->lost_pool, ACME_E_CLOCK_BACK,
+            acme_duration_text(engine->latest - now, engine->lost_pool), NULL);
+    }
+    if (now > engine->latest) {
+        engine->latest = now;
+    }
+    return NULL;
+}
+
 acme_err_t *acme_engine_step(acme_engine_t *engine,
                              apr_interval_time_t max_wait)
 {
+    ACME_TRY(check_clock(engine));
     acme_err_t *err = engine->lost ? NULL : look_for_requests(engine);
     if (err && !engine->lost) {
         acme_engine_log_error(engine, NULL, err);

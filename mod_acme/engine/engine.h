@@ -85,7 +85,9 @@ acme_err_t *acme_engine_create(acme_engine_t **engine,
 acme_err_t *acme_engine_resume(acme_engine_t *engine) ACME_MUST_CHECK;
 
 /** One round: look for requests, start what is due, wait at most max_wait for
- *  the network, handle what came. @return E_LEASE_LOST: stop at once */
+ *  the network, handle what came.
+ *  @return E_LEASE_LOST: stop at once; E_CLOCK_BACK: nothing is due when it
+ *          should be any more, so destroy the engine and make a new one */
 acme_err_t *acme_engine_step(acme_engine_t *engine,
                              apr_interval_time_t max_wait) ACME_MUST_CHECK;
 

@@ -51,6 +51,7 @@ struct acme_engine_t {
     int active;                   /* orders in progress */
     apr_interval_time_t starting; /* time this round took to begin orders */
     apr_time_t looked;            /* for requests */
+    apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
     apr_pool_t *lost_pool;
     acme_err_t *lost; /* the lease: nothing may be done any more */

@@ -9,7 +9,9 @@
 
 #include "core/encode.h"
 
-#define DAY apr_time_from_sec(24 * 60 * 60)
+#define DAY         apr_time_from_sec(24 * 60 * 60)
+#define DAILY_MAX   (DAY + DAY / 5) /* a day, and some spread */
+#define CLOCK_SLACK apr_time_from_sec(60 * 60)
 
 const char *acme_state_name(acme_state_t state)
 {
@@ -236,7 +238,7 @@ void acme_job_failed(acme_job_t *job, const acme_err_t *err,
                                                  retry->max, retry->random);
     if (err->class == ACME_CLASS_CONFIG || err->class == ACME_CLASS_CA_FINAL) {
         apr_interval_time_t daily =
-            acme_retry_delay(1, DAY, DAY + DAY / 5, retry->random);
+            acme_retry_delay(1, DAY, DAILY_MAX, retry->random);
         delay = delay > daily ? delay : daily;
     }
     job->retry_at = now + delay;
@@ -258,16 +260,28 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
                 sizeof(status->error));
 }
 
-void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
-                        apr_time_t now)
+acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
+                               apr_pool_t *scratch)
 {
     acme_status_t *status = &job->status;
-    status->failures = 0;
+    int useless = job->differs || job->renew_at <= now;
+
+    if (!useless || status->error_code != ACME_E_SET_USELESS) {
+        status->failures = 0;
+    }
     status->error_code = 0;
     status->error_time = 0;
     status->error[0] = '\0';
     job->requested = 0;
-    job->retry_at = job->differs ? now + pause : 0;
+    job->retry_at = 0;
+    if (!useless) {
+        return NULL;
+    }
+    const char *why =
+        job->differs ? job->differs
+                     : apr_psprintf(scratch, "its renewal was due at %s",
+                                    acme_time_format(job->renew_at, scratch));
+    return acme_err_make(scratch, ACME_E_SET_USELESS, why, NULL);
 }
 
 /* --- what is kept ---------------------------------------------------------------- */
@@ -333,4 +347,14 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
              : "",
         sizeof(status->error));
     return NULL;
+}
+
+void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
+                          apr_time_t now)
+{
+    apr_interval_time_t longest = retry_max > DAILY_MAX ? retry_max : DAILY_MAX;
+    if (job->status.error_time > now + CLOCK_SLACK
+        || job->retry_at > now + longest) {
+        job->retry_at = 0;
+    }
 }

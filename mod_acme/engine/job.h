@@ -57,14 +57,17 @@ typedef struct acme_job_retry_t {
 void acme_job_failed(acme_job_t *job, const acme_err_t *err,
                      const acme_job_retry_t *retry, apr_time_t now,
                      apr_pool_t *scratch);
-/** An attempt went well; learn the record first.
- *  @param pause  not before this long from now, should the set still differ */
 /** Show err in the status without counting a failure: it is asked again. */
 void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
                        apr_pool_t *scratch);
 
-void acme_job_succeeded(acme_job_t *job, apr_interval_time_t pause,
-                        apr_time_t now);
+/** An attempt went well; learn the record first.
+ *  @return NULL; or, where the new set is to be replaced at once (it is not as
+ *          configured, or its renewal is due already), what is wrong with it:
+ *          acme_job_failed with that keeps orders from following each other
+ *          without end */
+acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
+                               apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /** What must outlive the process: failures and the request. */
 acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
@@ -74,5 +77,9 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
  *  @return E_JOB_DOC, the job as it was */
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
                            apr_pool_t *scratch) ACME_MUST_CHECK;
+/** After acme_job_parse: what was noted by a clock that was ahead holds the job
+ *  back no more. @param retry_max  as in acme_job_retry_t */
+void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
+                          apr_time_t now);
 
 #endif

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/reaction.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
+#define MAX_KEPT  5    /* failures in a row that an order may outlive: days */
 
 /** What the file of an order says beside the machine's own state. */
 typedef struct saved_t {
@@ -23,7 +25,8 @@ static acme_err_t *format_saved(const char **text, acme_run_t *run,
                                 apr_pool_t *pool)
 {
     const char *order;
-    ACME_TRY(acme_order_save(&order, run->order, pool));
+    ACME_TRY(acme_order_save(&order, run->order, acme_engine_now(run->engine),
+                             pool));
 
     json_t *names = json_array();
     for (int i = 0; i < run->config.idents->nelts; i++) {
@@ -195,7 +198,8 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     }
     run->config.key = run->key;
     ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
-                             strlen(saved.order), run->pool));
+                             strlen(saved.order), acme_engine_now(run->engine),
+                             run->pool));
     if (run->superseded) {
         acme_order_cancel(run->order,
                           acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL));
@@ -232,12 +236,11 @@ static void withdraw_all(acme_run_t *run)
     }
 }
 
-/* What cannot be read today for lack of files or memory may be read tomorrow;
- * anything else that is wrong with a saved order stays wrong. */
+/* What is wrong with a saved order stays wrong, but for this machine's own
+ * trouble in reading it. */
 static int hopeless(const acme_err_t *err)
 {
-    return err->msg != ACME_E_STORE_IO && err->msg != ACME_E_LEASE_LOST
-           && err->msg != ACME_E_LEASE_BUSY && err->msg != ACME_E_MEMORY;
+    return acme_reaction(err->msg)->fate != ACME_FATE_KEEP;
 }
 
 /* @return 1: the job has a run; 0: it has none and no saved order either; -1: it
@@ -402,8 +405,7 @@ static void finish(acme_run_t *run, const char *chain_pem)
     }
     remove_work(run);
     acme_job_learn(job, &record, engine->scratch);
-    acme_job_succeeded(job, engine->config->retry_first,
-                       acme_engine_now(engine));
+    err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
     acme_engine_log(engine, job, ACME_I_ISSUED,
@@ -412,41 +414,13 @@ static void finish(acme_run_t *run, const char *chain_pem)
                     acme_idents_text(record.idents, 3, engine->scratch), NULL);
     run_leave(run);
     acme_asked_outcome(engine, job, NULL);
+    if (err) {
+        acme_engine_fail(engine, job, err, 0);
+        return;
+    }
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
 }
-
-/* The CA was out of reach, so what became of the order is not known: it is asked
- * about at the next attempt instead of being ordered a second time. */
-static int may_live(const acme_err_t *err)
-{
-    return err->msg == ACME_E_CA_UNREACHABLE || err->msg == ACME_E_CA_TLS
-           || err->msg == ACME_E_CA_TIMEOUT || err->msg == ACME_E_CA_TOO_BIG
-           || err->msg == ACME_E_CA_TRUST_FILE || err->msg == ACME_E_TRANSPORT;
-}
-
-static void give_up(acme_run_t *run, const acme_err_t *error)
-{
-    acme_engine_t *engine = run->engine;
-    acme_job_t *job = run->job;
-    acme_err_t *err = acme_err_dup(error, engine->scratch);
-    int superseded = run->superseded;
-
-    if (superseded || !may_live(err)) {
-        remove_work(run);
-    }
-    if (superseded) {
-        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
-    }
-    run_leave(run);
-    if (superseded) {
-        acme_engine_schedule(engine, job);
-        return;
-    }
-    acme_engine_fail(engine, job, err, 0);
-}
-
-/* --- the pump ------------------------------------------------------------------------ */
 
 static acme_err_t *save(acme_run_t *run)
 {
@@ -460,6 +434,52 @@ static acme_err_t *save(acme_run_t *run)
                               run->job->family, ACME_DOC_ORDER, text,
                               engine->scratch);
 }
+
+/* Whether the next attempt goes on with an order that has failed. Not for ever:
+ * one that does not get better in days is not worth it. */
+static int is_kept(const acme_run_t *run, const acme_err_t *err)
+{
+    return !run->superseded && acme_reaction(err->msg)->fate == ACME_FATE_KEEP
+           && run->job->status.failures < MAX_KEPT;
+}
+
+static void keep(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    acme_order_rewind(run->order);
+    acme_err_t *err = acme_engine_note(engine, save(run));
+    if (err) {
+        acme_engine_log_error(engine, run->job, err);
+    }
+}
+
+static void give_up(acme_run_t *run, const acme_err_t *error)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    int superseded = run->superseded;
+
+    acme_err_t *err = acme_err_dup(error, engine->scratch);
+
+    if (is_kept(run, err)) {
+        keep(run);
+    }
+    else {
+        remove_work(run);
+    }
+    if (superseded) {
+        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
+    }
+    run_leave(run);
+    if (superseded) {
+        acme_engine_schedule(engine, job);
+    }
+    else {
+        acme_engine_fail(engine, job, err, 0);
+    }
+}
+
+/* --- the pump ------------------------------------------------------------------------ */
 
 static void show_progress(acme_run_t *run)
 {

@@ -1,5 +1,6 @@
 """The engine without httpd: t/engine/drive against Pebble and the scripted CA."""
 
+import datetime
 import json
 import random
 import re
@@ -24,6 +25,7 @@ class Drive:
         self.log = folder / "drive.log"
         self.argv = [BUILD / "t/engine/drive", "--store", self.store]
         self.argv += ["--ca", ca.directory_url, "--trust", ca.ca_file]
+        self.argv += ["--clock", folder / "clock"]
         self.argv += ["--http", str(http_port or free_port()), *options, *names]
         self.process = None
 
@@ -51,6 +53,12 @@ class Drive:
 
     def logs(self):
         return [("drive", tail(self.log))]
+
+    def set_clock(self, seconds):
+        """The engine's clock is that far ahead from now on."""
+        path = self.folder / "clock"
+        path.with_suffix(".new").write_text(f"{seconds}\n")
+        path.with_suffix(".new").rename(path)
 
     def doc(self, name, what="job"):
         path = self.store / "work" / name / f"ecdsa.{what}"
@@ -174,6 +182,24 @@ def test_engine_restart_keeps_the_backoff(make_fakeca, make_drive):
     assert len(ca.requests_to("new-order")) == asked + 1
 
 
+def test_engine_certificate_that_is_due_at_once_is_no_loop(make_fakeca, make_drive):
+    ca = make_fakeca()
+
+    def long_ago(leaf):
+        leaf.not_before -= datetime.timedelta(days=70)
+        leaf.not_after -= datetime.timedelta(days=70)
+
+    ca.on_issue = long_ago
+    drive = make_drive(ca, ["--stay", "--seconds", "60", *hosts(1)]).start()
+    drive.wait_text("ACME1514 .*failures=2|failures=2(.|\n)*ACME1514")
+    drive.process.kill()
+    drive.start()
+    time.sleep(3)
+    assert len(ca.requests_to("new-order")) == 2
+    assert drive.doc("h0.example.org")["failures"] == 2
+    assert "activate h0.example.org ecdsa 2" in drive.text()
+
+
 def test_engine_unreachable_ca_is_one_line_and_a_later_attempt(ported, make_drive):
     pebble, port = ported()
     pebble.stop_ca()
@@ -199,6 +225,78 @@ def test_engine_request_asks_a_failed_ca_again_at_once(ported, make_drive):
     pebble.start()
     answer = acmectl(drive, "renew", "h0.example.org")
     assert answer.returncode == 0, answer.stderr + drive.text()
+
+
+@pytest.mark.parametrize("names", ["a.example.org", "a.example.org,b.example.org"])
+@pytest.mark.parametrize("gone", [("authz",), ("authz", "order")])
+def test_engine_order_outlives_an_outage_of_hours(make_fakeca, make_drive, gone, names):
+    ca = make_fakeca()
+    ca.allow_violations = True  # to ask about an authorization again
+    ca.validation_gate.clear()
+    drive = make_drive(ca, ["--retry", "1", "--stay", "--seconds", "90", names]).start()
+    ca.wait_request("challenge", len(names.split(",")))
+    for endpoint in gone:
+        ca.script(endpoint, faults.reset(), times=None)
+    drive.wait_text("ACME1200")
+    time.sleep(1)
+    drive.set_clock(3700)  # the clock runs faster than the test
+    if "order" in gone:
+        wait_until(lambda: ca.requests_to("order"), 10, "the order to be asked about")
+        time.sleep(1)
+        drive.set_clock(2 * 3700)
+    drive.wait_text("status a.example.org error failures=1")
+    ca.clear_script()
+    ca.validation_gate.set()
+    drive.wait_text("status a.example.org valid")
+    states = [authz["status"] for authz in ca.authzs.values()]
+    assert states == ["valid"] * len(states)
+    assert len(ca.certs) == len(ca.orders) == 1
+
+
+def test_engine_order_saved_by_a_clock_ahead_goes_on(make_fakeca, make_drive):
+    ca = make_fakeca(processing_polls=3)
+    ca.issuance_gate.clear()
+    drive = make_drive(ca, hosts(1))
+    drive.set_clock(365 * 86400)
+    drive.start()
+    ca.wait_request("order", 2)
+    drive.process.kill()
+    drive.set_clock(0)
+    ca.issuance_gate.set()
+    assert drive.start().finish(15) == 0, drive.text()
+    assert len(ca.certs) == len(ca.orders) == 1
+
+
+@pytest.mark.parametrize("where", ["polling", "failed"])
+def test_engine_clock_set_back_stalls_nothing(make_fakeca, make_drive, where):
+    ca = make_fakeca(processing_polls=2)
+    drive = make_drive(ca, hosts(1))
+    drive.set_clock(86400)
+    if where == "polling":
+        ca.issuance_gate.clear()
+    else:
+        ca.script("new-order", faults.problem("rateLimited"), times=1)
+    drive.start()
+    ca.wait_request("order" if where == "polling" else "new-order")
+    time.sleep(0.5)
+    drive.set_clock(0)
+    ca.issuance_gate.set()
+    assert drive.finish(20) == 0, drive.text()
+    assert "ACME1515" in drive.text()
+    assert len(ca.certs) == 1
+
+
+def test_engine_html_for_a_certificate_costs_no_new_order(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("certificate", faults.html(200, "Gateway"), times=None)
+    drive = make_drive(ca, hosts(1)).start()
+    drive.wait_text("ACME1406 .*asked again")
+    drive.set_clock(3700)
+    drive.wait_text("failures=1")
+    ca.wait_request("certificate", 4)
+    ca.clear_script()
+    assert drive.finish(20) == 0, drive.text()
+    assert len(ca.orders) == len(ca.certs) == 1
 
 
 def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):

@@ -462,7 +462,8 @@ static const ca_rule_t *find_rule(ca_t *ca, const char *label)
     ++*count;
     for (rule = ca->rules; rule && rule->label; rule++) {
         if (!strcmp(rule->label, label)
-            && (!rule->nth || rule->nth == *count)) {
+            && (!rule->nth || rule->nth == *count
+                || (rule->and_later && *count > rule->nth))) {
             return rule;
         }
     }

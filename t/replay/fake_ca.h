@@ -33,6 +33,7 @@ typedef struct ca_rule_t {
     const char *body;
     const char *retry_after, *location, *link; /* headers, or NULL */
     int without_nonce;
+    int and_later; /* each from the nth on */
 } ca_rule_t;
 
 /** {"type": urn + type, "detail": text} */

@@ -72,7 +72,8 @@ static void save(replay_t *replay)
         acme_session_account_saved(replay->session);
     }
     if (acme_order_dirty(replay->order)) {
-        MUST(!acme_order_save(&replay->disk, replay->order, replay->pool));
+        MUST(!acme_order_save(&replay->disk, replay->order, replay->now,
+                              replay->pool));
         MUST(!acme_order_dirty(replay->order));
     }
 }
@@ -87,7 +88,8 @@ static void start_process(replay_t *replay)
         acme_session_create(&replay->account, replay->session_pool);
     if (replay->disk) {
         MUST(!acme_order_load(&replay->order, &replay->wanted, replay->disk,
-                              strlen(replay->disk), replay->order_pool));
+                              strlen(replay->disk), replay->now,
+                              replay->order_pool));
     }
     else {
         replay->order = acme_order_create(&replay->wanted, replay->order_pool);
@@ -123,6 +125,9 @@ static int may_die(replay_t *replay)
     apr_pool_destroy(replay->session_pool);
     apr_hash_clear(replay->ca->visible);
     apr_array_clear(replay->queue);
+    if (replay->killed_at_now) {
+        replay->now = replay->killed_at_now;
+    }
     start_process(replay);
     show_saved_proofs(replay);
     return 1;

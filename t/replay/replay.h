@@ -25,6 +25,7 @@ typedef struct replay_t {
     int newest_first;          /* answer in reverse order */
 
     int kill_at;              /* die at this point of the run, 1..; 0: never */
+    apr_time_t killed_at_now; /* the clock is set to that then, if not 0 */
     int points;               /* passed so far */
     int killed_unanswered;    /* died between a request and its reply ... */
     const char *killed_label; /* ... of this label */

@@ -630,6 +630,22 @@ static void test_order_html_for_certificate_is_never_taken(void **state)
     (void)state;
     assert_null(replay->chain_pem);
     assert_int_equal(replay->error->msg, ACME_E_CHAIN_PARSE);
+    assert_in_range(replay_seconds(replay), 3600, 3700);
+}
+
+static void test_order_html_200_for_certificate_is_asked_again(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "certificate", 1, CA_REPLY, 200, "<html>Gateway</html>" },
+        { "certificate", 2, CA_REPLY, 200, "" },
+        { NULL },
+    };
+    replay_t *replay = run("a.example", rules);
+
+    (void)state;
+    assert_done(replay);
+    assert_string_equal(replay->transcript,
+                        START " " PROVE " " END " certificate certificate");
 }
 
 /* --- newOrder ------------------------------------------------------------- */
@@ -899,6 +915,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_certificate_of_other_key_or_names_fails),
     POOL_TEST(test_order_html_504_for_certificate_is_asked_again),
     POOL_TEST(test_order_html_for_certificate_is_never_taken),
+    POOL_TEST(test_order_html_200_for_certificate_is_asked_again),
     POOL_TEST(test_order_neworder_lost_is_repeated),
     POOL_TEST(test_order_neworder_ratelimited_fails_until_then),
     POOL_TEST(test_order_paused_identifier_needs_a_human),

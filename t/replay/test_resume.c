@@ -98,6 +98,156 @@ static void test_resume_after_kill_at_every_point_of_failure(void **state)
     assert_true(kill_everywhere(&scenario) > 25);
 }
 
+/* --- a later attempt ------------------------------------------------------ */
+
+/* The order failed, was put back and is taken up by another process. */
+static void run_again(replay_t *replay)
+{
+    acme_order_rewind(replay->order);
+    assert_no_err(acme_order_save(&replay->disk, replay->order, replay->now,
+                                  replay->pool));
+    assert_null(strstr(replay->disk, "\"error\""));
+    assert_null(strstr(replay->disk, "\"doubt\""));
+    replay->error = NULL;
+    replay->ca->rules = NULL;
+    apr_hash_clear(replay->ca->visible);
+    replay_run(replay);
+}
+
+/* The CA is out of reach in part, longer than an order puts up with. */
+static void assert_outlives(const ca_rule_t *rules, int authz_polls)
+{
+    replay_t *replay = replay_create("a.example b.example", pool);
+
+    replay->ca->rules = rules;
+    replay->ca->authz_polls = authz_polls;
+    replay->ca->order_polls = 3;
+    replay_run(replay);
+    assert_null(replay->chain_pem);
+    assert_int_equal(replay->error->msg, ACME_E_CA_UNREACHABLE);
+    assert_int_equal(replay->ca->deactivated, 0);
+    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
+    run_again(replay);
+    if (replay->error) {
+        fail_msg("%s", acme_err_line(replay->error, pool));
+    }
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->orders, 1);
+    assert_int_equal(replay->ca->finalizes, 1);
+    assert_int_equal(replay->ca->answers[0], 1);
+    assert_int_equal(replay->ca->answers[1], 1);
+    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
+}
+
+static void test_resume_after_outage_before_the_first_authorization(
+    void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "authorization", 0, CA_DROP },
+        { "order", 0, CA_DROP },
+        { NULL },
+    };
+
+    (void)state;
+    assert_outlives(rules, 1);
+}
+
+static void test_resume_after_outage_while_the_ca_validates(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "authorization", 3, CA_DROP, .and_later = 1 },
+        { "order", 0, CA_DROP },
+        { NULL },
+    };
+
+    (void)state;
+    assert_outlives(rules, 2);
+}
+
+/* One name's authorization alone cannot be read; the order can, and is pending:
+ * what is doubted then must not be doubted for ever. */
+static void test_resume_after_outage_of_one_authorization(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "authorization", 1, CA_DROP, .and_later = 1 },
+        { NULL },
+    };
+
+    (void)state;
+    assert_outlives(rules, 2);
+}
+
+static void test_resume_after_outage_while_the_ca_issues(void **state)
+{
+    static const ca_rule_t rules[] = { { "order", 0, CA_DROP }, { NULL } };
+
+    (void)state;
+    assert_outlives(rules, 0);
+}
+
+static void test_resume_after_outage_of_the_download(void **state)
+{
+    static const ca_rule_t rules[] = { { "certificate", 0, CA_DROP },
+                                       { NULL } };
+
+    (void)state;
+    assert_outlives(rules, 0);
+}
+
+/* Saved between the doubt and the CA's word on the order. */
+static void test_load_forgets_a_doubt(void **state)
+{
+    static const char saved[] =
+        "{\"version\":1,\"names\":[\"a.example\"],\"state\":\"checking\","
+        "\"url\":\"" CA_URL "/order\",\"finalize\":\"" CA_URL "/finalize\","
+        "\"doubt\":{\"number\":1200,\"text\":\"gone\"},\"authorizations\":["
+        "{\"url\":\"" CA_URL "/authz/0\",\"state\":\"closed\","
+        "\"name\":\"a.example\",\"failures\":60,\"failing_since\":1}]}";
+    replay_t *replay = replay_create("a.example", pool);
+    acme_order_t *order;
+    const char *again;
+
+    (void)state;
+    assert_no_err(acme_order_load(&order, &replay->wanted, saved,
+                                  sizeof(saved) - 1, replay->now, pool));
+    assert_no_err(acme_order_save(&again, order, replay->now, pool));
+    assert_null(strstr(again, "doubt"));
+    assert_null(strstr(again, "closed"));
+}
+
+/* --- a clock that was wrong ---------------------------------------------- */
+
+static void issue_with_clock_ahead(apr_interval_time_t by)
+{
+    static const scenario_t scenario = { "a.example", 2, 4, NULL };
+    replay_t *ahead;
+    int points = run(&scenario, 0, pool)->points, kill_at;
+    int issued = 0;
+
+    for (kill_at = 1; kill_at <= points; kill_at++) {
+        /* The clock is ahead until it is killed; after that, right. */
+        ahead = replay_create("a.example", pool);
+        ahead->ca->authz_polls = 2;
+        ahead->ca->order_polls = 4;
+        ahead->now += by;
+        ahead->kill_at = kill_at;
+        ahead->killed_at_now = ahead->start;
+        replay_run(ahead);
+        /* What was issued by then is not valid yet; nothing else may fail. */
+        assert_true(ahead->chain_pem || ahead->error->msg == ACME_E_CERT_DATES);
+        issued += ahead->chain_pem != NULL;
+        assert_true(replay_seconds(ahead) < 120);
+    }
+    assert_true(issued > 15);
+}
+
+static void test_load_of_an_order_from_the_future_is_due_now(void **state)
+{
+    (void)state;
+    issue_with_clock_ahead(2 * 365 * apr_time_from_sec(86400));
+    issue_with_clock_ahead(apr_time_from_sec(3600));
+}
+
 /* --- loading -------------------------------------------------------------- */
 
 static void test_load_refuses_what_is_not_ours(void **state)
@@ -136,7 +286,7 @@ static void test_load_refuses_what_is_not_ours(void **state)
         acme_order_t *order = NULL;
 
         assert_err(acme_order_load(&order, &replay->wanted, saved[i],
-                                   strlen(saved[i]), pool),
+                                   strlen(saved[i]), replay->now, pool),
                    ACME_E_ORDER_LOAD);
         assert_null(order);
     }
@@ -151,9 +301,9 @@ static void test_load_of_save_is_the_same(void **state)
 
     (void)state;
     assert_no_err(acme_order_load(&order, &replay->wanted, replay->disk,
-                                  strlen(replay->disk), pool));
+                                  strlen(replay->disk), replay->now, pool));
     assert_false(acme_order_dirty(order));
-    assert_no_err(acme_order_save(&again, order, pool));
+    assert_no_err(acme_order_save(&again, order, replay->now, pool));
     assert_string_equal(again, replay->disk);
 }
 
@@ -166,9 +316,9 @@ static void test_load_of_failed_order_tells_the_same_error(void **state)
     const char *saved;
 
     (void)state;
-    assert_no_err(acme_order_save(&saved, replay->order, pool));
-    assert_no_err(
-        acme_order_load(&order, &replay->wanted, saved, strlen(saved), pool));
+    assert_no_err(acme_order_save(&saved, replay->order, replay->now, pool));
+    assert_no_err(acme_order_load(&order, &replay->wanted, saved, strlen(saved),
+                                  replay->now, pool));
     do {
         acme_order_next(&step, order, replay->session, replay->now);
     } while (step.kind == ACME_STEP_WITHDRAW);
@@ -268,11 +418,11 @@ static void test_publish_failure_fails_the_order(void **state)
     step = next(replay, order, ACME_STEP_PUBLISH);
     acme_order_published(
         order, step.proof,
-        acme_err_make(pool, ACME_E_STORE_IO, "write", "it", NULL));
+        acme_err_make(pool, ACME_E_STORE_OWNER, "it", "is foreign", NULL));
     next(replay, order, ACME_STEP_WITHDRAW);
     answer_next(replay, order, ""); /* deactivated */
     step = next(replay, order, ACME_STEP_FAILED);
-    assert_int_equal(step.error->msg, ACME_E_STORE_IO);
+    assert_int_equal(step.error->msg, ACME_E_STORE_OWNER);
 }
 
 /* Saved with the answer on its way: whether it has arrived only the CA knows. */
@@ -287,9 +437,9 @@ static acme_order_t *killed_in_answer(replay_t **replay)
                          NULL);
     assert_string_equal(next(*replay, order, ACME_STEP_SEND).request->url,
                         "https://ca.test/c");
-    assert_no_err(acme_order_save(&saved, order, pool));
+    assert_no_err(acme_order_save(&saved, order, (*replay)->now, pool));
     assert_no_err(acme_order_load(&order, &(*replay)->wanted, saved,
-                                  strlen(saved), pool));
+                                  strlen(saved), (*replay)->now, pool));
     return order;
 }
 
@@ -391,6 +541,13 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_resume_after_kill_at_every_point_one_name),
     POOL_TEST(test_resume_after_kill_at_every_point_three_names),
     POOL_TEST(test_resume_after_kill_at_every_point_of_failure),
+    POOL_TEST(test_resume_after_outage_before_the_first_authorization),
+    POOL_TEST(test_resume_after_outage_while_the_ca_validates),
+    POOL_TEST(test_resume_after_outage_of_one_authorization),
+    POOL_TEST(test_resume_after_outage_while_the_ca_issues),
+    POOL_TEST(test_resume_after_outage_of_the_download),
+    POOL_TEST(test_load_forgets_a_doubt),
+    POOL_TEST(test_load_of_an_order_from_the_future_is_due_now),
     POOL_TEST(test_load_refuses_what_is_not_ours),
     POOL_TEST(test_load_of_save_is_the_same),
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),

@@ -112,6 +112,10 @@ static void test_job_set_unlike_the_configuration_orders_now(void **state)
     assert_int_equal(plan(&record), 0);
     assert_string_equal(job.status.next_action,
                         "order: another CA is configured");
+    record.ca_url = NULL;
+    assert_int_equal(plan(&record), 0);
+    assert_string_equal(job.status.next_action,
+                        "order: another CA is configured");
     record.ca_url = policy.ca_url;
     record.key_type = ACME_KEY_ECDSA_P384;
     assert_int_equal(plan(&record), 0);
@@ -214,6 +218,27 @@ static void test_job_changed_configuration_forgets_failures(void **state)
     assert_int_equal(again.status.failures, 1);
 }
 
+static void test_job_failures_of_a_clock_ahead_hold_nothing_back(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_FINAL, 0);
+    acme_job_t again = reload();
+    acme_job_check_clock(&again, DAY, NOW);
+    assert_int_equal(again.retry_at, job.retry_at);
+    acme_job_check_clock(&again, DAY, NOW - DAY);
+    assert_int_equal(again.retry_at, 0);
+    assert_int_equal(again.status.failures, 1);
+    /* the attempt's moment was right, what it led to was not */
+    job.retry_at = NOW + 365 * DAY;
+    again = reload();
+    acme_job_check_clock(&again, DAY, NOW);
+    assert_int_equal(again.retry_at, 0);
+    again.retry_at = NOW + 6 * DAY;
+    acme_job_check_clock(&again, 7 * DAY, NOW);
+    assert_int_equal(again.retry_at, NOW + 6 * DAY);
+}
+
 static void test_job_damaged_doc_leaves_the_job_alone(void **state)
 {
     (void)state;
@@ -235,16 +260,55 @@ static void test_job_success_clears_and_never_loops(void **state)
     plan(NULL);
     fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
     acme_job_learn(&job, &record, pool);
-    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
     assert_true(acme_job_plan(&job, NOW, pool) > NOW + 40 * DAY);
     assert_int_equal(job.status.state, ACME_STATE_VALID);
     assert_int_equal(job.status.error_code, 0);
-    /* a set that still differs is not ordered again at once */
-    record.profile = "odd";
+}
+
+/* Issued, learnt, and of no use: what is told, and when it is ordered again. */
+static apr_interval_time_t pause_after_useless(void)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
     acme_job_learn(&job, &record, pool);
-    acme_job_succeeded(&job, apr_time_from_sec(60), NOW);
-    assert_int_equal(acme_job_plan(&job, NOW, pool),
-                     NOW + apr_time_from_sec(60));
+    acme_err_t *err = acme_job_succeeded(&job, NOW, pool);
+    assert_non_null(err);
+    assert_int_equal(err->msg, ACME_E_SET_USELESS);
+    acme_job_failed(&job, err, &retry, NOW, pool);
+    job = reload();
+    acme_job_learn(&job, &record, pool);
+    return acme_job_plan(&job, NOW, pool) - NOW;
+}
+
+static void test_job_set_due_at_once_backs_off_over_restarts(void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    record.not_before = NOW - 70 * DAY;
+    record.not_after = NOW + 20 * DAY;
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(60));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(600));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(6000));
+    for (int i = 0; i < 20; i++) {
+        pause_after_useless();
+    }
+    assert_int_equal(pause_after_useless(), DAY);
+    record.not_before = NOW;
+    record.not_after = NOW + 90 * DAY;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    assert_int_equal(job.status.failures, 0);
+}
+
+static void test_job_set_that_still_differs_backs_off(void **state)
+{
+    (void)state;
+    plan(NULL);
+    record.profile = "odd";
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(60));
+    assert_int_equal(pause_after_useless(), apr_time_from_sec(600));
 }
 
 static void test_timers_give_the_earliest(void **state)
@@ -307,8 +371,11 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_refusals_are_asked_again_daily),
     JOB_TEST(test_job_failures_survive_a_restart),
     JOB_TEST(test_job_changed_configuration_forgets_failures),
+    JOB_TEST(test_job_failures_of_a_clock_ahead_hold_nothing_back),
     JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
     JOB_TEST(test_job_success_clears_and_never_loops),
+    JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),
+    JOB_TEST(test_job_set_that_still_differs_backs_off),
     JOB_TEST(test_timers_give_the_earliest),
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
 };

@@ -22,5 +22,9 @@
     M(1512, E_REQUEST_NAME, WARNING, CONFIG, "this server manages no certificate named %s", \
       "Look at the status page for the names of certificates; a host needs AcmeManage on, and the server a reload after that.") \
     M(1513, E_REQUEST_ACTION, WARNING, CONFIG, "unknown request %s",           \
-      "Use an acmectl of the same version as the module.")
+      "Use an acmectl of the same version as the module.")                     \
+    M(1514, E_SET_USELESS, WARNING, LOCAL, "the certificate just issued is to be replaced at once: %s", \
+      "It serves until then. Check this server's clock, AcmeRenew, and what the CA issues: its dates, key type and names.") \
+    M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
+      "Nothing, if the clock is right now. If it comes again, check what sets it.")
 /* clang-format on */
