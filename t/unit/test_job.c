@@ -115,7 +115,7 @@ static void test_job_set_unlike_the_configuration_orders_now(void **state)
     record.ca_url = NULL;
     assert_int_equal(plan(&record), 0);
     assert_string_equal(job.status.next_action,
-                        "order: another CA is configured");
+                        "order: its record does not say which CA it is from");
     record.ca_url = policy.ca_url;
     record.key_type = ACME_KEY_ECDSA_P384;
     assert_int_equal(plan(&record), 0);
