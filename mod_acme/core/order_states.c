@@ -313,9 +313,16 @@ static acme_err_t *on_chain(acme_order_t *order, const acme_reply_t *reply,
 
 /* --- refusals ------------------------------------------------------------- */
 
+/* To a question about an order that is there, these cannot be the answer. */
 static acme_err_t *on_error(acme_order_t *order, const acme_reply_t *reply,
                             acme_err_t *err, apr_time_t now)
 {
+    if (!reply->failure
+        && (reply->status == 404 || reply->status == 410
+            || err->msg == ACME_E_CA_PROBLEM_MALFORMED)) {
+        return acme_err_make(order->scratch, ACME_E_ORDER_GONE,
+                             acme_err_line(err, order->scratch), NULL);
+    }
     return acme_order_retry(order, &order->exchange, reply, err, now);
 }
 
@@ -347,6 +354,9 @@ static acme_err_t *on_finalize_error(acme_order_t *order,
                                      const acme_reply_t *reply, acme_err_t *err,
                                      apr_time_t now)
 {
+    if (!reply->failure && (reply->status == 404 || reply->status == 410)) {
+        return on_error(order, reply, err, now);
+    }
     err = acme_order_retry(order, &order->exchange, reply, err, now);
     if (!err) {
         order->state = ACME_ORDER_CHECK;

@@ -26,6 +26,9 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_CA_JSON, ACME_FATE_DROP, AGAIN, GARBLED },
     { ACME_E_CHAIN_PARSE, ACME_FATE_KEEP, AGAIN, GARBLED },
 
+    /* The CA was set up anew, or clears away what is old. */
+    { ACME_E_ORDER_GONE, ACME_FATE_ANEW },
+
     /* The CA says so itself. If it still says so after an hour, a new order has
      * the better chance. */
     { ACME_E_CA_BUSY, ACME_FATE_DROP, AGAIN },

@@ -102,6 +102,7 @@ struct acme_run_t {
     int calls;       /* requests waiting or under way */
     int ended;       /* the pool is destroyed with the last call */
     int superseded;  /* cancelled because the configuration changed */
+    int resumed;     /* taken up from disk */
     acme_msg_t told; /* the trouble that was told last */
 };
 

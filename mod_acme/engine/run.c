@@ -253,6 +253,7 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
     acme_err_t *err = load(run, json, len);
 
     if (!err) {
+        run->resumed = 1;
         publish_all(run);
         acme_engine_log(engine, job, ACME_I_ORDER_RESUMED,
                         acme_order_state_name(run->order), NULL);
@@ -457,9 +458,11 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
-    int superseded = run->superseded;
-
     acme_err_t *err = acme_err_dup(error, engine->scratch);
+    /* Taken up for nothing: no attempt of its own, and only one new order. */
+    int forgotten =
+        run->resumed && acme_reaction(err->msg)->fate == ACME_FATE_ANEW;
+    int at_once = run->superseded || forgotten;
 
     if (is_kept(run, err)) {
         keep(run);
@@ -467,11 +470,14 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
     else {
         remove_work(run);
     }
-    if (superseded) {
+    if (run->superseded) {
         acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
     }
+    else if (forgotten) {
+        acme_engine_log_error(engine, job, err);
+    }
     run_leave(run);
-    if (superseded) {
+    if (at_once) {
         acme_engine_schedule(engine, job);
     }
     else {

@@ -299,6 +299,31 @@ def test_engine_html_for_a_certificate_costs_no_new_order(make_fakeca, make_driv
     assert len(ca.orders) == len(ca.certs) == 1
 
 
+def test_engine_saved_order_forgotten_by_the_ca_is_begun_anew_at_once(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.allow_violations = True
+    ca.validation_gate.clear()
+    drive = make_drive(ca, hosts(1), "--retry", "60").start()
+    ca.wait_request("challenge")
+    time.sleep(0.5)
+    drive.process.kill()
+    ca.orders.clear()
+    ca.authzs.clear()
+    ca.validation_gate.set()
+    assert drive.start().finish(20) == 0, drive.text()
+    assert "ACME1360" in drive.text() and "failures=1" not in drive.text()
+    assert len(ca.requests_to("new-order")) == 2
+
+
+def test_engine_order_forgotten_again_and_again_backs_off(make_fakeca, make_drive):
+    ca = make_fakeca(processing_polls=5)
+    ca.script("order", faults.problem("malformed", "no such order", status=404), times=None)
+    drive = make_drive(ca, hosts(1), "--retry", "60", "--until-failed")
+    assert drive.run() == 0, drive.text()
+    assert "ACME1360" in drive.text()
+    assert len(ca.requests_to("new-order")) == 1
+
+
 def test_engine_damaged_order_is_begun_anew(make_fakeca, make_drive):
     ca = make_fakeca()
     ca.script("finalize", faults.silence())

@@ -648,6 +648,37 @@ static void test_order_html_200_for_certificate_is_asked_again(void **state)
                         START " " PROVE " " END " certificate certificate");
 }
 
+static void test_order_that_the_ca_has_forgotten_is_told(void **state)
+{
+    static const struct {
+        const char *label;
+        int status;
+        const char *body;
+    } answers_of_ca[] = {
+        { "order", 404, "" },
+        { "order", 410, "" },
+        { "order", 400, CA_PROBLEM("malformed", "no such order") },
+        { "finalize", 404, CA_PROBLEM("malformed", "no such order") },
+        { "certificate", 404, "" },
+    };
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(answers_of_ca) / sizeof(answers_of_ca[0]); i++) {
+        ca_rule_t rules[] = {
+            { answers_of_ca[i].label, 1, CA_REPLY, answers_of_ca[i].status,
+              answers_of_ca[i].body },
+            { NULL },
+        };
+        replay_t *replay = replay_create("a.example", pool);
+
+        replay->ca->rules = rules;
+        replay->ca->order_polls = 2;
+        replay_run(replay);
+        assert_failed(replay, ACME_E_ORDER_GONE, ACME_CLASS_CA_RETRY);
+    }
+}
+
 /* --- newOrder ------------------------------------------------------------- */
 
 static void test_order_neworder_lost_is_repeated(void **state)
@@ -916,6 +947,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_html_504_for_certificate_is_asked_again),
     POOL_TEST(test_order_html_for_certificate_is_never_taken),
     POOL_TEST(test_order_html_200_for_certificate_is_asked_again),
+    POOL_TEST(test_order_that_the_ca_has_forgotten_is_told),
     POOL_TEST(test_order_neworder_lost_is_repeated),
     POOL_TEST(test_order_neworder_ratelimited_fails_until_then),
     POOL_TEST(test_order_paused_identifier_needs_a_human),

@@ -94,5 +94,7 @@
     M(1358, E_AUTHZ_STATE, WARNING, CA_RETRY, "the CA's authorization for %s is %s", \
       "Nothing: the next attempt asks for a new one.")                         \
     M(1359, E_AUTHZ_FOREIGN, WARNING, CA_RETRY, "the CA wants control of %s proved, which was not ordered", \
-      "Report it to the CA.")
+      "Report it to the CA.")                                                  \
+    M(1360, E_ORDER_GONE, WARNING, CA_RETRY, "the CA does not know the order any more: %s", \
+      "Nothing: a new order is made.")
 /* clang-format on */
