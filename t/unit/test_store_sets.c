@@ -456,7 +456,9 @@ static void test_current_damaged_archived_used(void **state)
     assert_int_equal(record->from, ACME_RECORD_INSTEAD);
     assert_string_equal(chain_of_current(store, 1),
                         "archive/" SHOP "/ecdsa.1/chain.pem");
-    assert_int_equal(as_worker(older_is_current, store, NULL), 0);
+    if (geteuid() == 0) { /* else the worker sees for itself */
+        assert_int_equal(as_worker(older_is_current, store, NULL), 0);
+    }
     put_sample(store, SHOP);
     assert_int_equal(promote(store, SHOP)->number, 3);
     assert_int_equal(current_number(store), 3);
@@ -681,6 +683,9 @@ static void test_promote_steps_into_no_trap(void **state)
     (void)state;
     for (int f = 0; f < 3; f++) {
         for (unsigned i = 0; i < sizeof(lays) / sizeof(lays[0]); i++) {
+            if (lays[i] == lay_second_name && geteuid() != 0) {
+                continue; /* where both are one user it is no trap */
+            }
             trap_t trap = { files[f], lays[i] };
             acme_store_t *store = open_store();
             put_sample(store, SHOP);
