@@ -160,7 +160,7 @@ static void make_jobs(acme_engine_t *engine)
     for (int i = 0; i < managed->nelts; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         acme_job_t *first = &engine->jobs[engine->job_count];
-        acme_link_t *link = acme_link_for(engine, one->policy);
+        acme_link_t *link = acme_link_for(engine, one);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
             acme_job_init(job, one, one->policy->key_types[k], engine->scratch);

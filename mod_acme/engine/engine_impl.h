@@ -69,7 +69,9 @@ struct acme_link_t {
     acme_link_t *next;
     acme_engine_t *engine;
     const char *account_dir;
-    const acme_policy_t *policy; /* whose terms, contacts and trust hold */
+    const acme_managed_t *managed; /* whose contacts and trust hold */
+    int agree_terms;               /* that of any certificate */
+    int differing; /* it was told that another's settings differ */
     acme_transport_ca_t ca;
     apr_pool_t *pool;
     acme_account_t *account;
@@ -134,10 +136,16 @@ void acme_engine_place_free(acme_engine_t *engine);
 
 /* --- link.c ----------------------------------------------------------------- */
 
-/** The link of a policy; made if there is none. */
-acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy);
+/** The link of a certificate's CA; made if there is none. */
+acme_link_t *acme_link_for(acme_engine_t *engine,
+                           const acme_managed_t *managed);
 /** Load or make the account, and with it the session. */
 acme_err_t *acme_link_open(acme_link_t *link) ACME_MUST_CHECK;
+/** Whether the job's own settings let it order here: consent is given by whom
+ *  the certificate is for, and the account may owe its existence to another's.
+ *  The session is READY. @return E_TERMS, from scratch */
+acme_err_t *acme_link_may_order(const acme_link_t *link,
+                                const acme_job_t *job) ACME_MUST_CHECK;
 /** Give a due job its turn when there is a place. */
 void acme_link_enqueue(acme_link_t *link, acme_job_t *job);
 /** Send a request of an order, as soon as a nonce and a place are there. */

@@ -84,17 +84,59 @@ static void log_text(acme_link_t *link, acme_msg_t msg, const char *text)
                            prefix_of(link, engine->scratch), text);
 }
 
-acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy)
+static int same_text(const char *a, const char *b)
 {
-    const char *dir = acme_policy_account(policy, engine->scratch);
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
+{
+    int count = a->contacts ? a->contacts->nelts : 0;
+    if (count != (b->contacts ? b->contacts->nelts : 0)) {
+        return 0;
+    }
+    for (int i = 0; i < count; i++) {
+        if (strcmp(APR_ARRAY_IDX(a->contacts, i, const char *),
+                   APR_ARRAY_IDX(b->contacts, i, const char *))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* One account has one set of contacts, and one CA one trust: the first's. Told
+ * once, for the first that differs. */
+static void join(acme_link_t *link, const acme_managed_t *managed)
+{
+    acme_engine_t *engine = link->engine;
+    const acme_policy_t *policy = managed->policy, *first;
+
+    first = link->managed->policy;
+    link->agree_terms |= policy->agree_terms;
+    const char *differs = apr_pstrcat(
+        engine->scratch, same_contacts(policy, first) ? "" : " its AcmeContact",
+        same_text(policy->ca_trust_file, first->ca_trust_file)
+            ? ""
+            : " its AcmeCATrustFile",
+        NULL);
+    if (!*differs || link->differing) {
+        return;
+    }
+    link->differing = 1;
+    acme_err_t *told =
+        acme_err_make(engine->scratch, ACME_W_ACCOUNT_SETTINGS, managed->name,
+                      link->managed->name, differs, link->managed->name, NULL);
+    log_text(link, told->msg, told->text);
+}
+
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed)
+{
+    const char *dir = acme_policy_account(managed->policy, engine->scratch);
     acme_link_t *link;
 
     for (link = engine->links; link; link = link->next) {
         if (!strcmp(link->account_dir, dir)) {
-            /* Consent is given to a CA, not to a virtual host. */
-            if (policy->agree_terms && !link->policy->agree_terms) {
-                link->policy = policy;
-            }
+            join(link, managed);
             return link;
         }
     }
@@ -102,7 +144,8 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy)
     link->timer.kind = ACME_TIMER_LINK;
     link->engine = engine;
     link->account_dir = apr_pstrdup(engine->pool, dir);
-    link->policy = policy;
+    link->managed = managed;
+    link->agree_terms = managed->policy->agree_terms;
     link->state = ACME_SESSION_WAIT;
     link->backlog_end = &link->backlog;
     apr_pool_create(&link->pool, engine->pool);
@@ -112,12 +155,22 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_policy_t *policy)
     return link;
 }
 
+acme_err_t *acme_link_may_order(const acme_link_t *link, const acme_job_t *job)
+{
+    const acme_directory_t *directory = acme_session_directory(link->session);
+    if (!directory || !directory->terms || job->managed->policy->agree_terms) {
+        return NULL;
+    }
+    return acme_err_make(link->engine->scratch, ACME_E_TERMS, directory->terms,
+                         NULL);
+}
+
 /* The key is on disk before the CA hears of it: an account whose key is lost is
  * of no use to anybody. RFC 8555 section 7.3. */
 static acme_err_t *make_account(acme_link_t *link)
 {
     acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
-    account->directory_url = link->policy->ca_url;
+    account->directory_url = link->managed->policy->ca_url;
     ACME_TRY(acme_key_make(&account->key, ACME_KEY_ECDSA_P256, link->pool));
     ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
                                     account, link->engine->scratch));
@@ -151,18 +204,19 @@ static acme_err_t *load_account(acme_link_t *link)
 acme_err_t *acme_link_open(acme_link_t *link)
 {
     acme_session_config_t *config = &link->config;
+    const acme_policy_t *policy = link->managed->policy;
     if (link->session) {
         return NULL;
     }
     if (!link->account) {
         ACME_TRY(acme_engine_note(link->engine, load_account(link)));
     }
-    link->ca.trust_file = link->policy->ca_trust_file;
-    config->directory_url = link->policy->ca_url;
+    link->ca.trust_file = policy->ca_trust_file;
+    config->directory_url = policy->ca_url;
     config->key = link->account->key;
     config->kid = link->account->kid;
-    config->agree_terms = link->policy->agree_terms;
-    config->contacts = link->policy->contacts;
+    config->agree_terms = link->agree_terms;
+    config->contacts = policy->contacts;
     apr_pool_create(&link->session_pool, link->pool);
     link->session = acme_session_create(config, link->session_pool);
     return NULL;

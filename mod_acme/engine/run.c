@@ -327,10 +327,14 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
     acme_engine_t *engine = link->engine;
     const char *json = NULL;
     apr_size_t len;
-    acme_err_t *err =
-        acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
-                           job->family, ACME_DOC_ORDER, engine->scratch);
+    acme_err_t *err = acme_link_may_order(link, job);
 
+    if (err) {
+        acme_engine_fail(engine, job, err, 0);
+        return;
+    }
+    err = acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                             job->family, ACME_DOC_ORDER, engine->scratch);
     if (!err && json && resume(link, job, json, len)) {
         return;
     }
@@ -562,6 +566,12 @@ void acme_run_pump(acme_run_t *run)
     if (run->link->state != ACME_SESSION_READY) {
         acme_timer_hasten(engine->timers, &run->link->timer, ACME_DUE_LINK);
         return; /* poked when it is */
+    }
+    /* One that was taken up before the CA's terms were known. */
+    acme_err_t *err = acme_link_may_order(run->link, run->job);
+    if (err) {
+        suspend(run, err);
+        return;
     }
     for (int i = 0; i < MAX_STEPS; i++) {
         memset(&step, 0, sizeof(step));

@@ -13,6 +13,8 @@
  *     --clock FILE        seconds by which the clock is wrong, read each time
  *
  * A NAME may be several with commas between: one certificate for all of them.
+ * One that begins with "!" does not agree to the CA's terms, one with "@" has a
+ * contact.
  * Exit status 0 when it ended as wanted, 1 after --seconds, 2 on an error. */
 #include <apr_general.h>
 #include <apr_hash.h>
@@ -192,8 +194,18 @@ static int complain(const acme_err_t *err)
 }
 
 static acme_managed_t *make_managed(const char *names,
-                                    const acme_policy_t *policy)
+                                    const acme_policy_t *shared)
 {
+    acme_policy_t *policy = apr_pmemdup(drive.pool, shared, sizeof(*shared));
+    if (*names == '!') {
+        policy->agree_terms = 0;
+        names++;
+    }
+    if (*names == '@') {
+        policy->contacts = apr_array_make(drive.pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(policy->contacts, const char *) = "mailto:a@example.org";
+        names++;
+    }
     char *last, *copy = apr_pstrdup(drive.pool, names);
     acme_managed_t *managed = apr_pcalloc(drive.pool, sizeof(*managed));
     managed->idents = apr_array_make(drive.pool, 2, sizeof(acme_ident_t *));

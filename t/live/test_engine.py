@@ -350,6 +350,52 @@ def test_engine_changed_configuration_gives_the_order_up(make_fakeca, make_drive
     assert "more.example.org" in json.dumps(record)
 
 
+@pytest.mark.parametrize("registered", [False, True])
+def test_engine_terms_not_agreed_to_hold_back_that_certificate_alone(
+    make_fakeca, make_drive, registered
+):
+    ca = make_fakeca()
+    if registered:
+        assert make_drive(ca, ["first.example.org"]).run() == 0
+    others = [] if registered else ["a.example.org"]
+    drive = make_drive(ca, [*others, "!b.example.org"], "--stay").start()
+    for name in others:
+        drive.wait_text(f"status {name} valid")
+    drive.wait_text(r"ACME1350 \[b.example.org/ecdsa\]")
+    assert drive.doc("b.example.org")["error_code"] == 1350
+    drive.process.kill()
+    ordered = [one.payload["identifiers"][0]["value"] for one in ca.requests_to("new-order")]
+    assert "b.example.org" not in ordered
+
+
+def test_engine_order_rests_when_consent_is_withdrawn(make_fakeca, make_drive):
+    ca = make_fakeca()
+    ca.script("finalize", faults.silence())
+    drive = make_drive(ca, hosts(1)).start()
+    ca.wait_request("finalize")
+    drive.process.kill()
+    asked = len(ca.requests)
+    drive.argv[-1:] = ["--until-failed", "!h0.example.org"]
+    assert drive.run() == 0, drive.text()
+    assert "ACME1350" in drive.text()
+    assert set(ca.endpoints()[asked:]) <= {"directory", "new-nonce"}
+    drive.argv[-2:] = hosts(1)
+    assert drive.run() == 0, drive.text()
+    assert len(ca.orders) == 1
+
+
+def test_engine_other_contacts_for_one_account_are_told_once(make_fakeca, make_drive):
+    ca = make_fakeca()
+    names = ["a.example.org", "@b.example.org", "@c.example.org"]
+    drive = make_drive(ca, names)
+    assert drive.run() == 0, drive.text()
+    lines = re.findall("ACME1516 .*", drive.text())
+    assert len(lines) == 1
+    assert "b.example.org shares the account of a.example.org" in lines[0]
+    assert "AcmeContact" in lines[0] and "AcmeCATrustFile" not in lines[0]
+    assert not ca.requests_to("new-account")[0].payload.get("contact")
+
+
 # --- requests of the administrator ----------------------------------------------
 
 

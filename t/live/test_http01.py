@@ -47,6 +47,7 @@ def raw(port, text):
     return answer.decode(errors="replace")
 
 
+@pytest.mark.all_mpms
 @pytest.mark.parametrize(
     "rules",
     [
@@ -85,6 +86,7 @@ def test_known_token_where_no_plain_virtual_host_has_the_name(waiting):
     assert httpd.get(PREFIX + token, host=SHOP).status == 200
 
 
+@pytest.mark.all_mpms
 def test_token_is_gone_after_the_validation(waiting):
     httpd, ca, start = waiting
     token = start(SHOP)[SHOP]
@@ -142,6 +144,7 @@ def test_odd_requests_get_their_own_answer_and_nothing_breaks(waiting):
     assert httpd.get(PREFIX + known[SHOP], host=SHOP).status == 200
 
 
+@pytest.mark.all_mpms
 def test_answer_ends_the_connection_and_says_so(waiting):
     httpd, _, start = waiting
     token = start(SHOP)[SHOP]

@@ -444,7 +444,8 @@ static void test_transport_pool_cleanup_drops_requests_at_once(void **state)
     assert_null(acme_transport_poll(transport, 0));
     apr_time_t start = apr_time_now();
     apr_pool_destroy(owner);
-    assert_true(apr_time_now() - start < apr_time_from_msec(500));
+    /* a libcurl that waits for its resolver takes nine seconds */
+    assert_true(apr_time_now() - start < apr_time_from_sec(4));
     assert_int_equal(result.count, 0);
 }
 

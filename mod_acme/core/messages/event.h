@@ -26,5 +26,7 @@
     M(1514, E_SET_USELESS, WARNING, LOCAL, "the certificate just issued is to be replaced at once: %s", \
       "It serves until then. Check this server's clock, AcmeRenew, and what the CA issues: its dates, key type and names.") \
     M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
-      "Nothing, if the clock is right now. If it comes again, check what sets it.")
+      "Nothing, if the clock is right now. If it comes again, check what sets it.") \
+    M(1516, W_ACCOUNT_SETTINGS, WARNING, CONFIG, "%s shares the account of %s at its CA but not%s: the settings of %s hold for the account", \
+      "Give all certificates of one CA the same AcmeContact and AcmeCATrustFile.")
 /* clang-format on */
