@@ -396,6 +396,21 @@ def test_engine_other_contacts_for_one_account_are_told_once(make_fakeca, make_d
     assert not ca.requests_to("new-account")[0].payload.get("contact")
 
 
+def test_engine_trouble_that_lasts_is_told_once(make_fakeca, make_drive):
+    drive = make_drive(make_fakeca(), hosts(1), "--stay").start()
+    drive.wait_text("status h0.example.org valid")
+    (drive.store / "lock").unlink()
+    (drive.store / "lock").mkdir()
+    drive.set_clock(30)  # a heartbeat is due
+    drive.wait_text("ACME1100 .*lock")
+    time.sleep(2)
+    assert len(re.findall("ACME1100", drive.text())) == 1, drive.text()
+    drive.set_clock(700)  # it still lasts
+    wait_until(lambda: len(re.findall("ACME1100", drive.text())) == 2, 10, "it to be told again")
+    time.sleep(1)
+    assert len(re.findall("ACME1100", drive.text())) == 2, drive.text()
+
+
 # --- requests of the administrator ----------------------------------------------
 
 
