@@ -161,7 +161,16 @@ void acme_engine_place_free(acme_engine_t *engine)
 
 /* --- life ------------------------------------------------------------------------- */
 
-static void make_jobs(acme_engine_t *engine)
+/* Ten thousand certificates take seconds, which a stop must not wait for. */
+static acme_err_t *check_stop(const acme_engine_t *engine)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    return callbacks->stopping && callbacks->stopping(callbacks->baton)
+               ? acme_err_make(engine->lost_pool, ACME_I_STOPPED, NULL)
+               : NULL;
+}
+
+static acme_err_t *make_jobs(acme_engine_t *engine)
 {
     const apr_array_header_t *managed = engine->config->managed;
     int count = 0;
@@ -175,6 +184,7 @@ static void make_jobs(acme_engine_t *engine)
     for (int i = 0; i < managed->nelts; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         acme_job_t *first = &engine->jobs[engine->job_count];
+        ACME_TRY(check_stop(engine));
         acme_link_t *link = acme_link_for(engine, one);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
@@ -185,6 +195,7 @@ static void make_jobs(acme_engine_t *engine)
         apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
         apr_pool_clear(engine->scratch);
     }
+    return NULL;
 }
 
 acme_err_t *acme_engine_create(acme_engine_t **result,
@@ -202,7 +213,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->scratch, pool);
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
-    make_jobs(engine);
+    ACME_TRY(make_jobs(engine));
     *result = engine;
     return NULL;
 }
@@ -286,6 +297,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
 {
     for (int i = 0; i < engine->job_count && !engine->lost; i++) {
         apr_pool_clear(engine->scratch);
+        ACME_TRY(check_stop(engine));
         beat(engine);
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);

@@ -411,6 +411,14 @@ def test_engine_trouble_that_lasts_is_told_once(make_fakeca, make_drive):
     assert len(re.findall("ACME1100", drive.text())) == 2, drive.text()
 
 
+@pytest.mark.parametrize("at,looked_at", [(2, 0), (5, 1)])
+def test_engine_start_is_cut_short_by_a_stop(make_fakeca, make_drive, at, looked_at):
+    drive = make_drive(make_fakeca(), hosts(3), "--stop-at", str(at))
+    assert drive.run() == 2
+    assert "ACME1517" in drive.text() and "ACME1501" not in drive.text()
+    assert len(re.findall("status h[0-9].example.org waiting", drive.text())) == looked_at
+
+
 # --- requests of the administrator ----------------------------------------------
 
 
