@@ -10,6 +10,7 @@
 
 #define MAX_HANDLED   1000 /* things a round, so that replies get their turn */
 #define LOOK_INTERVAL apr_time_from_msec(200) /* for requests */
+#define TELL_INTERVAL apr_time_from_sec(600)  /* of what stays wrong */
 #define CLOCK_SLACK   apr_time_from_sec(60)   /* that it may go back */
 
 /* --- telling the world ---------------------------------------------------------- */
@@ -56,6 +57,20 @@ void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
 {
     acme_engine_log_text(engine, job, err->msg,
                          acme_err_line(err, engine->scratch));
+}
+
+int acme_engine_is_news(const acme_engine_t *engine, acme_told_t *told,
+                        const acme_err_t *err)
+{
+    apr_time_t now = acme_engine_now(engine);
+    acme_msg_t msg = err ? err->msg : ACME_M_NONE;
+    int news = msg != told->msg || now < told->time
+               || now >= told->time + TELL_INTERVAL;
+    if (news) {
+        told->msg = msg;
+        told->time = now;
+    }
+    return news && err;
 }
 
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
@@ -146,7 +161,16 @@ void acme_engine_place_free(acme_engine_t *engine)
 
 /* --- life ------------------------------------------------------------------------- */
 
-static void make_jobs(acme_engine_t *engine)
+/* Ten thousand certificates take seconds, which a stop must not wait for. */
+static acme_err_t *check_stop(const acme_engine_t *engine)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    return callbacks->stopping && callbacks->stopping(callbacks->baton)
+               ? acme_err_make(engine->lost_pool, ACME_I_STOPPED, NULL)
+               : NULL;
+}
+
+static acme_err_t *make_jobs(acme_engine_t *engine)
 {
     const apr_array_header_t *managed = engine->config->managed;
     int count = 0;
@@ -160,6 +184,7 @@ static void make_jobs(acme_engine_t *engine)
     for (int i = 0; i < managed->nelts; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         acme_job_t *first = &engine->jobs[engine->job_count];
+        ACME_TRY(check_stop(engine));
         acme_link_t *link = acme_link_for(engine, one);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
@@ -170,6 +195,7 @@ static void make_jobs(acme_engine_t *engine)
         apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
         apr_pool_clear(engine->scratch);
     }
+    return NULL;
 }
 
 acme_err_t *acme_engine_create(acme_engine_t **result,
@@ -187,7 +213,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->scratch, pool);
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
-    make_jobs(engine);
+    ACME_TRY(make_jobs(engine));
     *result = engine;
     return NULL;
 }
@@ -260,7 +286,7 @@ static void beat(acme_engine_t *engine)
     acme_err_t *err = acme_engine_note(
         engine, acme_store_beat(engine->store, acme_engine_now(engine),
                                 engine->scratch));
-    if (err && !engine->lost) {
+    if (acme_engine_is_news(engine, &engine->told_beat, err) && !engine->lost) {
         acme_engine_log_error(engine, NULL, err);
     }
 }
@@ -269,6 +295,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
 {
     for (int i = 0; i < engine->job_count && !engine->lost; i++) {
         apr_pool_clear(engine->scratch);
+        ACME_TRY(check_stop(engine));
         beat(engine);
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);
@@ -323,16 +350,23 @@ static void handle_due(acme_engine_t *engine)
     }
 }
 
-static acme_err_t *look_for_requests(acme_engine_t *engine)
+static void look_for_requests(acme_engine_t *engine)
 {
     apr_time_t now = acme_engine_now(engine);
-    if (now >= engine->looked && now < engine->looked + LOOK_INTERVAL) {
-        return NULL;
+    if (engine->lost
+        || (now >= engine->looked && now < engine->looked + LOOK_INTERVAL)) {
+        return;
     }
     engine->looked = now;
     apr_pool_clear(engine->scratch);
     beat(engine);
-    return engine->lost ? NULL : acme_asked_look(engine);
+    if (engine->lost) {
+        return;
+    }
+    acme_err_t *err = acme_asked_look(engine);
+    if (acme_engine_is_news(engine, &engine->told_look, err) && !engine->lost) {
+        acme_engine_log_error(engine, NULL, err);
+    }
 }
 
 apr_time_t acme_engine_next_due(const acme_engine_t *engine)
@@ -363,10 +397,7 @@ acme_err_t *acme_engine_step(acme_engine_t *engine,
                              apr_interval_time_t max_wait)
 {
     ACME_TRY(check_clock(engine));
-    acme_err_t *err = engine->lost ? NULL : look_for_requests(engine);
-    if (err && !engine->lost) {
-        acme_engine_log_error(engine, NULL, err);
-    }
+    look_for_requests(engine);
     handle_due(engine);
     if (engine->lost) {
         return engine->lost;

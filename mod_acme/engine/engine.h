@@ -62,6 +62,9 @@ typedef struct acme_engine_callbacks_t {
     void (*status)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_status_t *status);
     apr_time_t (*now)(void *baton);
+    /** Whether there is no time for more; asked between two certificates while
+     *  the engine starts. NULL: never. */
+    int (*stopping)(void *baton);
 } acme_engine_callbacks_t;
 
 typedef struct acme_engine_config_t {
@@ -72,7 +75,8 @@ typedef struct acme_engine_config_t {
 } acme_engine_config_t;
 
 /** @param config, callbacks  borrowed for the engine's life
- *  @param store  with a lease set that is held */
+ *  @param store  with a lease set that is held
+ *  @return I_STOPPED, among others: callbacks->stopping said so */
 acme_err_t *acme_engine_create(acme_engine_t **engine,
                                const acme_engine_config_t *config,
                                const acme_engine_callbacks_t *callbacks,
@@ -81,7 +85,9 @@ acme_err_t *acme_engine_create(acme_engine_t **engine,
 
 /** First thing after the lease was taken: activates every set newer than the
  *  promoted one, publishes the proofs of the saved orders, and only then lets
- *  acme_engine_step send anything. Cost is linear in the certificates. */
+ *  acme_engine_step send anything. Cost is linear in the certificates.
+ *  @return I_STOPPED, among others: there is more to publish; the next one
+ *          to hold the lease does it */
 acme_err_t *acme_engine_resume(acme_engine_t *engine) ACME_MUST_CHECK;
 
 /** One round: look for requests, start what is due, wait at most max_wait for

@@ -35,6 +35,12 @@ enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK };
 
 #define ACME_MAX_IN_FLIGHT 64 /* requests of one account under way at once */
 
+/** Trouble that was told, so that it is not told each round. Zeroed at first. */
+typedef struct acme_told_t {
+    acme_msg_t msg;
+    apr_time_t time;
+} acme_told_t;
+
 struct acme_engine_t {
     const acme_engine_config_t *config;
     const acme_engine_callbacks_t *callbacks;
@@ -53,6 +59,7 @@ struct acme_engine_t {
     apr_time_t looked;            /* for requests */
     apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
+    acme_told_t told_beat, told_look;
     apr_pool_t *lost_pool;
     acme_err_t *lost; /* the lease: nothing may be done any more */
 };
@@ -80,7 +87,7 @@ struct acme_link_t {
     acme_session_t *session; /* NULL until there is work */
     acme_session_state_t state;
     apr_time_t until;     /* FAILED: no order before */
-    acme_err_t *told;     /* the failure that was logged last */
+    acme_told_t told;     /* that there is no session */
     acme_calls_t own;     /* the session's, to be signed */
     acme_calls_t waiting; /* the orders', to be signed */
     acme_call_t *spare;
@@ -119,6 +126,10 @@ void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
 /** A message of the table with a text of one's own. */
 void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
                           acme_msg_t msg, const char *text);
+/** Whether trouble is to be told now: when it is another than before, and every
+ *  ten minutes while it lasts. @param err  NULL: it has passed; not told */
+int acme_engine_is_news(const acme_engine_t *engine, acme_told_t *told,
+                        const acme_err_t *err);
 /** Keeps in mind that the lease is lost. @return err */
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err);
 /** Tell the world about a job. */

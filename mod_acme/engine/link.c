@@ -230,7 +230,7 @@ static void forget_failure(acme_link_t *link)
         && !link->own.count && !link->run_count) {
         link->session = NULL;
         link->state = ACME_SESSION_WAIT;
-        link->told = NULL;
+        memset(&link->told, 0, sizeof(link->told));
         apr_pool_destroy(link->session_pool);
     }
 }
@@ -444,10 +444,9 @@ static void fail_backlog(acme_link_t *link, const acme_err_t *err)
 static void tell_failure(acme_link_t *link, const acme_session_step_t *step)
 {
     apr_pool_t *scratch = link->engine->scratch;
-    if (link->told == step->error) {
+    if (!acme_engine_is_news(link->engine, &link->told, step->error)) {
         return;
     }
-    link->told = step->error;
     log_text(link, step->error->msg,
              apr_psprintf(scratch, "%s; next attempt at %s",
                           acme_err_line(step->error, scratch),
@@ -460,8 +459,8 @@ static void take_state(acme_link_t *link, const acme_session_step_t *step)
     int was_ready = link->state == ACME_SESSION_READY;
 
     link->state = step->state;
-    if (step->state != ACME_SESSION_FAILED) {
-        link->told = NULL;
+    if (step->state == ACME_SESSION_READY) {
+        acme_engine_is_news(engine, &link->told, NULL);
     }
     if (step->state == ACME_SESSION_READY && !was_ready) {
         for (acme_run_t *run = link->runs; run; run = run->next) {
@@ -517,7 +516,9 @@ void acme_link_pump(acme_link_t *link)
             acme_timer_hasten(engine->timers, &link->timer, link->until);
         }
         fail_backlog(link, err);
-        log_text(link, err->msg, acme_err_line(err, engine->scratch));
+        if (acme_engine_is_news(engine, &link->told, err)) {
+            log_text(link, err->msg, acme_err_line(err, engine->scratch));
+        }
         return;
     }
     flush(link);

@@ -116,6 +116,12 @@ static apr_time_t now(void *baton)
     return apr_time_now();
 }
 
+static int is_stopping(void *baton)
+{
+    (void)baton;
+    return must_stop();
+}
+
 /* --- leading --------------------------------------------------------------- */
 
 static void set_engine(acme_engine_t *engine)
@@ -135,6 +141,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .activate = activate,
         .status = tell_status,
         .now = now,
+        .stopping = is_stopping,
     };
     acme_engine_t *engine;
     acme_err_t *err;

@@ -10,6 +10,7 @@
  *     --seconds N         give up after (60)
  *     --stay              go on after everything is valid
  *     --until-failed      end when every name has failed
+ *     --stop-at N         stop where it looks at the N-th certificate
  *     --clock FILE        seconds by which the clock is wrong, read each time
  *
  * A NAME may be several with commas between: one certificate for all of them.
@@ -43,6 +44,7 @@ static struct {
     pthread_mutex_t lock;
     int valid, failed, activated;
     const char *clock;
+    int stop_at, asked;
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -182,6 +184,12 @@ static apr_time_t on_now(void *baton)
     return apr_time_now() + apr_time_from_sec(wrong);
 }
 
+static int on_stopping(void *baton)
+{
+    (void)baton;
+    return drive.stop_at && ++drive.asked >= drive.stop_at;
+}
+
 /* --- running ---------------------------------------------------------------------- */
 
 static int complain(const acme_err_t *err)
@@ -280,7 +288,8 @@ static void tell_usage(apr_time_t start)
 static int drive_names(const options_t *options, char **names, int count)
 {
     static const acme_engine_callbacks_t CALLBACKS = {
-        NULL, on_log, on_publish, on_withdraw, on_activate, on_status, on_now
+        NULL,        on_log,    on_publish, on_withdraw,
+        on_activate, on_status, on_now,     on_stopping
     };
     acme_policy_t policy = { .ca_url = options->ca,
                              .ca_trust_file = options->trust,
@@ -356,6 +365,9 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "profile")) {
             options->profile = value;
+        }
+        else if (!strcmp(name, "stop-at")) {
+            drive.stop_at = atoi(value);
         }
         else if (!strcmp(name, "clock")) {
             drive.clock = value;

@@ -396,6 +396,29 @@ def test_engine_other_contacts_for_one_account_are_told_once(make_fakeca, make_d
     assert not ca.requests_to("new-account")[0].payload.get("contact")
 
 
+def test_engine_trouble_that_lasts_is_told_once(make_fakeca, make_drive):
+    drive = make_drive(make_fakeca(), hosts(1), "--stay").start()
+    drive.wait_text("status h0.example.org valid")
+    (drive.store / "lock").unlink()
+    (drive.store / "lock").mkdir()
+    drive.set_clock(30)  # a heartbeat is due
+    drive.wait_text("ACME1100 .*lock")
+    time.sleep(2)
+    assert len(re.findall("ACME1100", drive.text())) == 1, drive.text()
+    drive.set_clock(700)  # it still lasts
+    wait_until(lambda: len(re.findall("ACME1100", drive.text())) == 2, 10, "it to be told again")
+    time.sleep(1)
+    assert len(re.findall("ACME1100", drive.text())) == 2, drive.text()
+
+
+@pytest.mark.parametrize("at,looked_at", [(2, 0), (5, 1)])
+def test_engine_start_is_cut_short_by_a_stop(make_fakeca, make_drive, at, looked_at):
+    drive = make_drive(make_fakeca(), hosts(3), "--stop-at", str(at))
+    assert drive.run() == 2
+    assert "ACME1517" in drive.text() and "ACME1501" not in drive.text()
+    assert len(re.findall("status h[0-9].example.org waiting", drive.text())) == looked_at
+
+
 # --- requests of the administrator ----------------------------------------------
 
 

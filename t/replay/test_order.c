@@ -822,6 +822,101 @@ static void test_order_profile_refused_is_left_out_unless_required(void **state)
     }
 }
 
+/* --- what the CA's problems lead to ---------------------------------------- */
+
+/* One row of the table of reactions: the problem is met by this request. */
+typedef struct refusal_t {
+    const char *label;
+    const char *problem;
+    acme_msg_t msg;
+    acme_class_t class;
+} refusal_t;
+
+#define PROBLEM(type) CA_PROBLEM(type, "said by the CA")
+
+static void assert_refused_once(const refusal_t *refusal)
+{
+    ca_rule_t rules[] = {
+        { refusal->label, 0, CA_REPLY, 400, refusal->problem },
+        { NULL },
+    };
+    replay_t *replay = run("a.example", rules);
+    const int *asked =
+        apr_hash_get(replay->ca->counts, refusal->label, APR_HASH_KEY_STRING);
+
+    assert_failed(replay, refusal->msg, refusal->class);
+    assert_non_null(strstr(replay->error->detail, "said by the CA"));
+    assert_int_equal(*asked, 1);
+    assert_int_equal(replay->session_failed,
+                     !strcmp(refusal->label, "newAccount"));
+}
+
+static void test_refusals_are_told_and_not_repeated(void **state)
+{
+    static const refusal_t refusals[] = {
+        { "newAccount", PROBLEM("badPublicKey"), ACME_E_CA_PROBLEM_KEY,
+          ACME_CLASS_CA_FINAL },
+        { "newAccount", PROBLEM("badSignatureAlgorithm"),
+          ACME_E_CA_PROBLEM_ALGORITHM, ACME_CLASS_CA_FINAL },
+        { "newAccount", PROBLEM("invalidContact"), ACME_E_CA_PROBLEM_CONTACT,
+          ACME_CLASS_CONFIG },
+        { "newAccount", PROBLEM("unsupportedContact"),
+          ACME_E_CA_PROBLEM_CONTACT, ACME_CLASS_CONFIG },
+        { "newAccount", PROBLEM("externalAccountRequired"),
+          ACME_E_CA_PROBLEM_EAB, ACME_CLASS_CONFIG },
+        { "newAccount", PROBLEM("userActionRequired"), ACME_E_CA_PROBLEM_ACTION,
+          ACME_CLASS_CONFIG },
+        { "newOrder", PROBLEM("badSignatureAlgorithm"),
+          ACME_E_CA_PROBLEM_ALGORITHM, ACME_CLASS_CA_FINAL },
+        { "newOrder", PROBLEM("malformed"), ACME_E_CA_PROBLEM_MALFORMED,
+          ACME_CLASS_CA_FINAL },
+        { "newOrder", PROBLEM("unauthorized"), ACME_E_CA_PROBLEM_UNAUTHORIZED,
+          ACME_CLASS_CA_FINAL },
+        { "newOrder", PROBLEM("unsupportedIdentifier"),
+          ACME_E_CA_PROBLEM_UNSUPPORTED, ACME_CLASS_CA_FINAL },
+        { "newOrder", PROBLEM("userActionRequired"), ACME_E_CA_PROBLEM_ACTION,
+          ACME_CLASS_CONFIG },
+        { "finalize", PROBLEM("badPublicKey"), ACME_E_CA_PROBLEM_KEY,
+          ACME_CLASS_CA_FINAL },
+        { "finalize", PROBLEM("unauthorized"), ACME_E_CA_PROBLEM_UNAUTHORIZED,
+          ACME_CLASS_CA_FINAL },
+    };
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        assert_refused_once(&refusals[i]);
+    }
+}
+
+static void test_validation_problems_are_for_a_later_attempt(void **state)
+{
+    static const struct {
+        const char *problem;
+        acme_msg_t msg;
+    } problems[] = {
+        { PROBLEM("caa"), ACME_E_CA_PROBLEM_CAA },
+        { PROBLEM("connection"), ACME_E_CA_PROBLEM_CONNECTION },
+        { PROBLEM("dns"), ACME_E_CA_PROBLEM_DNS },
+        { PROBLEM("incorrectResponse"), ACME_E_CA_PROBLEM_ANSWER },
+        { PROBLEM("tls"), ACME_E_CA_PROBLEM_TLS },
+        { PROBLEM("unauthorized"), ACME_E_CA_PROBLEM_ANSWER },
+    };
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(problems) / sizeof(problems[0]); i++) {
+        replay_t *replay = replay_create("a.example", pool);
+
+        replay->ca->fail_name = "a.example";
+        replay->ca->fail_error = problems[i].problem;
+        replay_run(replay);
+        assert_failed(replay, problems[i].msg, ACME_CLASS_CA_RETRY);
+        assert_string_equal(replay->error->identifier, "a.example");
+        assert_int_equal(replay->ca->orders, 1);
+    }
+}
+
 /* --- a hostile CA --------------------------------------------------------- */
 
 static void test_order_hostile_order_objects_are_refused(void **state)
@@ -957,6 +1052,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_profile_unadvertised_is_left_out),
     POOL_TEST(test_order_profile_required_but_unadvertised_fails),
     POOL_TEST(test_order_profile_refused_is_left_out_unless_required),
+    POOL_TEST(test_refusals_are_told_and_not_repeated),
+    POOL_TEST(test_validation_problems_are_for_a_later_attempt),
     POOL_TEST(test_order_hostile_order_objects_are_refused),
     POOL_TEST(test_order_location_must_be_https),
     POOL_TEST(test_order_silent_ca_is_given_up_after_an_hour),

@@ -28,5 +28,6 @@
     M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
       "Nothing, if the clock is right now. If it comes again, check what sets it.") \
     M(1516, W_ACCOUNT_SETTINGS, WARNING, CONFIG, "%s shares the account of %s at its CA but not%s: the settings of %s hold for the account", \
-      "Give all certificates of one CA the same AcmeContact and AcmeCATrustFile.")
+      "Give all certificates of one CA the same AcmeContact and AcmeCATrustFile.") \
+    M(1517, I_STOPPED, DEBUG, LOCAL, "stopped before all certificates were looked at", "")
 /* clang-format on */
