@@ -430,7 +430,8 @@ def acmectl(drive, *args, timeout=60):
 def test_engine_renews_on_request(ported, make_drive):
     pebble, port = ported()
     drive = make_drive(pebble, ["--stay", *hosts(2)], http_port=port).start()
-    drive.wait_text("h0.example.org valid(.|\n)*h1.example.org valid|h1.*valid(.|\n)*h0.*valid")
+    for name in hosts(2):
+        drive.wait_text(f"status {name} valid ")
     answer = acmectl(drive, "renew", "h0.example.org")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "done: issued by Pebble" in answer.stdout
