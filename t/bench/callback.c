@@ -137,7 +137,7 @@ static double cost(SSL_CTX *ctx, acme_live_t *live, int count)
         }
         taken[i] = now() - began;
         if (live && live->families[0].pair
-            && SSL_get_certificate(ssl) != the_set.chain->leaf) {
+            && SSL_get_certificate(ssl) != live->families[0].pair->leaf) {
             exit(1); /* it has not done what is measured */
         }
         SSL_free(ssl);
