@@ -4,6 +4,7 @@ fill_ssl, fill_md and fill_acme write pairs (servers.Pairs) where plain
 mod_ssl, mod_md and mod_acme look. A layout is known here and nowhere else
 in the bench.
 """
+import hashlib
 import json
 import pathlib
 
@@ -46,8 +47,9 @@ def moment(value):
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def record(name, leaf, directory):
+def record(name, chain, key, directory):
     """record.json of a promoted set, as engine/record.c writes it."""
+    leaf = pki.load_chain(chain)[0]
     return json.dumps({
         "name": name, "key_type": "ecdsa-p256", "number": 1,
         "ca": directory,
@@ -57,7 +59,9 @@ def record(name, leaf, directory):
         "issued": moment(leaf.not_valid_before),
         "serial": "%x" % leaf.serial_number,
         "issuer": pki.common_name(leaf.issuer),
-        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex()}, indent=1)
+        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex(),
+        "files_sha256": hashlib.sha256(chain + b"\0" + key).hexdigest()},
+        indent=1)
 
 
 def fill_acme(folder, names, pairs, directory):
@@ -74,9 +78,8 @@ def fill_acme(folder, names, pairs, directory):
         place = certificates / name / "ecdsa.1"
         place.mkdir(mode=0o755, parents=True)
         chain, key = pairs.get(name)
-        leaf = pki.load_chain(chain)[0]
         write(place / "chain.pem", chain, 0o644)
         write(place / "key.pem", key, 0o600)
         write(place / "record.json", record(
-            name, leaf, directory).encode(), 0o644)
+            name, chain, key, directory).encode(), 0o644)
         place.with_name("ecdsa").symlink_to(place.name)
