@@ -1,88 +1,14 @@
 #include "engine/engine_impl.h"
 
 #include <apr_strings.h>
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
 #include "core/reaction.h"
+#include "engine/saved.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
 #define MAX_KEPT  5    /* failures in a row that an order may outlive: days */
-
-/** What the file of an order says beside the machine's own state. */
-typedef struct saved_t {
-    const char *subject;
-    const char *account;
-    apr_array_header_t *idents;
-    const char *order;
-} saved_t;
-
-/* --- the file ------------------------------------------------------------------ */
-
-static acme_err_t *format_saved(const char **text, acme_run_t *run,
-                                apr_pool_t *pool)
-{
-    const char *order;
-    ACME_TRY(acme_order_save(&order, run->order, acme_engine_now(run->engine),
-                             pool));
-
-    json_t *names = json_array();
-    for (int i = 0; i < run->config.idents->nelts; i++) {
-        json_array_append_new(
-            names,
-            json_string(
-                APR_ARRAY_IDX(run->config.idents, i, acme_ident_t *)->value));
-    }
-    char *list = json_dumps(names, JSON_COMPACT);
-    json_decref(names);
-    *text = apr_psprintf(pool,
-                         "{\"subject\":\"%s\",\"account\":\"%s\",\n"
-                         "\"names\":%s,\n\"order\":%s}\n",
-                         run->job->subject, run->link->account_dir,
-                         list ? list : "[]", order);
-    free(list);
-    return NULL;
-}
-
-static acme_err_t *damaged(apr_pool_t *pool, const char *why)
-{
-    return acme_err_make(pool, ACME_E_STORE_DAMAGED, "the saved order", why,
-                         NULL);
-}
-
-static acme_err_t *parse_saved(saved_t *saved, const char *json, apr_size_t len,
-                               apr_pool_t *pool)
-{
-    json_t *doc;
-    ACME_TRY(
-        acme_json_parse(&doc, json, len, 1024 * 1024, "saved order", pool));
-    json_t *names = json_object_get(doc, "names");
-    json_t *order = json_object_get(doc, "order");
-    saved->subject = acme_json_string(doc, "subject");
-    saved->account = acme_json_string(doc, "account");
-    if (!saved->subject || !saved->account || !json_is_object(order)
-        || json_array_size(names) < 1
-        || json_array_size(names) > ACME_MAX_IDENTS) {
-        return damaged(pool, "members are missing");
-    }
-    saved->idents = apr_array_make(pool, (int)json_array_size(names),
-                                   sizeof(acme_ident_t *));
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        acme_ident_t *ident;
-        if (!name) {
-            return damaged(pool, "a name is not a string");
-        }
-        ACME_TRY(acme_ident_parse(&ident, name, pool));
-        APR_ARRAY_PUSH(saved->idents, acme_ident_t *) = ident;
-    }
-    char *text = json_dumps(order, JSON_COMPACT);
-    saved->order = apr_pstrdup(pool, text ? text : "");
-    free(text);
-    return NULL;
-}
 
 /* --- life ---------------------------------------------------------------------- */
 
@@ -181,9 +107,9 @@ static void remove_work(acme_run_t *run)
 static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
 {
     acme_job_t *job = run->job;
-    saved_t saved = { 0 };
+    acme_saved_t saved = { 0 };
 
-    ACME_TRY(parse_saved(&saved, json, len, run->pool));
+    ACME_TRY(acme_saved_parse(&saved, json, len, run->pool));
     run->superseded = strcmp(saved.subject, job->subject) != 0;
     if (strcmp(saved.account, run->link->account_dir)) {
         /* Another CA's; its account is not at hand any more. */
@@ -194,7 +120,7 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
                                      job->managed->dir, job->family,
                                      run->pool));
     if (!run->key) {
-        return damaged(run->pool, "its key is missing");
+        return acme_saved_damaged("its key is missing", run->pool);
     }
     run->config.key = run->key;
     ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
@@ -429,12 +355,17 @@ static void finish(acme_run_t *run, const char *chain_pem)
 
 static acme_err_t *save(acme_run_t *run)
 {
-    const char *text;
     acme_engine_t *engine = run->engine;
+    acme_saved_t saved = { run->job->subject, run->link->account_dir,
+                           run->config.idents, NULL };
+    const char *text;
+
     if (!acme_order_dirty(run->order)) {
         return NULL;
     }
-    ACME_TRY(format_saved(&text, run, engine->scratch));
+    ACME_TRY(acme_order_save(&saved.order, run->order, acme_engine_now(engine),
+                             engine->scratch));
+    ACME_TRY(acme_saved_format(&text, &saved, engine->scratch));
     return acme_store_put_doc(engine->store, run->job->managed->dir,
                               run->job->family, ACME_DOC_ORDER, text,
                               engine->scratch);
