@@ -185,7 +185,7 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         acme_job_t *first = &engine->jobs[engine->job_count];
         ACME_TRY(check_stop(engine));
-        acme_link_t *link = acme_link_for(engine, one);
+        acme_link_t *link = acme_link_for(engine, one, 0);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
             acme_job_init(job, one, one->policy->key_types[k], engine->scratch);

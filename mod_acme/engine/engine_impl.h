@@ -77,6 +77,7 @@ struct acme_link_t {
     acme_engine_t *engine;
     const char *account_dir;
     const acme_managed_t *managed; /* whose contacts and trust hold */
+    const acme_ca_t *settings;     /* as its policy has them */
     int agree_terms;               /* that of any certificate */
     int differing; /* it was told that another's settings differ */
     acme_transport_ca_t ca;
@@ -147,9 +148,10 @@ void acme_engine_place_free(acme_engine_t *engine);
 
 /* --- link.c ----------------------------------------------------------------- */
 
-/** The link of a certificate's CA; made if there is none. */
-acme_link_t *acme_link_for(acme_engine_t *engine,
-                           const acme_managed_t *managed);
+/** The link of one of a certificate's CAs; made if there is none.
+ *  @param ca  which of its policy */
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
+                           int ca);
 /** Load or make the account, and with it the session. */
 acme_err_t *acme_link_open(acme_link_t *link) ACME_MUST_CHECK;
 /** Whether the job's own settings let it order here: consent is given by whom

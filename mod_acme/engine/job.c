@@ -56,6 +56,42 @@ static apr_uint64_t sum_names(const apr_array_header_t *idents)
     return sum;
 }
 
+const acme_ca_t *acme_job_ca(const acme_job_t *job)
+{
+    return &job->managed->policy->cas[job->ca];
+}
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+/* What an order at the job's CA is about. */
+static const char *subject_of(const acme_job_t *job, apr_pool_t *scratch)
+{
+    const acme_managed_t *managed = job->managed;
+    const acme_ca_t *ca = acme_job_ca(job);
+
+    return apr_psprintf(
+        scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT, ca->url,
+        acme_key_type_name(job->key_type), or_empty(ca->profile),
+        managed->idents->nelts, sum_names(managed->idents));
+}
+
+/* What the administrator can say of CAs and accounts. */
+static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
+{
+    const char *text = "";
+
+    for (int i = 0; i < policy->ca_count; i++) {
+        const acme_ca_t *ca = &policy->cas[i];
+        text = apr_psprintf(scratch, "%s%s\n%s\n%s %d\n", text, ca->url,
+                            or_empty(ca->trust_file), or_empty(ca->profile),
+                            ca->profile_required);
+    }
+    return text;
+}
+
 void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
                    acme_key_type_t key_type, apr_pool_t *scratch)
 {
@@ -65,39 +101,48 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
     job->key_type = key_type;
     job->family = acme_key_family(key_type);
 
-    const char *subject = apr_psprintf(
-        scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT, policy->ca_url,
-        acme_key_type_name(key_type), policy->profile ? policy->profile : "",
-        managed->idents->nelts, sum_names(managed->idents));
+    const char *subject = subject_of(job, scratch);
     const char *contacts =
         policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
                          : "";
     const char *settings = apr_psprintf(
-        scratch, "%s\n%s\n%d %d %d\n%s", subject,
-        policy->ca_trust_file ? policy->ca_trust_file : "", policy->agree_terms,
-        policy->profile_required, policy->http_01, contacts);
+        scratch, "%s\n%s%d %d\n%s", subject, ca_settings(policy, scratch),
+        policy->agree_terms, policy->http_01, contacts);
     fingerprint(job->subject, subject);
     fingerprint(job->settings, settings);
 }
 
 /* --- what there is ------------------------------------------------------------ */
 
+/* The CA among the configured ones that a set came from, or NULL. */
+static const acme_ca_t *ca_of(const acme_job_t *job, const char *url)
+{
+    const acme_policy_t *policy = job->managed->policy;
+
+    for (int i = 0; i < policy->ca_count; i++) {
+        if (!strcmp(policy->cas[i].url, url)) {
+            return &policy->cas[i];
+        }
+    }
+    return NULL;
+}
+
 static const char *difference(const acme_job_t *job,
                               const acme_record_t *record)
 {
-    const acme_policy_t *policy = job->managed->policy;
-    const char *profile = policy->profile ? policy->profile : "";
+    const acme_ca_t *ca;
 
     if (!record->ca_url) {
         return "its record does not say which CA it is from";
     }
-    if (strcmp(record->ca_url, policy->ca_url)) {
+    ca = ca_of(job, record->ca_url);
+    if (!ca) {
         return "another CA is configured";
     }
     if (record->key_type != job->key_type) {
         return "another key type is configured";
     }
-    if (strcmp(record->profile ? record->profile : "", profile)) {
+    if (strcmp(or_empty(record->profile), or_empty(ca->profile))) {
         return "another profile is configured";
     }
     /* Names that were taken away can wait for the renewal. */

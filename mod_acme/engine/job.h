@@ -17,6 +17,7 @@ struct acme_job_t {
     const acme_managed_t *managed;
     acme_key_type_t key_type;
     acme_family_t family;
+    int ca; /* which of the policy's CAs is asked */
     acme_status_t status; /* what the world knows; failures are kept here too */
     apr_time_t renew_at;  /* of the newest set; 0: there is none */
     apr_time_t retry_at;  /* not before, after a failure; 0: at any time */
@@ -33,6 +34,9 @@ struct acme_job_t {
     acme_job_t *next;       /* in its link's backlog */
     int queued;
 };
+
+/** The CA that is asked for it. */
+const acme_ca_t *acme_job_ca(const acme_job_t *job);
 
 /** @param scratch  may be cleared afterwards */
 void acme_job_init(acme_job_t *job, const acme_managed_t *managed,

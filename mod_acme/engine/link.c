@@ -106,7 +106,8 @@ static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
 
 /* One account has one set of contacts, and one CA one trust: the first's. Told
  * once, for the first that differs. */
-static void join(acme_link_t *link, const acme_managed_t *managed)
+static void join(acme_link_t *link, const acme_managed_t *managed,
+                 const acme_ca_t *ca)
 {
     acme_engine_t *engine = link->engine;
     const acme_policy_t *policy = managed->policy, *first;
@@ -115,7 +116,7 @@ static void join(acme_link_t *link, const acme_managed_t *managed)
     link->agree_terms |= policy->agree_terms;
     const char *differs = apr_pstrcat(
         engine->scratch, same_contacts(policy, first) ? "" : " its AcmeContact",
-        same_text(policy->ca_trust_file, first->ca_trust_file)
+        same_text(ca->trust_file, link->settings->trust_file)
             ? ""
             : " its AcmeCATrustFile",
         NULL);
@@ -129,14 +130,16 @@ static void join(acme_link_t *link, const acme_managed_t *managed)
     log_text(link, told->msg, told->text);
 }
 
-acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed)
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
+                           int ca)
 {
-    const char *dir = acme_policy_account(managed->policy, engine->scratch);
+    const acme_ca_t *settings = &managed->policy->cas[ca];
+    const char *dir = acme_policy_account(settings, engine->scratch);
     acme_link_t *link;
 
     for (link = engine->links; link; link = link->next) {
         if (!strcmp(link->account_dir, dir)) {
-            join(link, managed);
+            join(link, managed, settings);
             return link;
         }
     }
@@ -145,6 +148,7 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed)
     link->engine = engine;
     link->account_dir = apr_pstrdup(engine->pool, dir);
     link->managed = managed;
+    link->settings = settings;
     link->agree_terms = managed->policy->agree_terms;
     link->state = ACME_SESSION_WAIT;
     link->backlog_end = &link->backlog;
@@ -170,7 +174,7 @@ acme_err_t *acme_link_may_order(const acme_link_t *link, const acme_job_t *job)
 static acme_err_t *make_account(acme_link_t *link)
 {
     acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
-    account->directory_url = link->managed->policy->ca_url;
+    account->directory_url = link->settings->url;
     ACME_TRY(acme_key_make(&account->key, ACME_KEY_ECDSA_P256, link->pool));
     ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
                                     account, link->engine->scratch));
@@ -211,8 +215,8 @@ acme_err_t *acme_link_open(acme_link_t *link)
     if (!link->account) {
         ACME_TRY(acme_engine_note(link->engine, load_account(link)));
     }
-    link->ca.trust_file = policy->ca_trust_file;
-    config->directory_url = policy->ca_url;
+    link->ca.trust_file = link->settings->trust_file;
+    config->directory_url = link->settings->url;
     config->key = link->account->key;
     config->kid = link->account->kid;
     config->agree_terms = link->agree_terms;

@@ -61,14 +61,13 @@ static const char *host_part(const char *url, apr_pool_t *pool)
     return host;
 }
 
-const char *acme_policy_account(const acme_policy_t *policy, apr_pool_t *pool)
+const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
 {
     /* The same directory by name and by URL is one account. */
-    const acme_policy_ca_t *ca = acme_policy_find_ca(policy->ca_url);
-    const char *alias = ca ? ca->alias : policy->ca_alias;
+    const acme_policy_ca_t *known = acme_policy_find_ca(ca->url);
+    const char *alias = known ? known->alias : ca->alias;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)policy->ca_url, strlen(policy->ca_url),
-           digest);
-    return apr_pstrcat(pool, alias ? alias : host_part(policy->ca_url, pool),
-                       "-", acme_encode_hex(digest, 4, pool), NULL);
+    SHA256((const unsigned char *)ca->url, strlen(ca->url), digest);
+    return apr_pstrcat(pool, alias ? alias : host_part(ca->url, pool), "-",
+                       acme_encode_hex(digest, 4, pool), NULL);
 }

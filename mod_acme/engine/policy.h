@@ -19,15 +19,24 @@ typedef enum acme_renew_mode_t {
     ACME_RENEW_MANUAL, /* only when asked */
 } acme_renew_mode_t;
 
+#define ACME_MAX_CAS 4 /* that one certificate may come from */
+
+/** A CA that a certificate may come from, with the settings that hold there:
+ *  those that AcmeXxx [ca] sets. */
+typedef struct acme_ca_t {
+    const char *alias;      /* "letsencrypt", or NULL for a bare URL */
+    const char *url;        /* of its directory, never NULL */
+    const char *trust_file; /* PEM, readable by the worker; NULL: system */
+    const char *profile;    /* or NULL */
+    int profile_required;
+} acme_ca_t;
+
 /** Settings of a certificate. All strings live as long as the policy. */
 typedef struct acme_policy_t {
-    const char *ca_alias;      /* "letsencrypt", or NULL for a bare URL */
-    const char *ca_url;        /* directory URL, never NULL */
-    const char *ca_trust_file; /* PEM, readable by the worker; NULL: system */
+    const acme_ca_t *cas; /* in order of preference */
+    int ca_count;         /* 1.. ACME_MAX_CAS */
     int agree_terms;
     apr_array_header_t *contacts; /* const char *, "mailto:..."; may be empty */
-    const char *profile;          /* or NULL */
-    int profile_required;
     acme_key_type_t key_types[ACME_FAMILIES]; /* at most one of a family */
     int key_type_count;                       /* 1.. ACME_FAMILIES */
     acme_span_t renew;                        /* before expiry */
@@ -46,20 +55,21 @@ typedef struct acme_managed_t {
     int in_use;        /* a virtual host serves it */
 } acme_managed_t;
 
-/** A public CA that AcmeCA knows by name. */
+/** A CA as AcmeCA names it. */
 typedef struct acme_policy_ca_t {
-    const char *alias; /* "letsencrypt" */
+    const char *alias; /* "letsencrypt", or NULL for a bare URL */
     const char *url;   /* of its directory */
 } acme_policy_ca_t;
 
-/** The CA with this alias (in any case) or directory URL, or NULL. Static. */
+/** The public CA with this alias (in any case) or directory URL, or NULL.
+ *  Static. */
 const acme_policy_ca_t *acme_policy_find_ca(const char *text);
 /** All aliases, with ", " between them. */
 const char *acme_policy_ca_aliases(apr_pool_t *pool);
 
-/** Name of the account directory for this policy: alias or host, and eight
+/** Name of the account directory at this CA: alias or host, and eight
  *  hexadecimal digits over the directory URL. Certificates with the same one
  *  share an account. */
-const char *acme_policy_account(const acme_policy_t *policy, apr_pool_t *pool);
+const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool);
 
 #endif

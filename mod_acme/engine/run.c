@@ -25,8 +25,8 @@ static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
     run->job = job;
     run->timer.kind = ACME_TIMER_RUN;
     run->config.idents = job->managed->idents;
-    run->config.profile = policy->profile;
-    run->config.profile_required = policy->profile_required;
+    run->config.profile = acme_job_ca(job)->profile;
+    run->config.profile_required = acme_job_ca(job)->profile_required;
     apr_array_header_t *proofs =
         apr_array_make(pool, 1, sizeof(acme_proof_type_t));
     if (policy->http_01) {
@@ -297,9 +297,9 @@ static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
     ACME_TRY(acme_record_describe(record, chain->leaf, run->pool));
     record->name = job->managed->name;
     record->key_type = job->key_type;
-    record->ca_url = job->managed->policy->ca_url;
+    record->ca_url = acme_job_ca(job)->url;
     record->account_url = acme_session_kid(run->link->session);
-    record->profile = job->managed->policy->profile;
+    record->profile = acme_job_ca(job)->profile;
     record->issued = acme_engine_now(engine);
     record->number = job->status.set_number;
     if (record->number && !strcmp(record->serial, job->status.serial)) {

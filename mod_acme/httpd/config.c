@@ -69,28 +69,38 @@ void *acme_config_create(apr_pool_t *pool, server_rec *s)
     return config;
 }
 
+/* The list of over, that of base behind it. */
+static acme_ca_settings_t *append(acme_ca_settings_t *over,
+                                  acme_ca_settings_t *base, apr_pool_t *pool)
+{
+    acme_ca_settings_t *list = NULL;
+    acme_ca_settings_t **end = &list;
+
+    for (; over && base; over = over->next) {
+        acme_ca_settings_t *copy = apr_pmemdup(pool, over, sizeof(*over));
+
+        copy->next = base;
+        *end = copy;
+        end = &copy->next;
+    }
+    return list ? list : over ? over : base; /* shared where one is empty */
+}
+
 void acme_config_merge_settings(acme_settings_t *out,
                                 const acme_settings_t *base,
-                                const acme_settings_t *over)
+                                const acme_settings_t *over, apr_pool_t *pool)
 {
     acme_settings_t merged = *base;
 
-    if (over->ca_url) {
-        merged.ca_alias = over->ca_alias;
-        merged.ca_url = over->ca_url;
+    if (over->cas) {
+        merged.cas = over->cas;
     }
-    if (over->ca_trust_file) {
-        merged.ca_trust_file = over->ca_trust_file;
-    }
+    merged.of_cas = append(over->of_cas, base->of_cas, pool);
     if (over->agree_terms != UNSET) {
         merged.agree_terms = over->agree_terms;
     }
     if (over->contacts) {
         merged.contacts = over->contacts;
-    }
-    if (over->profile) {
-        merged.profile = over->profile;
-        merged.profile_required = over->profile_required;
     }
     if (over->key_type_count) {
         memcpy(merged.key_types, over->key_types, sizeof(merged.key_types));
@@ -113,7 +123,7 @@ void *acme_config_merge(apr_pool_t *pool, void *base, void *over)
     acme_server_config_t *config = apr_pmemdup(pool, inner, sizeof(*inner));
 
     acme_config_merge_settings(&config->settings, &outer->settings,
-                               &inner->settings);
+                               &inner->settings, pool);
     if (inner->manage == ACME_MANAGE_UNSET) {
         config->manage = outer->manage;
         config->manage_name = outer->manage_name;
@@ -130,21 +140,66 @@ acme_server_config_t *acme_config_of(const server_rec *s)
     return ap_get_module_config(s->module_config, &acme_module);
 }
 
+int acme_config_has_own_ca(const acme_settings_t *settings)
+{
+    int i;
+
+    for (i = 0; settings->cas && i < settings->cas->nelts; i++) {
+        if (!APR_ARRAY_IDX(settings->cas, i, const acme_policy_ca_t *)->alias) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What is set of it in the list; the first counts. */
+static void fill_ca(acme_ca_t *ca, const acme_ca_settings_t *list)
+{
+    for (; list; list = list->next) {
+        if (list->url && strcmp(list->url, ca->url)) {
+            continue;
+        }
+        if (!ca->trust_file) {
+            ca->trust_file = list->trust_file;
+        }
+        if (!ca->profile) {
+            ca->profile = list->profile;
+            ca->profile_required = list->profile_required;
+        }
+    }
+}
+
+static void fill_cas(acme_policy_t *policy, const acme_settings_t *settings,
+                     apr_pool_t *pool)
+{
+    int count = settings->cas ? settings->cas->nelts : 1;
+    acme_ca_t *cas = apr_pcalloc(pool, (apr_size_t)count * sizeof(*cas));
+    int i;
+
+    for (i = 0; i < count; i++) {
+        const acme_policy_ca_t *named =
+            settings->cas
+                ? APR_ARRAY_IDX(settings->cas, i, const acme_policy_ca_t *)
+                : acme_policy_find_ca(DEFAULT_CA);
+
+        cas[i].alias = named->alias;
+        cas[i].url = named->url;
+        fill_ca(&cas[i], settings->of_cas);
+    }
+    policy->cas = cas;
+    policy->ca_count = count;
+}
+
 acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                                   apr_pool_t *pool)
 {
     acme_policy_t *policy = apr_pcalloc(pool, sizeof(*policy));
 
-    policy->ca_alias = settings->ca_url ? settings->ca_alias : DEFAULT_CA;
-    policy->ca_url = settings->ca_url ? settings->ca_url
-                                      : acme_policy_find_ca(DEFAULT_CA)->url;
-    policy->ca_trust_file = settings->ca_trust_file;
+    fill_cas(policy, settings, pool);
     policy->agree_terms = settings->agree_terms == 1;
     policy->contacts = settings->contacts
                            ? settings->contacts
                            : apr_array_make(pool, 0, sizeof(const char *));
-    policy->profile = settings->profile;
-    policy->profile_required = settings->profile_required;
     policy->key_types[0] = ACME_KEY_ECDSA_P256;
     policy->key_type_count = 1;
     if (settings->key_type_count) {
@@ -190,18 +245,33 @@ static int same_keys(const acme_policy_t *a, const acme_policy_t *b)
     return a->key_type_count == b->key_type_count;
 }
 
+/* Directives in which their CAs differ. */
+static const char *ca_differences(const acme_policy_t *a,
+                                  const acme_policy_t *b, apr_pool_t *pool)
+{
+    int cas = a->ca_count != b->ca_count, trust = 0, profile = 0;
+    int i;
+
+    for (i = 0; i < a->ca_count && i < b->ca_count; i++) {
+        const acme_ca_t *one = &a->cas[i], *other = &b->cas[i];
+
+        cas |= !same_text(one->url, other->url);
+        trust |= !same_text(one->trust_file, other->trust_file);
+        profile |= !same_text(one->profile, other->profile)
+                   || one->profile_required != other->profile_required;
+    }
+    return apr_pstrcat(pool, cas ? " AcmeCA" : "",
+                       trust ? " AcmeCATrustFile" : "",
+                       profile ? " AcmeProfile" : "", NULL);
+}
+
 const char *acme_config_differences(const acme_policy_t *a,
                                     const acme_policy_t *b, apr_pool_t *pool)
 {
     const char *text = apr_pstrcat(
-        pool, same_text(a->ca_url, b->ca_url) ? "" : " AcmeCA",
-        same_text(a->ca_trust_file, b->ca_trust_file) ? "" : " AcmeCATrustFile",
+        pool, ca_differences(a, b, pool),
         a->agree_terms == b->agree_terms ? "" : " AcmeAgreeTerms",
         same_texts(a->contacts, b->contacts) ? "" : " AcmeContact",
-        same_text(a->profile, b->profile)
-                && a->profile_required == b->profile_required
-            ? ""
-            : " AcmeProfile",
         same_keys(a, b) ? "" : " AcmeKeyType",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent
                 && a->renew.duration == b->renew.duration

@@ -26,15 +26,25 @@ typedef enum acme_manage_t {
     ACME_MANAGE_NAMED, /* uses the <AcmeCertificate> called manage_name */
 } acme_manage_t;
 
+/** What directives with an optional leading [ca] set, for one CA or for all; a
+ *  member is unset where it is NULL or -1. In a list, what comes first counts
+ *  first: the innermost section, in it what is said of one CA. */
+typedef struct acme_ca_settings_t acme_ca_settings_t;
+struct acme_ca_settings_t {
+    acme_ca_settings_t *next;
+    const char *url; /* of the CA's directory; NULL: whichever CA */
+    const char *trust_file;
+    const char *profile;
+    int profile_required; /* counts with profile */
+};
+
 /** Settings that a server, a virtual host and <AcmeCertificate> can hold; each
  *  member has an "unset" value (NULL, -1 or a zero count) for merging. */
 typedef struct acme_settings_t {
-    const char *ca_alias, *ca_url;
-    const char *ca_trust_file;
+    apr_array_header_t *cas; /* const acme_policy_ca_t *, from AcmeCA */
+    acme_ca_settings_t *of_cas;
     int agree_terms;
     apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
-    const char *profile;          /* "" after "none"-like reset is not there */
-    int profile_required;
     acme_key_type_t key_types[ACME_FAMILIES];
     int key_type_count; /* 0: unset */
     acme_span_t renew;
@@ -95,7 +105,9 @@ const char *acme_config_differences(const acme_policy_t *a,
 /** over wins where it is set. */
 void acme_config_merge_settings(acme_settings_t *out,
                                 const acme_settings_t *base,
-                                const acme_settings_t *over);
+                                const acme_settings_t *over, apr_pool_t *pool);
+/** Whether one of its CAs is not a public one: it may certify what it likes. */
+int acme_config_has_own_ca(const acme_settings_t *settings);
 
 acme_server_config_t *acme_config_of(const server_rec *s);
 /** The one of this configuration; set by create_server_config of the main

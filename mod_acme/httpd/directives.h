@@ -29,17 +29,19 @@
       "The certificate authority: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, " \
       "`google-staging`, `sslcom-rsa`, `sslcom-ecc`, `actalis`, or the https URL of an ACME directory. " \
       "Changing it orders anew at once, while the old certificate serves on.") \
-    D("AcmeCATrustFile", 1, 1, "PEM file", "the system's trust anchors", CERTIFICATE, set_ca_trust_file, \
+    D("AcmeCATrustFile", 1, 2, "[ca] PEM file", "the system's trust anchors", CERTIFICATE, set_ca_trust_file, \
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
-      "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it.") \
+      "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it. With a " \
+      "CA in front, written as in `AcmeCA`, for that one alone.") \
     D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, set_agree_terms, \
       "`on` says that you have read the CA's terms of service and agree to them. Without it nothing is " \
       "ordered from a CA that has any.") \
     D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, set_contact, \
       "Mail addresses given to the CA with the account. Few CAs still use them.") \
-    D("AcmeProfile", 1, 2, "name [required]", "the CA's choice", CERTIFICATE, set_profile, \
+    D("AcmeProfile", 1, 3, "[ca] name [required]", "the CA's choice", CERTIFICATE, set_profile, \
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
-      "is ordered without, or, with `required`, not at all.") \
+      "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \
+      "that one alone.") \
     D("AcmeKeyType", 1, 2, "type ...", "ecdsa-p256", CERTIFICATE, set_key_type, \
       "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
       "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \

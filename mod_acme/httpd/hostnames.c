@@ -37,9 +37,8 @@ const char *acme_hostnames_why_not(const acme_ident_t *ident,
         return "every machine calls itself so";
     }
     /* A bare URL may be a CA of one's own, which certifies what it likes. */
-    return settings->ca_url && !settings->ca_alias
-               ? NULL
-               : acme_ident_why_not_public(ident);
+    return acme_config_has_own_ca(settings) ? NULL
+                                            : acme_ident_why_not_public(ident);
 }
 
 /* The identifier of ServerName, or why the host cannot be managed. */

@@ -128,7 +128,8 @@ static void plan_declared(acme_plan_t *plan, const acme_declared_t *declared)
     acme_candidate_t *candidate;
     int i;
 
-    acme_config_merge_settings(settings, outer, &declared->settings);
+    acme_config_merge_settings(settings, outer, &declared->settings,
+                               plan->ptemp);
     candidate = make_candidate(plan, first, settings, where);
     candidate->declared = declared;
     candidate->settings = settings;

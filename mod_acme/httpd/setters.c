@@ -98,23 +98,80 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
     return NULL;
 }
 
+/* NULL: text names no CA. */
+static const acme_policy_ca_t *find_ca(const char *text, apr_pool_t *pool)
+{
+    /* A public CA's URL counts as its alias: the same account, the same rules
+     * for names. */
+    const acme_policy_ca_t *ca = acme_policy_find_ca(text);
+    acme_policy_ca_t *own;
+
+    if (ca || !acme_url_valid(text)) {
+        return ca;
+    }
+    own = apr_pcalloc(pool, sizeof(*own));
+    own->url = text;
+    return own;
+}
+
+const char *acme_setters_no_ca(const char *text, apr_pool_t *pool)
+{
+    return apr_psprintf(pool,
+                        "\"%s\" is neither the https URL of an ACME "
+                        "directory nor one of %s",
+                        text, acme_policy_ca_aliases(pool));
+}
+
 static const char *set_ca(acme_target_t *to, int argc, char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
-    /* A public CA's URL counts as its alias: the same account, the same rules
-     * for names. */
-    const acme_policy_ca_t *ca = acme_policy_find_ca(argv[0]);
+    apr_array_header_t *cas =
+        apr_array_make(pool, argc, sizeof(const acme_policy_ca_t *));
+    int i, k;
 
-    (void)argc;
-    if (!ca && !acme_url_valid(argv[0])) {
-        return apr_psprintf(pool,
-                            "\"%s\" is neither the https URL of an ACME "
-                            "directory nor one of %s",
-                            argv[0], acme_policy_ca_aliases(pool));
+    for (i = 0; i < argc; i++) {
+        const acme_policy_ca_t *ca = find_ca(argv[i], pool);
+
+        if (!ca) {
+            return acme_setters_no_ca(argv[i], pool);
+        }
+        for (k = 0; k < i; k++) {
+            if (!strcmp(APR_ARRAY_IDX(cas, k, const acme_policy_ca_t *)->url,
+                        ca->url)) {
+                return apr_psprintf(pool, "\"%s\" is there twice", argv[i]);
+            }
+        }
+        APR_ARRAY_PUSH(cas, const acme_policy_ca_t *) = ca;
     }
-    to->settings->ca_alias = ca ? ca->alias : NULL;
-    to->settings->ca_url = ca ? ca->url : argv[0];
+    to->settings->cas = cas;
     return NULL;
+}
+
+acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
+                                       char *const **argv)
+{
+    apr_pool_t *pool = to->cmd->pool;
+    const acme_policy_ca_t *ca = *argc > 1 ? find_ca(**argv, pool) : NULL;
+    const char *url = ca ? ca->url : NULL;
+    acme_ca_settings_t **at = &to->settings->of_cas;
+    acme_ca_settings_t *made;
+
+    if (ca) {
+        --*argc;
+        ++*argv;
+    }
+    /* What holds for all CAs stands at the end, behind what holds for one. */
+    while (*at && (*at)->url && (!url || strcmp((*at)->url, url))) {
+        at = &(*at)->next;
+    }
+    if (*at && (!url || (*at)->url)) {
+        return *at;
+    }
+    made = apr_pcalloc(pool, sizeof(*made));
+    made->url = url;
+    made->next = *at;
+    *at = made;
+    return made;
 }
 
 static int count_certificates(const char *path)
@@ -140,13 +197,16 @@ static const char *set_ca_trust_file(acme_target_t *to, int argc,
                                      char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
+    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
     char *path = ap_server_root_relative(pool, argv[0]);
     char reason[128];
     apr_finfo_t info;
     apr_file_t *file;
     apr_status_t rv;
 
-    (void)argc;
+    if (argc > 1) {
+        return acme_setters_no_ca(argv[0], pool);
+    }
     if (!path) {
         return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
     }
@@ -165,7 +225,7 @@ static const char *set_ca_trust_file(acme_target_t *to, int argc,
                             "certificates is needed",
                             path);
     }
-    to->settings->ca_trust_file = path;
+    settings->trust_file = path;
     return NULL;
 }
 
@@ -227,8 +287,16 @@ static const char *set_contact(acme_target_t *to, int argc, char *const argv[])
 static const char *set_profile(acme_target_t *to, int argc, char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
+    int required = argc == 2 && !strcasecmp(argv[1], "required");
+    int one = 1;
+    /* "google required" asks for a profile that happens to be called so */
+    acme_ca_settings_t *settings =
+        acme_setters_of_ca(to, required ? &one : &argc, &argv);
     const char *p;
 
+    if (argc > 2) {
+        return acme_setters_no_ca(argv[0], pool);
+    }
     for (p = argv[0]; apr_isalnum(*p) || (*p && strchr("-._~", *p)); p++) {
     }
     if (*p || p == argv[0] || p - argv[0] > MAX_PROFILE) {
@@ -243,8 +311,8 @@ static const char *set_profile(acme_target_t *to, int argc, char *const argv[])
                             "required is allowed",
                             argv[1]);
     }
-    to->settings->profile = argv[0];
-    to->settings->profile_required = argc == 2;
+    settings->profile = argv[0];
+    settings->profile_required = argc == 2;
     return NULL;
 }
 

@@ -32,6 +32,14 @@ typedef struct acme_directive_t {
     const char *(*setter)(acme_target_t *to, int argc, char *const argv[]);
 } acme_directive_t;
 
+/** For a directive with an optional leading [ca], an alias or URL as in AcmeCA:
+ *  what is to be set, of that CA or, without one, of all. Where two arguments or
+ *  more are there and the first is a CA, argc and argv move past it. */
+acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
+                                       char *const **argv);
+/** "\"x\" is neither the https URL of an ACME directory nor one of ..." */
+const char *acme_setters_no_ca(const char *text, apr_pool_t *pool);
+
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
 

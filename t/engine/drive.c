@@ -291,10 +291,12 @@ static int drive_names(const options_t *options, char **names, int count)
         NULL,        on_log,    on_publish, on_withdraw,
         on_activate, on_status, on_now,     on_stopping
     };
-    acme_policy_t policy = { .ca_url = options->ca,
-                             .ca_trust_file = options->trust,
+    acme_ca_t ca = { .url = options->ca,
+                     .trust_file = options->trust,
+                     .profile = options->profile };
+    acme_policy_t policy = { .cas = &ca,
+                             .ca_count = 1,
                              .agree_terms = 1,
-                             .profile = options->profile,
                              .key_types = { options->key_type },
                              .key_type_count = 1,
                              .http_01 = 1 };

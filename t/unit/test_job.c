@@ -7,6 +7,7 @@
 #define HOUR apr_time_from_sec(3600)
 #define DAY  (24 * HOUR)
 
+static acme_ca_t cas[2];
 static acme_policy_t policy;
 static acme_managed_t managed;
 static acme_record_t record;
@@ -29,7 +30,10 @@ static apr_array_header_t *names(const char *first, const char *second)
 static int job_setup(void **state)
 {
     pool_setup(state);
-    policy = (acme_policy_t){ .ca_url = "https://ca.example/dir",
+    cas[0] = (acme_ca_t){ .url = "https://ca.example/dir" };
+    cas[1] = (acme_ca_t){ .url = "https://second.example/dir" };
+    policy = (acme_policy_t){ .cas = cas,
+                              .ca_count = 1,
                               .key_types = { ACME_KEY_ECDSA_P256 },
                               .key_type_count = 1,
                               .http_01 = 1 };
@@ -116,17 +120,31 @@ static void test_job_set_unlike_the_configuration_orders_now(void **state)
     assert_int_equal(plan(&record), 0);
     assert_string_equal(job.status.next_action,
                         "order: its record does not say which CA it is from");
-    record.ca_url = policy.ca_url;
+    record.ca_url = cas[0].url;
     record.key_type = ACME_KEY_ECDSA_P384;
     assert_int_equal(plan(&record), 0);
     record.key_type = ACME_KEY_ECDSA_P256;
-    policy.profile = "shortlived";
+    cas[0].profile = "shortlived";
     assert_int_equal(plan(&record), 0);
     record.profile = "shortlived";
     assert_true(plan(&record) > NOW);
     record.idents = names("shop.example", NULL);
     assert_int_equal(plan(&record), 0);
     assert_string_equal(job.status.next_action, "order: names were added");
+}
+
+static void test_job_set_of_any_configured_ca_is_kept(void **state)
+{
+    (void)state;
+    record.ca_url = cas[1].url;
+    assert_int_equal(plan(&record), 0);
+    policy.ca_count = 2;
+    assert_true(plan(&record) > NOW);
+    /* each has a profile of its own */
+    cas[0].profile = "shortlived";
+    assert_true(plan(&record) > NOW);
+    cas[1].profile = "classic";
+    assert_int_equal(plan(&record), 0);
 }
 
 static void test_job_names_taken_away_wait_for_the_renewal(void **state)
@@ -346,13 +364,13 @@ static void test_timers_give_the_earliest(void **state)
 static void test_policy_accounts_are_shared_by_directory(void **state)
 {
     (void)state;
-    acme_policy_t one = { .ca_alias = "letsencrypt" };
-    one.ca_url = acme_policy_find_ca("LetsEncrypt")->url;
-    acme_policy_t other = { .ca_url = one.ca_url };
+    acme_ca_t one = { .alias = "letsencrypt" };
+    one.url = acme_policy_find_ca("LetsEncrypt")->url;
+    acme_ca_t other = { .url = one.url };
     assert_string_equal(acme_policy_account(&one, pool),
                         acme_policy_account(&other, pool));
     assert_memory_equal(acme_policy_account(&one, pool), "letsencrypt-", 12);
-    other.ca_url = "https://[::1]:14000/../dir";
+    other.url = "https://[::1]:14000/../dir";
     assert_memory_equal(acme_policy_account(&other, pool), "---1--14000-", 12);
     assert_null(acme_policy_find_ca("nonesuch"));
 }
@@ -365,6 +383,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
     JOB_TEST(test_job_renewals_of_one_day_spread),
     JOB_TEST(test_job_set_unlike_the_configuration_orders_now),
+    JOB_TEST(test_job_set_of_any_configured_ca_is_kept),
     JOB_TEST(test_job_names_taken_away_wait_for_the_renewal),
     JOB_TEST(test_job_modes_hold_back_and_requests_do_not),
     JOB_TEST(test_job_failures_back_off),
