@@ -25,20 +25,20 @@
     D("AcmeStore", 1, 1, "directory", "fixed when mod_acme was built, usually `/var/lib/apache2/acme`", SERVER, set_store, \
       "The directory where accounts, keys and certificates are kept. A relative path counts from " \
       "`ServerRoot`. Certificates live only here: put it into the backup.") \
-    D("AcmeCA", 1, 1, "alias | URL", "letsencrypt", CERTIFICATE, set_ca, \
+    D("AcmeCA", 1, 1, "alias | URL", "letsencrypt", CERTIFICATE, acme_setters_ca, \
       "The certificate authority: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, " \
       "`google-staging`, `sslcom-rsa`, `sslcom-ecc`, `actalis`, or the https URL of an ACME directory. " \
       "Changing it orders anew at once, while the old certificate serves on.") \
-    D("AcmeCATrustFile", 1, 2, "[ca] PEM file", "the system's trust anchors", CERTIFICATE, set_ca_trust_file, \
+    D("AcmeCATrustFile", 1, 2, "[ca] PEM file", "the system's trust anchors", CERTIFICATE, acme_setters_trust_file, \
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
       "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it. With a " \
       "CA in front, written as in `AcmeCA`, for that one alone.") \
-    D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, set_agree_terms, \
+    D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, acme_setters_agree_terms, \
       "`on` says that you have read the CA's terms of service and agree to them. Without it nothing is " \
       "ordered from a CA that has any.") \
-    D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, set_contact, \
+    D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, acme_setters_contact, \
       "Mail addresses given to the CA with the account. Few CAs still use them.") \
-    D("AcmeProfile", 1, 3, "[ca] name [required]", "the CA's choice", CERTIFICATE, set_profile, \
+    D("AcmeProfile", 1, 3, "[ca] name [required]", "the CA's choice", CERTIFICATE, acme_setters_profile, \
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
       "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \
       "that one alone.") \

@@ -3,8 +3,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_core.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -13,17 +11,14 @@
 #define MAX_CONCURRENCY 10000
 #define MIN_RETRY       apr_time_from_sec(1)
 #define MAX_RETRY       apr_time_from_sec(30 * 24 * 3600)
-#define MAX_ADDRESS     254 /* octets of a mail address, RFC 5321 */
-#define MAX_PROFILE     64
 
-/* An error as a sentence, its remedy behind it. */
-static const char *sentence(const acme_err_t *err, apr_pool_t *pool)
+const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, err->text, ". ", acme_msg_entry(err->msg)->remedy,
                        NULL);
 }
 
-static const char *parse_flag(int *flag, const char *text, apr_pool_t *pool)
+const char *acme_setters_flag(int *flag, const char *text, apr_pool_t *pool)
 {
     if (!strcasecmp(text, "on") || !strcasecmp(text, "off")) {
         *flag = !strcasecmp(text, "on");
@@ -98,224 +93,6 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
     return NULL;
 }
 
-/* NULL: text names no CA. */
-static const acme_policy_ca_t *find_ca(const char *text, apr_pool_t *pool)
-{
-    /* A public CA's URL counts as its alias: the same account, the same rules
-     * for names. */
-    const acme_policy_ca_t *ca = acme_policy_find_ca(text);
-    acme_policy_ca_t *own;
-
-    if (ca || !acme_url_valid(text)) {
-        return ca;
-    }
-    own = apr_pcalloc(pool, sizeof(*own));
-    own->url = text;
-    return own;
-}
-
-const char *acme_setters_no_ca(const char *text, apr_pool_t *pool)
-{
-    return apr_psprintf(pool,
-                        "\"%s\" is neither the https URL of an ACME "
-                        "directory nor one of %s",
-                        text, acme_policy_ca_aliases(pool));
-}
-
-static const char *set_ca(acme_target_t *to, int argc, char *const argv[])
-{
-    apr_pool_t *pool = to->cmd->pool;
-    apr_array_header_t *cas =
-        apr_array_make(pool, argc, sizeof(const acme_policy_ca_t *));
-    int i, k;
-
-    for (i = 0; i < argc; i++) {
-        const acme_policy_ca_t *ca = find_ca(argv[i], pool);
-
-        if (!ca) {
-            return acme_setters_no_ca(argv[i], pool);
-        }
-        for (k = 0; k < i; k++) {
-            if (!strcmp(APR_ARRAY_IDX(cas, k, const acme_policy_ca_t *)->url,
-                        ca->url)) {
-                return apr_psprintf(pool, "\"%s\" is there twice", argv[i]);
-            }
-        }
-        APR_ARRAY_PUSH(cas, const acme_policy_ca_t *) = ca;
-    }
-    to->settings->cas = cas;
-    return NULL;
-}
-
-acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
-                                       char *const **argv)
-{
-    apr_pool_t *pool = to->cmd->pool;
-    const acme_policy_ca_t *ca = *argc > 1 ? find_ca(**argv, pool) : NULL;
-    const char *url = ca ? ca->url : NULL;
-    acme_ca_settings_t **at = &to->settings->of_cas;
-    acme_ca_settings_t *made;
-
-    if (ca) {
-        --*argc;
-        ++*argv;
-    }
-    /* What holds for all CAs stands at the end, behind what holds for one. */
-    while (*at && (*at)->url && (!url || strcmp((*at)->url, url))) {
-        at = &(*at)->next;
-    }
-    if (*at && (!url || (*at)->url)) {
-        return *at;
-    }
-    made = apr_pcalloc(pool, sizeof(*made));
-    made->url = url;
-    made->next = *at;
-    *at = made;
-    return made;
-}
-
-static int count_certificates(const char *path)
-{
-    BIO *bio = BIO_new_file(path, "r");
-    X509 *cert;
-    int count = 0;
-
-    if (!bio) {
-        ERR_clear_error();
-        return -1;
-    }
-    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        X509_free(cert);
-        count++;
-    }
-    ERR_clear_error();
-    BIO_free(bio);
-    return count;
-}
-
-static const char *set_ca_trust_file(acme_target_t *to, int argc,
-                                     char *const argv[])
-{
-    apr_pool_t *pool = to->cmd->pool;
-    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
-    char *path = ap_server_root_relative(pool, argv[0]);
-    char reason[128];
-    apr_finfo_t info;
-    apr_file_t *file;
-    apr_status_t rv;
-
-    if (argc > 1) {
-        return acme_setters_no_ca(argv[0], pool);
-    }
-    if (!path) {
-        return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
-    }
-    rv = apr_file_open(&file, path, APR_READ, 0, to->cmd->temp_pool);
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_info_get(&info, APR_FINFO_TYPE, file);
-        apr_file_close(file);
-    }
-    if (rv != APR_SUCCESS) {
-        return apr_psprintf(pool, "cannot read %s: %s", path,
-                            apr_strerror(rv, reason, sizeof(reason)));
-    }
-    if (info.filetype != APR_REG || count_certificates(path) <= 0) {
-        return apr_psprintf(pool,
-                            "%s holds no certificate; a file of PEM "
-                            "certificates is needed",
-                            path);
-    }
-    settings->trust_file = path;
-    return NULL;
-}
-
-static const char *set_agree_terms(acme_target_t *to, int argc,
-                                   char *const argv[])
-{
-    (void)argc;
-    return parse_flag(&to->settings->agree_terms, argv[0], to->cmd->pool);
-}
-
-/* RFC 8555 section 7.3: one address, no header fields. */
-static int is_address(const char *text, apr_pool_t *pool)
-{
-    const char *at = strchr(text, '@');
-    acme_ident_t *ident;
-    const char *p;
-
-    if (!at || at == text || strlen(text) > MAX_ADDRESS) {
-        return 0;
-    }
-    for (p = text; *p; p++) {
-        if (!apr_isgraph(*p) || (unsigned char)*p > 0x7e
-            || strchr(",;?%<>()\"\\", *p)) {
-            return 0;
-        }
-    }
-    return acme_ident_parse(&ident, at + 1, pool) == NULL;
-}
-
-static const char *set_contact(acme_target_t *to, int argc, char *const argv[])
-{
-    apr_pool_t *pool = to->cmd->pool;
-    apr_array_header_t *contacts =
-        apr_array_make(pool, argc, sizeof(const char *));
-    int i;
-
-    for (i = 0; i < argc; i++) {
-        const char *address = argv[i];
-
-        if (argc == 1 && !strcasecmp(address, "none")) {
-            break;
-        }
-        if (!strncasecmp(address, "mailto:", 7)) {
-            address += 7;
-        }
-        if (!is_address(address, to->cmd->temp_pool)) {
-            return apr_psprintf(pool,
-                                "\"%s\" is not a mail address; addresses such "
-                                "as admin@example.org are allowed, or none",
-                                argv[i]);
-        }
-        APR_ARRAY_PUSH(contacts, const char *) =
-            apr_pstrcat(pool, "mailto:", address, NULL);
-    }
-    to->settings->contacts = contacts;
-    return NULL;
-}
-
-static const char *set_profile(acme_target_t *to, int argc, char *const argv[])
-{
-    apr_pool_t *pool = to->cmd->pool;
-    int required = argc == 2 && !strcasecmp(argv[1], "required");
-    int one = 1;
-    /* "google required" asks for a profile that happens to be called so */
-    acme_ca_settings_t *settings =
-        acme_setters_of_ca(to, required ? &one : &argc, &argv);
-    const char *p;
-
-    if (argc > 2) {
-        return acme_setters_no_ca(argv[0], pool);
-    }
-    for (p = argv[0]; apr_isalnum(*p) || (*p && strchr("-._~", *p)); p++) {
-    }
-    if (*p || p == argv[0] || p - argv[0] > MAX_PROFILE) {
-        return apr_psprintf(pool,
-                            "\"%s\" is not a profile's name, which is 1 to 64 "
-                            "letters, digits, '-', '.', '_' and '~'",
-                            argv[0]);
-    }
-    if (argc == 2 && strcasecmp(argv[1], "required")) {
-        return apr_psprintf(pool,
-                            "\"%s\" follows the profile's name, where only "
-                            "required is allowed",
-                            argv[1]);
-    }
-    settings->profile = argv[0];
-    settings->profile_required = argc == 2;
-    return NULL;
-}
-
 static const char *set_key_type(acme_target_t *to, int argc, char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
@@ -350,7 +127,7 @@ static const char *set_renew(acme_target_t *to, int argc, char *const argv[])
 
     (void)argc;
     if (err) {
-        return sentence(err, pool);
+        return acme_setters_sentence(err, pool);
     }
     if (!span.percent && span.duration < apr_time_from_sec(1)) {
         return apr_psprintf(pool,
@@ -437,7 +214,7 @@ static const char *set_retry(acme_target_t *to, int argc, char *const argv[])
         acme_err_t *err = acme_span_parse(&span, argv[i], 0, pool);
 
         if (err) {
-            return sentence(err, pool);
+            return acme_setters_sentence(err, pool);
         }
         if (span.duration < MIN_RETRY || span.duration > MAX_RETRY) {
             return apr_psprintf(pool, "\"%s\" is not within 1s and 30d",
@@ -474,7 +251,7 @@ static const char *set_concurrency(acme_target_t *to, int argc,
 static const char *set_status(acme_target_t *to, int argc, char *const argv[])
 {
     (void)argc;
-    return parse_flag(&acme_config_global()->status, argv[0], to->cmd->pool);
+    return acme_setters_flag(&acme_config_global()->status, argv[0], to->cmd->pool);
 }
 
 static const acme_directive_t DIRECTIVES[] = {

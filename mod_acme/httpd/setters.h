@@ -32,6 +32,12 @@ typedef struct acme_directive_t {
     const char *(*setter)(acme_target_t *to, int argc, char *const argv[]);
 } acme_directive_t;
 
+/* --- for setters in several files ------------------------------------------ */
+
+/** An error as a sentence, its remedy behind it. */
+const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool);
+/** on or off. @return NULL, or a sentence */
+const char *acme_setters_flag(int *flag, const char *text, apr_pool_t *pool);
 /** For a directive with an optional leading [ca], an alias or URL as in AcmeCA:
  *  what is to be set, of that CA or, without one, of all. Where two arguments or
  *  more are there and the first is a CA, argc and argv move past it. */
@@ -39,6 +45,16 @@ acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
                                        char *const **argv);
 /** "\"x\" is neither the https URL of an ACME directory nor one of ..." */
 const char *acme_setters_no_ca(const char *text, apr_pool_t *pool);
+
+/* --- the setters of setters_ca.c ------------------------------------------- */
+
+typedef const char *acme_setter_fn_t(acme_target_t *to, int argc,
+                                     char *const argv[]);
+acme_setter_fn_t acme_setters_ca;
+acme_setter_fn_t acme_setters_trust_file;
+acme_setter_fn_t acme_setters_agree_terms;
+acme_setter_fn_t acme_setters_contact;
+acme_setter_fn_t acme_setters_profile;
 
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
