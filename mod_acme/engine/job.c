@@ -72,10 +72,10 @@ static const char *subject_of(const acme_job_t *job, apr_pool_t *scratch)
     const acme_managed_t *managed = job->managed;
     const acme_ca_t *ca = acme_job_ca(job);
 
-    return apr_psprintf(
-        scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT, ca->url,
-        acme_key_type_name(job->key_type), or_empty(ca->profile),
-        managed->idents->nelts, sum_names(managed->idents));
+    return apr_psprintf(scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT,
+                        ca->url, acme_key_type_name(job->key_type),
+                        or_empty(ca->profile), managed->idents->nelts,
+                        sum_names(managed->idents));
 }
 
 /* What the administrator can say of CAs and accounts. */

@@ -17,7 +17,7 @@ struct acme_job_t {
     const acme_managed_t *managed;
     acme_key_type_t key_type;
     acme_family_t family;
-    int ca; /* which of the policy's CAs is asked */
+    int ca;               /* which of the policy's CAs is asked */
     acme_status_t status; /* what the world knows; failures are kept here too */
     apr_time_t renew_at;  /* of the newest set; 0: there is none */
     apr_time_t retry_at;  /* not before, after a failure; 0: at any time */

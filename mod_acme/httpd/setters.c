@@ -251,7 +251,8 @@ static const char *set_concurrency(acme_target_t *to, int argc,
 static const char *set_status(acme_target_t *to, int argc, char *const argv[])
 {
     (void)argc;
-    return acme_setters_flag(&acme_config_global()->status, argv[0], to->cmd->pool);
+    return acme_setters_flag(&acme_config_global()->status, argv[0],
+                             to->cmd->pool);
 }
 
 static const acme_directive_t DIRECTIVES[] = {

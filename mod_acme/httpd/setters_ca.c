@@ -108,7 +108,7 @@ static int count_certificates(const char *path)
 }
 
 const char *acme_setters_trust_file(acme_target_t *to, int argc,
-                                     char *const argv[])
+                                    char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
     acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
@@ -144,10 +144,11 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
 }
 
 const char *acme_setters_agree_terms(acme_target_t *to, int argc,
-                                   char *const argv[])
+                                     char *const argv[])
 {
     (void)argc;
-    return acme_setters_flag(&to->settings->agree_terms, argv[0], to->cmd->pool);
+    return acme_setters_flag(&to->settings->agree_terms, argv[0],
+                             to->cmd->pool);
 }
 
 /* RFC 8555 section 7.3: one address, no header fields. */
@@ -169,7 +170,8 @@ static int is_address(const char *text, apr_pool_t *pool)
     return acme_ident_parse(&ident, at + 1, pool) == NULL;
 }
 
-const char *acme_setters_contact(acme_target_t *to, int argc, char *const argv[])
+const char *acme_setters_contact(acme_target_t *to, int argc,
+                                 char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
     apr_array_header_t *contacts =
@@ -198,7 +200,8 @@ const char *acme_setters_contact(acme_target_t *to, int argc, char *const argv[]
     return NULL;
 }
 
-const char *acme_setters_profile(acme_target_t *to, int argc, char *const argv[])
+const char *acme_setters_profile(acme_target_t *to, int argc,
+                                 char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;
     int required = argc == 2 && !strcasecmp(argv[1], "required");
