@@ -6,7 +6,9 @@
 #include "core/order_impl.h"
 #include "core/reaction.h"
 
-#define MAX_ANSWERS  5
+#define MAX_ANSWERS 5
+/* Some CAs validate for hours; one that takes longer has forgotten it. */
+#define LONGEST_WAIT apr_time_from_sec(24 * 60 * 60)
 #define DEACTIVATION "{\"status\":\"deactivated\"}"
 
 typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
@@ -328,6 +330,23 @@ static acme_resource_status_t chosen_status(
     return ACME_STATUS_PENDING;
 }
 
+static acme_err_t *wait_on(acme_order_t *order, acme_authz_t *authz,
+                           const acme_reply_t *reply, apr_time_t now)
+{
+    if (!authz->waiting_since) {
+        authz->waiting_since = now;
+    }
+    if (now - authz->waiting_since >= LONGEST_WAIT) {
+        return bad_state(order, authz, "pending");
+    }
+    acme_exchange_poll(&authz->exchange, reply, now);
+    acme_order_slow(
+        order,
+        apr_pstrcat(order->scratch, "validating ", authz->ident->value, NULL),
+        authz->waiting_since, authz->exchange.due, now);
+    return NULL;
+}
+
 /* An answer of which nothing is known is given again after a while, not at
  * once: some CAs call a challenge pending while they validate. */
 static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
@@ -351,8 +370,7 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
         enter(order, authz, ACME_AUTHZ_ANSWER);
         return NULL;
     }
-    acme_exchange_poll(&authz->exchange, reply, now);
-    return NULL;
+    return wait_on(order, authz, reply, now);
 }
 
 static acme_err_t *on_pending(acme_order_t *order, acme_authz_t *authz,

@@ -38,6 +38,7 @@ typedef struct acme_authz_t {
     int answers;               /* how often the challenge was answered */
     int doubtful;              /* whether the answer has arrived is unknown */
     apr_time_t answer_again;   /* if doubtful and still pending then */
+    apr_time_t waiting_since;  /* for the CA's verdict; 0: not yet */
     acme_err_t *refusal;       /* of the answer: told if it stays pending */
 } acme_authz_t;
 

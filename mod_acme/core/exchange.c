@@ -5,8 +5,10 @@
 #include "core/encode.h"
 #include "core/reaction.h"
 
-#define POLL_MAX  30 /* seconds */
-#define RETRY_MAX 60 /* seconds */
+#define POLL_MAX  30  /* seconds */
+#define POLL_MANY 120 /* polls, an hour: what takes longer than that ... */
+#define POLL_RARE 300 /* ... is asked about that often, in seconds */
+#define RETRY_MAX 60  /* seconds */
 #define GIVE_UP   apr_time_from_sec(60 * 60)
 
 void acme_exchange_reset(acme_exchange_t *exchange)
@@ -58,8 +60,10 @@ static apr_time_t later(const acme_reply_t *reply, int count, int max,
 void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
                         apr_time_t now)
 {
-    exchange->due = later(reply, exchange->polls, POLL_MAX, now);
-    if (exchange->polls < POLL_MAX) {
+    int max = exchange->polls < POLL_MANY ? POLL_MAX : POLL_RARE;
+
+    exchange->due = later(reply, exchange->polls, max, now);
+    if (exchange->polls < POLL_MANY) {
         exchange->polls++;
     }
 }

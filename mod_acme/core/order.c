@@ -3,8 +3,11 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/encode.h"
 #include "core/order_impl.h"
 #include "core/reaction.h"
+
+#define SLOW_TIME apr_time_from_sec(60 * 60)
 
 const char *acme_order_state_name(const acme_order_t *order)
 {
@@ -101,6 +104,20 @@ acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
         order->trouble->retry_at = exchange->due;
     }
     return final;
+}
+
+void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
+                     apr_time_t due, apr_time_t now)
+{
+    apr_pool_t *pool = order->trouble_pool;
+
+    if (now - since < SLOW_TIME) {
+        return;
+    }
+    apr_pool_clear(pool);
+    order->trouble = acme_err_make(pool, ACME_E_ORDER_SLOW, what,
+                                   acme_time_format(since, pool), NULL);
+    order->trouble->retry_at = due;
 }
 
 const acme_err_t *acme_order_trouble(const acme_order_t *order)

@@ -35,14 +35,16 @@ struct acme_order_t {
     acme_exchange_t exchange;
     apr_array_header_t *authzs; /* acme_authz_t *; empty until known */
     const char *url, *finalize, *certificate; /* NULL until known */
-    int finalized;          /* a CSR was sent, perhaps in vain */
-    int without_profile;    /* the CA refused it, and it is not required */
-    apr_time_t stuck_since; /* the CA shows a status that is none now */
-    acme_err_t *doubt;      /* an authorization cannot be read: an error, unless
+    int finalized;            /* a CSR was sent, perhaps in vain */
+    int without_profile;      /* the CA refused it, and it is not required */
+    apr_time_t stuck_since;   /* the CA shows a status that is none now */
+    apr_time_t issuing_since; /* the CA has accepted the CSR, and was seen to
+                                 work on it then; 0: not yet */
+    acme_err_t *doubt;   /* an authorization cannot be read: an error, unless
                                the order turns out to need it no more. Not
                                saved: who takes over reads it again */
-    acme_err_t *error;      /* ABANDON, FAILED */
-    acme_err_t *trouble;    /* what is being asked again about, or NULL */
+    acme_err_t *error;   /* ABANDON, FAILED */
+    acme_err_t *trouble; /* what is being asked again about, or NULL */
     apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
     const char *chain_pem;    /* DONE */
     int dirty;
@@ -80,6 +82,13 @@ void acme_order_enter(acme_order_t *order, acme_order_state_t state);
 acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
                              const acme_reply_t *reply, acme_err_t *err,
                              apr_time_t now);
+
+/** What the CA works on, "validating a.example", takes long: after an hour that
+ *  is told like trouble.
+ *  @param since  when it was seen to begin
+ *  @param due    when it is asked about again */
+void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
+                     apr_time_t due, apr_time_t now);
 
 /** Authorizations that are proved. */
 int acme_order_count_valid(const acme_order_t *order);

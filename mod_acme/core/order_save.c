@@ -70,6 +70,7 @@ static json_t *save_authz(const acme_authz_t *authz)
     put_number(json, "answers", authz->answers);
     put_number(json, "doubtful", authz->doubtful);
     put_number(json, "answer_again", authz->answer_again);
+    put_number(json, "waiting_since", authz->waiting_since);
     put_error(json, "refusal", authz->refusal);
     return json;
 }
@@ -106,6 +107,7 @@ acme_err_t *acme_order_save(const char **json, acme_order_t *order,
     put_number(object, "finalized", order->finalized);
     put_number(object, "without_profile", order->without_profile);
     put_number(object, "stuck_since", order->stuck_since);
+    put_number(object, "issuing_since", order->issuing_since);
     put_error(object, "error", order->error);
     for (i = 0; i < order->authzs->nelts; i++) {
         json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
@@ -263,6 +265,7 @@ static int load_authz(acme_order_t *order, const json_t *json)
     authz->answers = get_count(json, "answers");
     authz->doubtful = get_count(json, "doubtful");
     authz->answer_again = get_number(json, "answer_again");
+    authz->waiting_since = get_number(json, "waiting_since");
     authz->refusal = get_error(json, "refusal", order->pool);
     if (get_challenge(order, authz, json)) {
         return -1;
@@ -343,11 +346,13 @@ static void check_times(acme_order_t *order, apr_time_t saved, apr_time_t now)
 
     limit_exchange(&order->exchange, longest, now);
     limit(&order->stuck_since, now, now);
+    limit(&order->issuing_since, now, now);
     for (i = 0; i < order->authzs->nelts; i++) {
         acme_authz_t *authz = APR_ARRAY_IDX(order->authzs, i, acme_authz_t *);
 
         limit_exchange(&authz->exchange, longest, now);
         limit(&authz->answer_again, now + ACME_AUTHZ_ANSWER_AGAIN, now);
+        limit(&authz->waiting_since, now, now);
     }
 }
 
@@ -385,6 +390,7 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json,
     order->finalized = get_count(json, "finalized");
     order->without_profile = get_count(json, "without_profile");
     order->stuck_since = get_number(json, "stuck_since");
+    order->issuing_since = get_number(json, "issuing_since");
     order->error = get_error(json, "error", order->pool);
     for (i = 0; i < json_array_size(authzs); i++) {
         if (i >= ACME_MAX_IDENTS

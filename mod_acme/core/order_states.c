@@ -8,6 +8,8 @@
 #include "core/reaction.h"
 
 #define STUCK_TIME apr_time_from_sec(60 * 60)
+/* Some CAs take hours to issue; one that takes longer does not do it at all. */
+#define LONGEST_WAIT apr_time_from_sec(3 * 24 * 60 * 60)
 
 static acme_order_build_fn_t build_new_order, build_read, build_finalize,
     build_download;
@@ -224,14 +226,24 @@ static acme_err_t *on_ready(acme_order_t *order, const acme_reply_t *reply,
     return NULL;
 }
 
-static void on_processing(acme_order_t *order, const acme_reply_t *reply,
-                          apr_time_t now)
+static acme_err_t *on_processing(acme_order_t *order, const acme_reply_t *reply,
+                                 apr_time_t now)
 {
+    if (!order->issuing_since) {
+        order->issuing_since = now;
+    }
+    if (now - order->issuing_since >= LONGEST_WAIT) {
+        return acme_err_make(order->scratch, ACME_E_ORDER_STUCK, "processing",
+                             NULL);
+    }
     if (order->state != ACME_ORDER_PROCESSING) {
         acme_order_enter(order, ACME_ORDER_PROCESSING);
     }
     order->stuck_since = 0;
     acme_exchange_poll(&order->exchange, reply, now);
+    acme_order_slow(order, "issuing the certificate", order->issuing_since,
+                    order->exchange.due, now);
+    return NULL;
 }
 
 /* An order object, whatever it answers: any state may come first, since CAs
@@ -256,8 +268,7 @@ static acme_err_t *on_order(acme_order_t *order, const acme_reply_t *reply,
     case ACME_STATUS_READY:
         return on_ready(order, reply, now);
     case ACME_STATUS_PROCESSING:
-        on_processing(order, reply, now);
-        return NULL;
+        return on_processing(order, reply, now);
     case ACME_STATUS_VALID:
         order->certificate = apr_pstrdup(order->pool, resource->certificate);
         acme_order_enter(order, ACME_ORDER_DOWNLOAD);
@@ -313,6 +324,26 @@ static acme_err_t *on_chain(acme_order_t *order, const acme_reply_t *reply,
 
 /* --- refusals ------------------------------------------------------------- */
 
+/* Trouble of the CA's that has lasted for an hour: a new order has the better
+ * chance then, unless this one's certificate is made already. */
+static acme_err_t *hold(const acme_order_t *order, acme_err_t *final)
+{
+    const acme_reaction_t *reaction;
+    acme_err_t *held;
+
+    if (!final || !(order->certificate || order->issuing_since)) {
+        return final;
+    }
+    reaction = acme_reaction(final->msg);
+    if (reaction->fate == ACME_FATE_KEEP || !reaction->again) {
+        return final;
+    }
+    held = acme_err_make(order->scratch, ACME_E_ORDER_HELD,
+                         acme_err_line(final, order->scratch), NULL);
+    held->retry_at = final->retry_at;
+    return held;
+}
+
 /* To a question about an order that is there, these cannot be the answer. */
 static acme_err_t *on_error(acme_order_t *order, const acme_reply_t *reply,
                             acme_err_t *err, apr_time_t now)
@@ -323,7 +354,8 @@ static acme_err_t *on_error(acme_order_t *order, const acme_reply_t *reply,
         return acme_err_make(order->scratch, ACME_E_ORDER_GONE,
                              acme_err_line(err, order->scratch), NULL);
     }
-    return acme_order_retry(order, &order->exchange, reply, err, now);
+    return hold(order,
+                acme_order_retry(order, &order->exchange, reply, err, now));
 }
 
 static acme_err_t *on_new_order_error(acme_order_t *order,

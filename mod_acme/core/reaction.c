@@ -26,6 +26,9 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_CA_JSON, ACME_FATE_DROP, AGAIN, GARBLED },
     { ACME_E_CHAIN_PARSE, ACME_FATE_KEEP, AGAIN, GARBLED },
 
+    /* A certificate that is made already is not ordered a second time. */
+    { ACME_E_ORDER_HELD, ACME_FATE_KEEP },
+
     /* The CA was set up anew, or clears away what is old. */
     { ACME_E_ORDER_GONE, ACME_FATE_ANEW },
 

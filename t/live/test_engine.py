@@ -411,6 +411,19 @@ def test_engine_trouble_that_lasts_is_told_once(make_fakeca, make_drive):
     assert len(re.findall("ACME1100", drive.text())) == 2, drive.text()
 
 
+def test_engine_slow_issuance_is_told_and_waited_for(make_fakeca, make_drive):
+    ca = make_fakeca(processing_polls=1)
+    ca.issuance_gate.clear()
+    drive = make_drive(ca, hosts(1)).start()
+    ca.wait_request("order")
+    drive.set_clock(2 * 3600)
+    drive.wait_text(r"ACME1263 \[h0.*\] .*issuing the certificate since 20.*asked again at")
+    ca.issuance_gate.set()
+    drive.set_clock(3 * 3600)
+    assert drive.finish() == 0, drive.text()
+    assert len(ca.orders) == 1
+
+
 @pytest.mark.parametrize("at,looked_at", [(2, 0), (5, 1)])
 def test_engine_start_is_cut_short_by_a_stop(make_fakeca, make_drive, at, looked_at):
     drive = make_drive(make_fakeca(), hosts(3), "--stop-at", str(at))

@@ -110,6 +110,9 @@ static void issue(ca_t *ca, const char *csr, apr_pool_t *scratch)
     if (ca->wrong_name) {
         add_extension(cert, NID_subject_alt_name, "DNS:other.example");
     }
+    else if (ca->issued_names) {
+        add_extension(cert, NID_subject_alt_name, ca->issued_names);
+    }
     else {
         copy_names(cert, req);
     }
@@ -156,7 +159,8 @@ static void refuse(acme_reply_t *reply, int status, const char *problem)
 
 static void give_nonce(ca_t *ca, acme_reply_t *reply)
 {
-    char *nonce = apr_psprintf(ca->pool, "nonce-%d", ++ca->nonces_made);
+    char *nonce = apr_psprintf(ca->pool, "nonce-%0*d", ca->nonce_padding,
+                               ++ca->nonces_made);
 
     apr_hash_set(ca->nonces, nonce, APR_HASH_KEY_STRING, nonce);
     reply->nonce = nonce;
@@ -200,8 +204,9 @@ static void show_order(ca_t *ca, acme_reply_t *reply, int status,
     }
     set_body(reply, status,
              apr_psprintf(pool,
-                          "{\"status\":\"%s\",\"authorizations\":[%s],"
+                          "{%s\"status\":\"%s\",\"authorizations\":[%s],"
                           "\"finalize\":\"" CA_URL "/finalize\"%s}",
+                          ca->order_extra ? ca->order_extra : "",
                           order_status(ca), list, certificate));
     if (ca->order_state == CA_ORDER_PROCESSING) {
         reply->retry_after = ca->retry_after;
@@ -216,6 +221,7 @@ static const char *show_challenges(const ca_t *ca, int n, apr_pool_t *pool)
     const char *list = ca->challenge_extra ? ca->challenge_extra : "";
     char *types = apr_pstrdup(pool, ca->challenge_types), *last = NULL, *type;
     int failed = ca->authz[n] == CA_AUTHZ_INVALID, count = 0;
+    int processing = ca->show_processing && ca->authz[n] == CA_AUTHZ_VALIDATING;
 
     for (type = apr_strtok(types, " ", &last); type;
          type = apr_strtok(NULL, " ", &last)) {
@@ -224,8 +230,10 @@ static const char *show_challenges(const ca_t *ca, int n, apr_pool_t *pool)
             "%s%s{\"type\":\"%s\",\"url\":\"" CA_URL "/chall/%d/%s\","
             "\"token\":\"token-%d-%s\",\"status\":\"%s\"%s%s}",
             list, count++ ? "," : "", type, n, type, n, type,
-            failed ? "invalid" : "pending", failed ? ",\"error\":" : "",
-            failed ? ca->fail_error : "");
+            failed       ? "invalid"
+            : processing ? "processing"
+                         : "pending",
+            failed ? ",\"error\":" : "", failed ? ca->fail_error : "");
     }
     return list;
 }
@@ -235,14 +243,15 @@ static void show_authz(ca_t *ca, int n, acme_reply_t *reply, apr_pool_t *pool)
     const char *name = ca->names[n];
     int wildcard = !strncmp(name, "*.", 2);
 
-    set_body(reply, 200,
-             apr_psprintf(pool,
-                          "{\"status\":\"%s\",\"identifier\":{\"type\":\"%s\","
-                          "\"value\":\"%s\"}%s,\"challenges\":[%s]}",
-                          authz_names[ca->authz[n]], ca->ip[n] ? "ip" : "dns",
-                          name + 2 * wildcard,
-                          wildcard ? ",\"wildcard\":true" : "",
-                          show_challenges(ca, n, pool)));
+    set_body(
+        reply, 200,
+        apr_psprintf(pool,
+                     "{%s\"status\":\"%s\",\"identifier\":{\"type\":\"%s\","
+                     "\"value\":\"%s\"}%s,\"challenges\":[%s]}",
+                     ca->authz_extra ? ca->authz_extra : "",
+                     authz_names[ca->authz[n]], ca->ip[n] ? "ip" : "dns",
+                     name + 2 * wildcard, wildcard ? ",\"wildcard\":true" : "",
+                     show_challenges(ca, n, pool)));
     reply->retry_after = ca->retry_after;
 }
 
@@ -270,9 +279,11 @@ static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
     ca->last_new_order = apr_pstrdup(ca->pool, text);
     free(text);
     ca->orders++;
-    ca->order_state = CA_ORDER_OPEN;
-    ca->name_count = (int)json_array_size(list);
-    for (i = 0; i < ca->name_count; i++) {
+    if (!ca->reuse_orders || !ca->name_count) {
+        ca->order_state = CA_ORDER_OPEN;
+        ca->name_count = 0;
+    }
+    for (i = ca->name_count; i < (int)json_array_size(list); i++) {
         const json_t *ident = json_array_get(list, (size_t)i);
 
         ca->names[i] = apr_pstrdup(ca->pool, acme_json_string(ident, "value"));
@@ -280,6 +291,7 @@ static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
         ca->authz[i] =
             i < ca->preauthorized ? CA_AUTHZ_VALID : CA_AUTHZ_PENDING;
     }
+    ca->name_count = (int)json_array_size(list);
     show_order(ca, reply, 201, pool);
     reply->location = CA_URL "/order";
 }
@@ -445,7 +457,9 @@ static void handle(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
         show_directory(ca, reply, pool);
         return; /* no nonce */
     }
-    give_nonce(ca, reply);
+    if (wire->method == ACME_METHOD_HEAD || !ca->nonces_by_newnonce_alone) {
+        give_nonce(ca, reply);
+    }
 }
 
 /* --- misbehaviour --------------------------------------------------------- */
@@ -492,6 +506,8 @@ void ca_answer(ca_t *ca, const char *label, const acme_wire_t *wire,
     }
     if (!rule || rule->act == CA_LOSE) {
         handle(ca, wire, reply, pool);
+        reply->content_type =
+            ca->content_type ? ca->content_type : reply->content_type;
     }
     if (rule) {
         memset(reply, 0, sizeof(*reply));

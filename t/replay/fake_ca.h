@@ -66,6 +66,14 @@ typedef struct ca_t {
     const char *fail_error;  /* ... with this problem document */
     const char *challenge_extra; /* JSON put in front of the challenges */
     int wrong_key, wrong_name;   /* of the certificate */
+    const char *issued_names;    /* "DNS:a.example": instead of the CSR's */
+    const char *order_extra;     /* JSON members put into orders: "\"a\":1," */
+    const char *authz_extra;     /* the same for authorizations */
+    const char *content_type;    /* of everything; NULL: as RFC 8555 says */
+    int nonce_padding;           /* octets more in each nonce */
+    int nonces_by_newnonce_alone;
+    int show_processing; /* a challenge under validation says "processing" */
+    int reuse_orders;    /* newOrder gives the one that is there already */
     apr_time_t now;
 
     /* what happened */

@@ -237,6 +237,17 @@ static acme_request_t *take_request(replay_t *replay)
     return first;
 }
 
+static void note_trouble(replay_t *replay)
+{
+    const acme_err_t *trouble = acme_order_trouble(replay->order);
+
+    if (trouble && trouble->msg != replay->told) {
+        replay->told = trouble->msg;
+        replay->told_text = apr_pstrdup(replay->pool, trouble->text);
+        replay->told_at = replay_seconds(replay);
+    }
+}
+
 static void run_request(replay_t *replay)
 {
     acme_request_t *request = take_request(replay);
@@ -253,6 +264,7 @@ static void run_request(replay_t *replay)
         const char *label = request->label;
 
         acme_order_reply(replay->order, request, &reply, replay->now);
+        note_trouble(replay);
         if (may_die(replay)) { /* before it was saved: as if unanswered */
             replay->killed_unanswered = 1;
             replay->killed_label = label;

@@ -29,11 +29,15 @@ typedef struct replay_t {
     int points;               /* passed so far */
     int killed_unanswered;    /* died between a request and its reply ... */
     const char *killed_label; /* ... of this label */
-    int max_steps;            /* guards against a loop without end */
+    const char *poll_every; /* Retry-After of replies given by hand, or NULL */
+    int max_steps;          /* guards against a loop without end */
 
     /* what came of it */
     const char *transcript; /* labels of all requests, space separated */
     int published, withdrawn;
+    acme_msg_t told;         /* the last trouble that passes by itself ... */
+    const char *told_text;   /* ... in words ... */
+    int told_at;             /* ... and when it was first told, in seconds */
     const char *chain_pem;   /* DONE, else NULL */
     const acme_err_t *error; /* FAILED, of the order or the session */
     int session_failed;

@@ -23,6 +23,10 @@
       "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
     M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
       "Check memory and open file limits of the server and restart it.")       \
+    M(1263, E_ORDER_SLOW, WARNING, CA_RETRY, "the CA has been %s since %s", \
+      "Nothing: some CAs take hours. If it lasts for days look at the CA's status page, or choose another CA with AcmeCA.") \
+    M(1264, E_ORDER_HELD, WARNING, CA_RETRY, "the CA has accepted the order but does not hand the certificate out: %s", \
+      "Nothing: the next attempt goes on with this order. If it lasts look at the CA's status page.") \
     M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
       "It was registered anew without success: check that AcmeCA and the account key belong together.") \
     M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \

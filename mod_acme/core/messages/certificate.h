@@ -18,7 +18,7 @@
     M(1407, E_CERT_KEY, ERR, CA_FINAL, "the certificate is for another key than ours", \
       "The certificate in use stays. Ask the CA why it certified a key it was not asked for.") \
     M(1408, E_CERT_NAMES, ERR, CA_FINAL, "the certificate is for %s, but %s was asked for", \
-      "The certificate in use stays. Ask the CA why it added or left out names.") \
+      "The certificate in use stays. If the CA adds names by itself, such as www, name them too (ServerAlias or AcmeCertificate), so that they are asked for; else ask the CA.") \
     M(1409, E_CERT_DATES, ERR, CA_FINAL, "the certificate is valid from %s to %s, which is not now", \
       "Check the clock of this machine first; then ask the CA.")               \
     M(1410, E_CERT_USAGE, ERR, CA_FINAL, "the certificate cannot serve TLS: %s", \
