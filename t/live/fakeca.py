@@ -118,6 +118,9 @@ class FakeCA:
     terms               whether there are terms of service to agree to
     authz_reuse         a valid authorization serves later orders of its account as well
     alternates          more chains to offer, up to a second root
+    address, host       where it listens, and what its URLs call it
+    alpn                protocols offered in its TLS; empty: it knows no ALPN
+    http                "1.0", "1.1", or "close": 1.1 with each connection for one request
 
     To change at will: challenge_result(identifier, type) -> None or a problem dict;
     make_token(); make_nonce(); on_issue(leaf) edits a pki.Leaf before it is signed;
@@ -143,6 +146,10 @@ class FakeCA:
         terms=True,
         authz_reuse=False,
         alternates=1,
+        address="127.0.0.1",
+        host="localhost",
+        alpn=("http/1.1",),
+        http="1.1",
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,9 +159,12 @@ class FakeCA:
         self.retry_after, self.ari, self.profiles = retry_after, ari, dict(profiles or {})
         self.eab = {kid: _decode_mac(mac) for kid, mac in (eab or {}).items()}
         self.terms, self.authz_reuse, self.alternates = terms, authz_reuse, alternates
-        self.cert_file, self.key_file, self.ca_file = pki.write_server_identity(self.folder)
+        self.address, self.alpn, self.http = address, list(alpn), http
+        names = dict.fromkeys(["localhost", "127.0.0.1", "::1", host.strip("[]")])
+        identity = pki.write_server_identity(self.folder, tuple(names))
+        self.cert_file, self.key_file, self.ca_file = identity
         self.port = free_port()
-        self.base = f"https://localhost:{self.port}"
+        self.base = f"https://{host}:{self.port}"
         self.directory_url = f"{self.base}/directory"
         self.root = pki.Authority.root("Fake Root One")
         self.root2 = pki.Authority.root("Fake Root Two")

@@ -24,10 +24,13 @@ class Server(ThreadingHTTPServer):
         self.ca = ca
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(ca.cert_file, ca.key_file)
-        self.context.set_alpn_protocols(["http/1.1"])
+        if ca.alpn:
+            self.context.set_alpn_protocols(ca.alpn)
+        if ":" in ca.address:
+            self.address_family = socket.AF_INET6
         self._open, self._guard = {}, threading.Lock()
         self._numbers = itertools.count(1)
-        super().__init__(("127.0.0.1", ca.port), Handler)
+        super().__init__((ca.address, ca.port), Handler)
 
     def finish_request(self, request, client_address):
         request.settimeout(60)
@@ -100,7 +103,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _send_head(self, reply):
+        kind = self.server.ca.http
+        self.protocol_version = "HTTP/1.0" if kind == "1.0" else "HTTP/1.1"
         self.send_response(reply.status)
+        if kind != "1.1":
+            self.close_connection = True
+            self.send_header("Connection", "close")
         for name, value in reply.headers.items():
             if value is not None:
                 self.send_header(name, value)

@@ -168,7 +168,7 @@ def _ca_usage():
     )  # fmt: skip
 
 
-def write_server_identity(folder, names=("localhost", "127.0.0.1")):
+def write_server_identity(folder, names=("localhost", "127.0.0.1", "::1")):
     """A TLS server's files below folder, from an authority of its own.
 
     Returns (certificate file, key file, trust file).
