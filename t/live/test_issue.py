@@ -12,10 +12,14 @@ from .proc import wait_until
 SHOP, ALIAS = "shop.example.org", "www.shop.example.org"
 
 
+def acmectl_argv(httpd, *args):
+    """A command of the acmectl beside the module under test."""
+    return [acme_module().parents[2] / "acmectl", "--store", httpd.store, *args]
+
+
 def acmectl(httpd, *args):
-    """Run acmectl beside the module under test."""
-    program = acme_module().parents[2] / "acmectl"
-    argv = [program, "--store", httpd.store, *args]
+    """Run it."""
+    argv = acmectl_argv(httpd, *args)
     return subprocess.run(argv, capture_output=True, text=True, timeout=90, check=False)
 
 
