@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include "core/err.h"
+#include "core/ident.h"
 #include "core/key.h"
 
 #define ACME_MAX_CHAIN_LENGTH 10
@@ -69,5 +70,18 @@ acme_err_t *acme_cert_placeholder(X509 **cert, EVP_PKEY *key,
                                   const apr_array_header_t *idents,
                                   apr_time_t now,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
+
+#define ACME_ALPN_DIGEST 32 /* octets: SHA-256 */
+
+/** What tls-alpn-01 shows to the CA (RFC 8737 section 3, RFC 8738 section 6):
+ *  self-signed, ident its only name, and the digest of the key authorization in
+ *  a critical extension. Valid for a day.
+ *  @param cert  freed by a cleanup on pool
+ *  @param key   of any kind that TLS signs with
+ *  @return E_CERT_MAKE */
+acme_err_t *acme_cert_challenge(X509 **cert, EVP_PKEY *key, acme_ident_t *ident,
+                                const unsigned char digest[ACME_ALPN_DIGEST],
+                                apr_time_t now,
+                                apr_pool_t *pool) ACME_MUST_CHECK;
 
 #endif

@@ -369,6 +369,32 @@ const char *acme_idents_text(const apr_array_header_t *idents, int show,
     return apr_psprintf(pool, "%s and %d more", text, count - shown);
 }
 
+void acme_ident_server_name(char *sni, const acme_ident_t *ident)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char address[sizeof(struct in6_addr)];
+    char *out = sni;
+    int i;
+
+    *sni = '\0';
+    if (ident->type == ACME_IDENT_DNS) {
+        apr_cpystrn(sni, ident->value, ACME_IDENT_SNI);
+    }
+    else if (inet_pton(AF_INET, ident->value, address) == 1) {
+        apr_snprintf(sni, ACME_IDENT_SNI, "%d.%d.%d.%d.in-addr.arpa",
+                     address[3], address[2], address[1], address[0]);
+    }
+    else if (inet_pton(AF_INET6, ident->value, address) == 1) {
+        for (i = 15; i >= 0; i--) {
+            *out++ = digits[address[i] & 15];
+            *out++ = '.';
+            *out++ = digits[address[i] >> 4];
+            *out++ = '.';
+        }
+        apr_cpystrn(out, "ip6.arpa", ACME_IDENT_SNI - (apr_size_t)(out - sni));
+    }
+}
+
 static char *replaced(const char *text, char from, char to, apr_pool_t *pool)
 {
     char *copy = apr_pstrdup(pool, text);

@@ -56,6 +56,13 @@ int acme_idents_subset(const apr_array_header_t *sub,
 const char *acme_idents_text(const apr_array_header_t *idents, int show,
                              apr_pool_t *pool);
 
+#define ACME_IDENT_SNI 256
+
+/** What a CA calls this identifier in a handshake (SNI): the name; of an address
+ *  its reverse name, RFC 8738 section 6. Empty for what has none.
+ *  @param sni  ACME_IDENT_SNI octets */
+void acme_ident_server_name(char *sni, const acme_ident_t *ident);
+
 /** A file or directory name for a certificate called after this identifier:
  *  "*." becomes "_wildcard."; ':' of IPv6 becomes '-', with a 0 in front of a
  *  leading one. Never "." or "..", no '/', no '-' in front, at most 255 octets;
