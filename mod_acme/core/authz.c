@@ -204,14 +204,17 @@ static acme_err_t *identify(acme_order_t *order, acme_authz_t *authz,
     return NULL;
 }
 
-/* Whether this kind of proof exists for this identifier: RFC 8555 section 8.3
- * and RFC 8737 section 3 have no wildcards, RFC 8738 section 7 no DNS. */
-static int suits(acme_proof_type_t type, const acme_ident_t *ident)
+/* What the administrator wants for ident, which is one of the order's. */
+static const acme_proofs_t *wanted_proofs(const acme_order_t *order,
+                                          const acme_ident_t *ident)
 {
-    if (type == ACME_PROOF_DNS_01) {
-        return ident->type == ACME_IDENT_DNS;
+    const apr_array_header_t *idents = order->config->idents;
+    int i = 0;
+
+    while (APR_ARRAY_IDX(idents, i, const acme_ident_t *) != ident) {
+        i++;
     }
-    return !acme_ident_is_wildcard(ident);
+    return &order->config->proofs[i];
 }
 
 static const acme_challenge_t *find_challenge(
@@ -255,14 +258,14 @@ static acme_err_t *no_challenge(const acme_order_t *order,
 static acme_err_t *choose(acme_order_t *order, acme_authz_t *authz,
                           const acme_authorization_t *resource)
 {
-    const apr_array_header_t *proofs = order->config->proofs;
+    const acme_proofs_t *proofs = wanted_proofs(order, authz->ident);
     int i;
 
-    for (i = 0; i < proofs->nelts; i++) {
-        acme_proof_type_t type = APR_ARRAY_IDX(proofs, i, acme_proof_type_t);
+    for (i = 0; i < proofs->count; i++) {
+        acme_proof_type_t type = proofs->types[i];
         const acme_challenge_t *challenge = find_challenge(resource, type);
 
-        if (challenge && suits(type, authz->ident)) {
+        if (challenge && !acme_proof_unsuitable(type, authz->ident)) {
             authz->challenge_url = apr_pstrdup(order->pool, challenge->url);
             authz->proof.type = type;
             authz->proof.ident = authz->ident;

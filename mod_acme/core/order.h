@@ -29,8 +29,8 @@ typedef struct acme_order_config_t {
     const char *profile;              /* or NULL */
     int profile_required; /* unadvertised: fail, instead of without */
     int must_staple;
-    const apr_array_header_t *proofs; /* acme_proof_type_t, in order of
-                                         preference; those usable here */
+    const acme_proofs_t *proofs; /* one for each of idents, in that order:
+                                    those usable here */
 } acme_order_config_t;
 
 acme_order_t *acme_order_create(const acme_order_config_t *config,

@@ -9,16 +9,34 @@
 #include "core/ident.h"
 
 typedef enum acme_proof_type_t {
-    ACME_PROOF_HTTP_01,
-    ACME_PROOF_TLS_ALPN_01,
-    ACME_PROOF_DNS_01,
+    ACME_PROOF_HTTP_01,        /* RFC 8555 section 8.3 */
+    ACME_PROOF_TLS_ALPN_01,    /* RFC 8737 */
+    ACME_PROOF_DNS_01,         /* RFC 8555 section 8.4 */
+    ACME_PROOF_DNS_ACCOUNT_01, /* draft-ietf-acme-dns-account-label */
+    ACME_PROOF_DNS_PERSIST_01, /* draft-ietf-acme-dns-persist */
 } acme_proof_type_t;
-#define ACME_PROOF_TYPES 3
+#define ACME_PROOF_TYPES 5
 
 /** "http-01"...; static. */
 const char *acme_proof_type_name(acme_proof_type_t type);
 /** @return 0 and *type, or -1 for a type this client does not know */
 int acme_proof_type_parse(acme_proof_type_t *type, const char *name);
+/** "http-01, tls-alpn-01 ...": all that acme_proof_type_parse knows; static. */
+const char *acme_proof_type_names(void);
+/** Whether it is shown by a DNS record. */
+int acme_proof_is_dns(acme_proof_type_t type);
+
+/** Why this kind of proof does not exist for this identifier, or NULL: RFC 8555
+ *  section 8.3 and RFC 8737 section 3 have no wildcards, RFC 8738 section 7 no
+ *  DNS. Static text. */
+const char *acme_proof_unsuitable(acme_proof_type_t type,
+                                  const acme_ident_t *ident);
+
+/** Kinds of proof, the most preferred first; none twice. */
+typedef struct acme_proofs_t {
+    acme_proof_type_t types[ACME_PROOF_TYPES];
+    int count;
+} acme_proofs_t;
 
 typedef struct acme_proof_t {
     acme_proof_type_t type;

@@ -4,6 +4,7 @@
  *   engine.c   life, rounds, jobs: what is due is looked at, nothing else
  *   link.c     one account at one CA: session, requests waiting and under way
  *   run.c      one order in progress
+ *   proving.c  how control of its names is proved
  *   request.c  what the administrator asked for
  *
  * Everything that can become due has a timer; a thing that something happened to
@@ -166,6 +167,13 @@ void acme_link_submit(acme_link_t *link, acme_run_t *run,
                       acme_request_t *request);
 /** Its timer is due: session, requests, backlog. */
 void acme_link_pump(acme_link_t *link);
+
+/* --- proving.c -------------------------------------------------------------- */
+
+/** Set for which names the order is, and how each may be proved. */
+void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents);
+/** @return E_NO_PROOF: there is no way to prove one of them */
+acme_err_t *acme_proving_check(const acme_run_t *run) ACME_MUST_CHECK;
 
 /* --- run.c ------------------------------------------------------------------ */
 

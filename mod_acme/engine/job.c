@@ -105,9 +105,11 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
     const char *contacts =
         policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
                          : "";
-    const char *settings = apr_psprintf(
-        scratch, "%s\n%s%d %d\n%s", subject, ca_settings(policy, scratch),
-        policy->agree_terms, policy->http_01, contacts);
+    const char *settings =
+        apr_psprintf(scratch, "%s\n%s%d %d %d %d\n%s\n%s", subject,
+                     ca_settings(policy, scratch), policy->agree_terms,
+                     policy->http_01, policy->tls_alpn_01, policy->dns,
+                     acme_policy_challenges(policy, scratch), contacts);
     fingerprint(job->subject, subject);
     fingerprint(job->settings, settings);
 }

@@ -71,3 +71,94 @@ const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
     return apr_pstrcat(pool, alias ? alias : host_part(ca->url, pool), "-",
                        acme_encode_hex(digest, 4, pool), NULL);
 }
+
+/* --- how control is proved ------------------------------------------------------ */
+
+static const acme_proof_type_t DEFAULT[] = {
+    ACME_PROOF_TLS_ALPN_01,
+    ACME_PROOF_HTTP_01,
+    ACME_PROOF_DNS_01,
+};
+
+static void wanted(acme_proofs_t *proofs, const acme_policy_t *policy)
+{
+    const apr_array_header_t *challenges = policy->challenges;
+
+    proofs->count = 0;
+    for (int i = 0; challenges && i < challenges->nelts && i < ACME_PROOF_TYPES;
+         i++) {
+        proofs->types[proofs->count++] =
+            APR_ARRAY_IDX(challenges, i, acme_proof_type_t);
+    }
+    if (!proofs->count) {
+        proofs->count = sizeof(DEFAULT) / sizeof(DEFAULT[0]);
+        memcpy(proofs->types, DEFAULT, sizeof(DEFAULT));
+    }
+}
+
+/* Why type cannot be used for ident, or NULL. */
+static const char *obstacle(const acme_policy_t *policy, acme_proof_type_t type,
+                            const acme_ident_t *ident)
+{
+    const char *unsuitable = acme_proof_unsuitable(type, ident);
+    int usable = acme_proof_is_dns(type)      ? policy->dns
+                 : type == ACME_PROOF_HTTP_01 ? policy->http_01
+                                              : policy->tls_alpn_01;
+
+    if (unsuitable || usable) {
+        return unsuitable;
+    }
+    if (policy->obstacles[type]) {
+        return policy->obstacles[type];
+    }
+    return acme_proof_is_dns(type)      ? "there is no program for DNS records"
+           : type == ACME_PROOF_HTTP_01 ? "port 80 does not reach this server"
+                                        : "port 443 does not reach this server";
+}
+
+void acme_policy_proofs(acme_proofs_t *proofs, const acme_policy_t *policy,
+                        const acme_ident_t *ident)
+{
+    acme_proofs_t all;
+
+    wanted(&all, policy);
+    proofs->count = 0;
+    for (int i = 0; i < all.count; i++) {
+        if (!obstacle(policy, all.types[i], ident)) {
+            proofs->types[proofs->count++] = all.types[i];
+        }
+    }
+}
+
+const char *acme_policy_obstacles(const acme_policy_t *policy,
+                                  const acme_ident_t *ident, apr_pool_t *pool)
+{
+    const char *text = "";
+    acme_proofs_t all;
+
+    wanted(&all, policy);
+    for (int i = 0; i < all.count; i++) {
+        const char *why = obstacle(policy, all.types[i], ident);
+
+        if (why) {
+            text = apr_pstrcat(pool, text, *text ? "; " : "",
+                               acme_proof_type_name(all.types[i]), ": ", why,
+                               NULL);
+        }
+    }
+    return text;
+}
+
+const char *acme_policy_challenges(const acme_policy_t *policy,
+                                   apr_pool_t *pool)
+{
+    const char *text = "";
+    acme_proofs_t all;
+
+    wanted(&all, policy);
+    for (int i = 0; i < all.count; i++) {
+        text = apr_pstrcat(pool, text, *text ? " " : "",
+                           acme_proof_type_name(all.types[i]), NULL);
+    }
+    return text;
+}

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/ident.h"
 #include "core/key.h"
+#include "core/proof.h"
 #include "core/renewal.h"
 
 typedef enum acme_renew_mode_t {
@@ -42,7 +43,14 @@ typedef struct acme_policy_t {
     acme_span_t renew;                        /* before expiry */
     int renew_set; /* 0: the default of acme_renewal_time */
     acme_renew_mode_t renew_mode;
-    int http_01; /* outside's port 80 reaches a plain listener */
+    const apr_array_header_t *challenges; /* acme_proof_type_t, the most
+                                             preferred first; NULL or empty:
+                                             the default */
+    int http_01;     /* outside's port 80 reaches a plain listener */
+    int tls_alpn_01; /* outside's port 443 reaches a TLS listener */
+    int dns;         /* a program publishes TXT records */
+    const char *obstacles[ACME_PROOF_TYPES]; /* words for why one that is not
+                                                usable is not; or NULL */
 } acme_policy_t;
 
 /** One certificate to manage. */
@@ -66,6 +74,18 @@ typedef struct acme_policy_ca_t {
 const acme_policy_ca_t *acme_policy_find_ca(const char *text);
 /** All aliases, with ", " between them. */
 const char *acme_policy_ca_aliases(apr_pool_t *pool);
+
+/** The kinds of proof that ident may be proved by: wanted, possible for it, and
+ *  usable here; the most preferred first. */
+void acme_policy_proofs(acme_proofs_t *proofs, const acme_policy_t *policy,
+                        const acme_ident_t *ident);
+/** Why those that are wanted cannot be used for ident: "tls-alpn-01: port 443
+ *  does not reach this server; http-01: ...", or "". */
+const char *acme_policy_obstacles(const acme_policy_t *policy,
+                                  const acme_ident_t *ident, apr_pool_t *pool);
+/** The wanted ones by name: "tls-alpn-01 http-01 dns-01". */
+const char *acme_policy_challenges(const acme_policy_t *policy,
+                                   apr_pool_t *pool);
 
 /** Name of the account directory at this CA: alias or host, and eight
  *  hexadecimal digits over the directory URL. Certificates with the same one

@@ -14,7 +14,6 @@
 
 static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
 {
-    const acme_policy_t *policy = job->managed->policy;
     apr_pool_t *pool;
     apr_pool_create(&pool, link->pool);
 
@@ -24,15 +23,8 @@ static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
     run->link = link;
     run->job = job;
     run->timer.kind = ACME_TIMER_RUN;
-    run->config.idents = job->managed->idents;
     run->config.profile = acme_job_ca(job)->profile;
     run->config.profile_required = acme_job_ca(job)->profile_required;
-    apr_array_header_t *proofs =
-        apr_array_make(pool, 1, sizeof(acme_proof_type_t));
-    if (policy->http_01) {
-        APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_HTTP_01;
-    }
-    run->config.proofs = proofs;
     return run;
 }
 
@@ -115,7 +107,7 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
         /* Another CA's; its account is not at hand any more. */
         return acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL);
     }
-    run->config.idents = saved.idents;
+    acme_proving_choose(run, saved.idents);
     ACME_TRY(acme_store_get_work_key(&run->key, run->engine->store,
                                      job->managed->dir, job->family,
                                      run->pool));
@@ -218,27 +210,11 @@ void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
 
 /* --- a new order ----------------------------------------------------------------- */
 
-static acme_err_t *check_proofs(const acme_job_t *job, apr_pool_t *pool)
-{
-    const acme_managed_t *managed = job->managed;
-    for (int i = 0; i < managed->idents->nelts; i++) {
-        const acme_ident_t *ident =
-            APR_ARRAY_IDX(managed->idents, i, acme_ident_t *);
-        if (!managed->policy->http_01 || acme_ident_is_wildcard(ident)) {
-            return acme_err_make(pool, ACME_E_NO_PROOF, ident->value,
-                                 managed->policy->http_01
-                                     ? "a wildcard cannot be proven by http-01"
-                                     : "port 80 does not reach this server",
-                                 NULL);
-        }
-    }
-    return NULL;
-}
-
 static acme_err_t *begin_new(acme_run_t *run)
 {
     acme_job_t *job = run->job;
-    ACME_TRY(check_proofs(job, run->pool));
+    acme_proving_choose(run, job->managed->idents);
+    ACME_TRY(acme_proving_check(run));
     ACME_TRY(acme_key_make(&run->key, job->key_type, run->pool));
     ACME_TRY(acme_store_put_work_key(run->engine->store, job->managed->dir,
                                      job->family, run->key,

@@ -102,6 +102,9 @@ void acme_config_merge_settings(acme_settings_t *out,
     if (over->contacts) {
         merged.contacts = over->contacts;
     }
+    if (over->challenges) {
+        merged.challenges = over->challenges;
+    }
     if (over->key_type_count) {
         memcpy(merged.key_types, over->key_types, sizeof(merged.key_types));
         merged.key_type_count = over->key_type_count;
@@ -200,6 +203,7 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     policy->contacts = settings->contacts
                            ? settings->contacts
                            : apr_array_make(pool, 0, sizeof(const char *));
+    policy->challenges = settings->challenges;
     policy->key_types[0] = ACME_KEY_ECDSA_P256;
     policy->key_type_count = 1;
     if (settings->key_type_count) {
@@ -272,6 +276,10 @@ const char *acme_config_differences(const acme_policy_t *a,
         pool, ca_differences(a, b, pool),
         a->agree_terms == b->agree_terms ? "" : " AcmeAgreeTerms",
         same_texts(a->contacts, b->contacts) ? "" : " AcmeContact",
+        same_text(acme_policy_challenges(a, pool),
+                  acme_policy_challenges(b, pool))
+            ? ""
+            : " AcmeChallenges",
         same_keys(a, b) ? "" : " AcmeKeyType",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent
                 && a->renew.duration == b->renew.duration
@@ -465,7 +473,7 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             cmd->pool, "\"%s\" does not belong in it; only %s",
             child->directive,
             "AcmeCA, AcmeCATrustFile, AcmeAgreeTerms, AcmeContact, "
-            "AcmeProfile, AcmeKeyType, AcmeRenew and AcmeRenewMode do");
+            "AcmeChallenges, AcmeProfile, AcmeKeyType, AcmeRenew and AcmeRenewMode do");
     }
     return NULL;
 }

@@ -44,7 +44,8 @@ typedef struct acme_settings_t {
     apr_array_header_t *cas; /* const acme_policy_ca_t *, from AcmeCA */
     acme_ca_settings_t *of_cas;
     int agree_terms;
-    apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
+    apr_array_header_t *contacts;   /* "mailto:..."; empty after "none" */
+    apr_array_header_t *challenges; /* acme_proof_type_t; NULL: unset */
     acme_key_type_t key_types[ACME_FAMILIES];
     int key_type_count; /* 0: unset */
     acme_span_t renew;
@@ -96,7 +97,7 @@ typedef struct acme_global_config_t {
 } acme_global_config_t;
 
 /** Settings of a host or certificate as a policy: defaults filled in, http_01
- *  still 0. Borrows the strings. */
+ *  and tls_alpn_01 still 0. Borrows the strings. */
 acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                                   apr_pool_t *pool);
 /** Directives in which two policies differ: "AcmeCA AcmeKeyType", or "". */

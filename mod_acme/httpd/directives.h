@@ -38,6 +38,9 @@
       "ordered from a CA that has any.") \
     D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, acme_setters_contact, \
       "Mail addresses given to the CA with the account. Few CAs still use them.") \
+    D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
+      "How control of the names is proved to the CA, the most preferred way first: `http-01` answers at " \
+      "port 80. Ways that this server cannot go, or that the CA does not offer, are passed over.") \
     D("AcmeProfile", 1, 3, "[ca] name [required]", "the CA's choice", CERTIFICATE, acme_setters_profile, \
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
       "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \

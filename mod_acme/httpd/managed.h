@@ -67,9 +67,9 @@ const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
  *    - a host whose ServerName is an alias in another certificate already is
  *      left alone after all, and its managed becomes NULL.
  *  Each with one numbered warning. What nobody serves is dropped (declared ones
- *  with AcmeRenewMode always stay), http_01 of the policies is set, and what
- *  concerns more than one host told: AcmeManage without TLS, AcmeAgreeTerms
- *  missing, no plain-HTTP listener where the world's port 80 arrives.
+ *  with AcmeRenewMode always stay), what of the policies depends on ports is
+ *  set, and what concerns more than one host told: AcmeManage without TLS,
+ *  AcmeAgreeTerms missing, names that there is no way to prove.
  *  @return acme_managed_t *, in order of name; in pconf, and also in
  *          acme_config_global()->managed */
 apr_array_header_t *acme_managed_finish(acme_plan_t *plan);

@@ -93,6 +93,35 @@ static const char *set_store(acme_target_t *to, int argc, char *const argv[])
     return NULL;
 }
 
+static const char *set_challenges(acme_target_t *to, int argc,
+                                  char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    apr_array_header_t *challenges =
+        apr_array_make(pool, argc, sizeof(acme_proof_type_t));
+    int i, j;
+
+    for (i = 0; i < argc; i++) {
+        acme_proof_type_t type;
+
+        if (acme_proof_type_parse(&type, argv[i])) {
+            return apr_psprintf(pool, "\"%s\" is not a challenge; %s are",
+                                argv[i], acme_proof_type_names());
+        }
+        for (j = 0; j < i; j++) {
+            if (APR_ARRAY_IDX(challenges, j, acme_proof_type_t) == type) {
+                return apr_psprintf(pool,
+                                    "\"%s\" is there twice; each challenge is "
+                                    "named once, the most preferred first",
+                                    argv[i]);
+            }
+        }
+        APR_ARRAY_PUSH(challenges, acme_proof_type_t) = type;
+    }
+    to->settings->challenges = challenges;
+    return NULL;
+}
+
 static const char *set_key_type(acme_target_t *to, int argc, char *const argv[])
 {
     apr_pool_t *pool = to->cmd->pool;

@@ -240,14 +240,12 @@ static const char *why_no_http(const acme_plan_t *plan)
     int port = acme_config_global()->port_80;
 
     if (!port) {
-        return "AcmePortMap says that the world's port 80 does not arrive, and "
-               "http-01 is the only challenge so far";
+        return "AcmePortMap says that the world's port 80 does not arrive";
     }
     if (!has_plain_listener(plan, port)) {
-        return apr_psprintf(plan->ptemp,
-                            "it asks at port 80, which arrives at the local "
-                            "port %d, where httpd does not listen for plain "
-                            "HTTP",
+        return apr_psprintf(plan->pconf,
+                            "the world's port 80 arrives at the local port %d, "
+                            "where httpd does not listen for plain HTTP",
                             port);
     }
     return NULL;
@@ -293,27 +291,57 @@ static void tell_terms(acme_plan_t *plan, const apr_array_header_t *managed)
     }
 }
 
-static void tell_no_http(acme_plan_t *plan, const apr_array_header_t *managed,
-                         const char *why)
+/* A name of the certificate that there is no way to prove, or NULL. */
+static const acme_ident_t *find_unprovable(const acme_managed_t *managed)
 {
-    const acme_managed_t *first;
+    acme_proofs_t proofs;
+    int i;
 
-    if (!why || !managed->nelts) {
-        return;
+    for (i = 0; i < managed->idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(managed->idents, i, acme_ident_t *);
+
+        acme_policy_proofs(&proofs, managed->policy, ident);
+        if (!proofs.count) {
+            return ident;
+        }
     }
-    first = APR_ARRAY_IDX(managed, 0, acme_managed_t *);
-    ACME_SAY(plan, ACME_W_NO_HTTP,
-             managed->nelts == 1
-                 ? first->name
-                 : apr_psprintf(plan->ptemp, "%s and %d more", first->name,
-                                managed->nelts - 1),
-             why);
+    return NULL;
+}
+
+static void tell_unprovable(acme_plan_t *plan,
+                            const apr_array_header_t *managed)
+{
+    apr_array_header_t *names =
+        apr_array_make(plan->ptemp, 1, sizeof(const char *));
+    const char *why = NULL;
+    int i;
+
+    for (i = 0; i < managed->nelts; i++) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        const acme_ident_t *ident = find_unprovable(one);
+
+        if (ident) {
+            APR_ARRAY_PUSH(names, const char *) = one->name;
+            why = why ? why
+                      : acme_policy_obstacles(one->policy, ident, plan->ptemp);
+        }
+    }
+    if (why) {
+        ACME_SAY(plan, ACME_W_NO_PROOF, list_text(names, plan->ptemp), why);
+    }
+}
+
+static void set_usable(acme_policy_t *policy, const char *no_http)
+{
+    policy->http_01 = !no_http;
+    policy->obstacles[ACME_PROOF_HTTP_01] = no_http;
 }
 
 apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
 {
     const acme_server_config_t *main_config = acme_config_of(plan->base);
-    const char *why = why_no_http(plan);
+    const char *no_http = why_no_http(plan);
     apr_array_header_t *managed = apr_array_make(
         plan->pconf, plan->candidates->nelts + 1, sizeof(acme_managed_t *));
     int i;
@@ -324,7 +352,7 @@ apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
             APR_ARRAY_IDX(plan->candidates, i, acme_candidate_t *);
 
         if (keep(plan, candidate)) {
-            candidate->policy->http_01 = !why;
+            set_usable(candidate->policy, no_http);
             APR_ARRAY_PUSH(managed, acme_managed_t *) = &candidate->managed;
         }
     }
@@ -339,7 +367,7 @@ apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
               compare_names);
     }
     tell_terms(plan, managed);
-    tell_no_http(plan, managed, why);
+    tell_unprovable(plan, managed);
     acme_config_global()->managed = managed;
     return managed;
 }

@@ -26,6 +26,9 @@ REFUSED = [
     ("AcmeContact admin@example.org,b@example.org", "is not a mail address"),
     ("AcmeContact admin@example.org?subject=x", "is not a mail address"),
     ("AcmeContact a@example.org none", '"none" is not a mail address'),
+    ("AcmeChallenges http", '"http" is not a challenge; tls-alpn-01, http-01, dns-01, dns-account-01, dns-persist-01 are'),
+    ("AcmeChallenges http-01 http-01", '"http-01" is there twice; each challenge is named once'),
+    ("AcmeChallenges", "0 arguments given, 1 to 5 are allowed"),
     ("AcmeProfile sh/ort", '"sh/ort" is not a profile\'s name, which is 1 to 64'),
     ("AcmeProfile ca.example short required", '"ca.example" is neither the https URL'),
     ("AcmeProfile google short must", '"must" follows the profile\'s name'),
@@ -356,7 +359,7 @@ def test_no_plain_listener_is_told_once(make_httpd, mapping):
     httpd.vhost("a.test")
     httpd.vhost("b.test")
     found = warned(httpd)
-    assert list(found) == [1027] and "a.test and 1 more" in found[1027][0]
+    assert list(found) == [1027] and "a.test and b.test" in found[1027][0]
 
 
 def test_terms_not_agreed_to_are_told_once(httpd):

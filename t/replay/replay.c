@@ -30,12 +30,25 @@ static apr_array_header_t *parse_names(const char *names, apr_pool_t *pool)
     return idents;
 }
 
+static const acme_proofs_t *proofs_of_all(const apr_array_header_t *idents,
+                                          apr_pool_t *pool)
+{
+    const acme_proofs_t usual = {
+        { ACME_PROOF_HTTP_01, ACME_PROOF_TLS_ALPN_01, ACME_PROOF_DNS_01 }, 3
+    };
+    acme_proofs_t *proofs =
+        apr_palloc(pool, sizeof(*proofs) * (size_t)idents->nelts);
+    int i;
+
+    for (i = 0; i < idents->nelts; i++) {
+        proofs[i] = usual;
+    }
+    return proofs;
+}
+
 replay_t *replay_create(const char *names, apr_pool_t *pool)
 {
     replay_t *replay = apr_pcalloc(pool, sizeof(*replay));
-    apr_array_header_t *proofs =
-        apr_array_make(pool, 3, sizeof(acme_proof_type_t));
-
     replay->pool = pool;
     replay->ca = ca_create(pool);
     replay->start = replay->now = replay->ca->now;
@@ -48,11 +61,8 @@ replay_t *replay_create(const char *names, apr_pool_t *pool)
     replay->account.contacts = apr_array_make(pool, 1, sizeof(const char *));
     MUST(!acme_key_make(&replay->account.key, ACME_KEY_ECDSA_P256, pool));
 
-    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_HTTP_01;
-    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_TLS_ALPN_01;
-    APR_ARRAY_PUSH(proofs, acme_proof_type_t) = ACME_PROOF_DNS_01;
-    replay->wanted.proofs = proofs;
     replay->wanted.idents = parse_names(names, pool);
+    replay->wanted.proofs = proofs_of_all(replay->wanted.idents, pool);
     MUST(!acme_key_make(&replay->wanted.key, ACME_KEY_ECDSA_P256, pool));
     return replay;
 }

@@ -43,8 +43,8 @@
       "Load mod_ssl and write SSLEngine on into the hosts that listen on port 443.") \
     M(1026, W_TERMS, WARNING, CONFIG, "AcmeAgreeTerms is not on for %s: nothing is ordered for it from a CA that has terms of service", \
       "Read the CA's terms of service, then write AcmeAgreeTerms on.") \
-    M(1027, W_NO_HTTP, WARNING, CONFIG, "the CA cannot validate %s: %s", \
-      "Add a Listen for plain HTTP on port 80, or say with AcmePortMap where the world's port 80 arrives.") \
+    M(1027, W_NO_PROOF, WARNING, CONFIG, "control of %s cannot be proved to the CA: %s", \
+      "Add a Listen for plain HTTP on port 80, say with AcmePortMap where the world's ports arrive, or allow another way with AcmeChallenges.") \
     M(1028, W_SETTINGS_DIFFER, WARNING, CONFIG, "the host %s (%s) shares the certificate of the host at %s, but has other settings for it (%s): they are not used", \
       "Write the settings of both hosts alike.") \
     M(1029, W_ALIAS_UNDECLARED, WARNING, CONFIG, "of the host %s (%s) the name %s is not in the certificate it uses, %s (%s)", \
