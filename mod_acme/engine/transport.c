@@ -53,6 +53,7 @@ struct acme_transport_t {
     apr_pool_t *err_pool; /* of the last error: they must not add up */
     CURLM *multi;
     CURLSH *share;
+    acme_watches_t *watches;
     handle_t *free;
     int free_count;
     call_t *calls;
@@ -317,6 +318,7 @@ acme_err_t *acme_transport_create(acme_transport_t **result,
     apr_pool_create(&transport->err_pool, pool);
     transport->user_agent = make_user_agent(version, pool);
     transport->system_trust = info->cainfo;
+    transport->watches = acme_watches_create(pool);
     transport->multi = curl_multi_init();
     transport->share = curl_share_init();
     if (!transport->multi || !transport->share) {
@@ -522,7 +524,7 @@ acme_err_t *acme_transport_poll(acme_transport_t *transport,
     int running, left;
     CURLMsg *msg;
 
-    CURLMcode rc = curl_multi_poll(transport->multi, NULL, 0, ms, NULL);
+    CURLMcode rc = acme_watches_poll(transport->watches, transport->multi, ms);
     if (rc == CURLM_OK) {
         rc = curl_multi_perform(transport->multi, &running);
     }
@@ -538,7 +540,13 @@ acme_err_t *acme_transport_poll(acme_transport_t *transport,
             call_end(call, msg->data.result);
         }
     }
+    acme_watches_tell(transport->watches);
     return NULL;
+}
+
+acme_watches_t *acme_transport_watches(const acme_transport_t *transport)
+{
+    return transport->watches;
 }
 
 void acme_transport_wakeup(acme_transport_t *transport)

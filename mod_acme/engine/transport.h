@@ -10,6 +10,7 @@
 #include <apr_time.h>
 
 #include "core/http.h"
+#include "engine/watch.h"
 
 typedef struct acme_transport_t acme_transport_t;
 
@@ -43,6 +44,9 @@ acme_err_t *acme_transport_send(acme_transport_t *transport,
  *  The only place where the engine waits. */
 acme_err_t *acme_transport_poll(acme_transport_t *transport,
                                 apr_interval_time_t timeout) ACME_MUST_CHECK;
+
+/** Other descriptors that end a poll, and whose owners are told in it. */
+acme_watches_t *acme_transport_watches(const acme_transport_t *transport);
 
 /** End a poll of another thread at once. Safe from any thread. */
 void acme_transport_wakeup(acme_transport_t *transport);

@@ -19,6 +19,8 @@
       "Nothing if it passes; else look at the CA's status page.")              \
     M(1208, E_CA_REFUSED, WARNING, CA_FINAL, "the CA refused: HTTP status %s", \
       "Read the CA's words; check that AcmeCA names the right directory.")     \
+    M(1209, E_RESOLVER, ERR, LOCAL, "cannot ask DNS: %s",                      \
+      "Check memory and open file limits of the server and restart it.")       \
     M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
       "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
     M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
