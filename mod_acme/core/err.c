@@ -188,6 +188,9 @@ const char *acme_err_line(const acme_err_t *err, apr_pool_t *pool)
     if (err->identifier) {
         line = apr_pstrcat(pool, line, " [", err->identifier, "]", NULL);
     }
+    if (err->instance) {
+        line = apr_pstrcat(pool, line, ", see ", err->instance, NULL);
+    }
     /* Once more, in case a field was filled with raw text. */
     return acme_encode_printable(line, MAX_LINE, pool);
 }

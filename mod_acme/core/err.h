@@ -59,7 +59,7 @@ acme_err_t *acme_err_wrap(acme_err_t *err, apr_pool_t *pool,
  *  NULL stays NULL. */
 acme_err_t *acme_err_dup(const acme_err_t *err, apr_pool_t *pool);
 
-/** One line for a log or a page: "text (detail) [identifier]". */
+/** One line for a log or a page: "text (detail) [identifier], see instance". */
 const char *acme_err_line(const acme_err_t *err, apr_pool_t *pool);
 
 #define ACME_TRY(expr)                                                         \

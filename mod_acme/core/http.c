@@ -215,6 +215,19 @@ static const char *terms_link(const acme_reply_t *reply, apr_pool_t *pool)
     return urls->nelts ? APR_ARRAY_IDX(urls, 0, const char *) : NULL;
 }
 
+/* RFC 8555 section 7.3.3: where to agree, and the terms to be agreed to. */
+static void show_terms(acme_err_t *err, const char *terms, apr_pool_t *pool)
+{
+    if (terms && err->instance) {
+        err->detail = apr_pstrcat(pool, err->detail ? err->detail : "",
+                                  err->detail ? "; " : "",
+                                  "the terms of service: ", terms, NULL);
+    }
+    else if (terms) {
+        err->instance = terms;
+    }
+}
+
 acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
                              apr_pool_t *pool)
 {
@@ -230,8 +243,8 @@ acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
         err->detail = bare_string(reply, pool);
     }
     err->retry_at = acme_reply_retry_after(reply, now);
-    if (err->msg == ACME_E_CA_PROBLEM_ACTION && !err->instance) {
-        err->instance = terms_link(reply, pool); /* RFC 8555 section 7.3.3 */
+    if (err->msg == ACME_E_CA_PROBLEM_ACTION) {
+        show_terms(err, terms_link(reply, pool), pool);
     }
     if (err->msg == ACME_E_CA_PROBLEM_RATE && !err->retry_at && err->detail
         && strstr(err->detail, "https://")) {

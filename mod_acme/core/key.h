@@ -59,6 +59,16 @@ acme_err_t *acme_key_to_pem(const char **pem, EVP_PKEY *key,
  *  @return E_KEY_PARSE */
 acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
                               apr_pool_t *pool) ACME_MUST_CHECK;
+/** A key that somebody else made, for an account: PEM (PKCS#8, SEC1, PKCS#1;
+ *  encrypted or not), or a JSON Web Key with its private part, as certbot keeps it
+ *  in private_key.json.
+ *  @param what    its path, for the message
+ *  @param text    NUL terminated after len octets
+ *  @param phrase  for encrypted PEM, or NULL
+ *  @return E_ACCOUNT_KEY: says what is wrong with it */
+acme_err_t *acme_key_adopt(EVP_PKEY **key, const char *what, const char *text,
+                           apr_size_t len, const char *phrase,
+                           apr_pool_t *pool) ACME_MUST_CHECK;
 /** Whether the private half belongs to the public half. (EVP_PKEY_eq compares
  *  public halves only.) Milliseconds for RSA. */
 int acme_key_sound(EVP_PKEY *key);

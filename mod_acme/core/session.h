@@ -9,6 +9,7 @@
 #include <apr_tables.h>
 #include <openssl/evp.h>
 
+#include "core/account.h"
 #include "core/http.h"
 #include "core/resource.h"
 
@@ -18,11 +19,18 @@ typedef struct acme_session_t acme_session_t;
 typedef struct acme_session_config_t {
     const char *directory_url; /* acme_url_valid */
     EVP_PKEY *key;             /* the account's; on disk already (7.3, 11.1) */
-    const char *kid;           /* account URL if registered before, or NULL */
-    int agree_terms;           /* the administrator's consent; never assumed */
+    int adopted; /* the administrator's own key: its account is there already,
+                    and is looked up, never registered */
+    acme_account_state_t known; /* from before */
+    int agree_terms; /* the administrator's consent, to the terms that the CA
+                        has when it is asked for the account; never assumed */
+    apr_array_header_t *terms;    /* const char *: URLs of terms that are agreed
+                                     to by name; or NULL */
     apr_array_header_t *contacts; /* const char *: "mailto:..."; may be empty */
     const char *eab_kid;          /* external account binding, or NULL */
     const char *eab_hmac;
+    apr_interval_time_t nonce_patience; /* how long there may be no nonce to be
+                                           had before that fails; 0: an hour */
 } acme_session_config_t;
 
 acme_session_t *acme_session_create(const acme_session_config_t *config,
@@ -46,8 +54,8 @@ typedef struct acme_session_step_t {
 /** What the session wants. Call until it is neither SEND.
  *  First the directory (again after a day, or after a 404 on one of its URLs),
  *  then nonces and the account: found by its kid, or registered (newAccount is
- *  idempotent for a key). Afterwards only nonces: few at once and paced (LE
- *  allows bursts of 10 and 20 a second on newNonce).
+ *  idempotent for a key); told of new contacts, once. Afterwards only nonces: few
+ *  at once and paced (LE allows bursts of 10 and 20 a second on newNonce).
  *  @param waiting  signed requests that orders want to send now
  *  FAILED: until is 1 min, 10 min, 100 min, then daily away, or as the CA says */
 void acme_session_next(acme_session_step_t *step, acme_session_t *session,
@@ -70,18 +78,26 @@ typedef enum acme_verdict_t {
 } acme_verdict_t;
 
 /** Must see every reply first: takes its nonce; RESEND on badNonce (at most 10
- *  tries), and on accountDoesNotExist for an order's request (the account is
- *  looked up or registered again, once; the session is not READY until then). */
+ *  tries), and for an order's request where the session can do something about
+ *  it, until which it is not READY:
+ *  accountDoesNotExist: the account is looked up or registered again, once;
+ *  userActionRequired: consent to new terms is given, if config names just them;
+ *  unauthorized newOrder: the account is asked whether it is closed. */
 acme_verdict_t acme_session_receive(acme_session_t *session,
                                     const acme_request_t *request,
                                     const acme_reply_t *reply, apr_time_t now);
 
 /** NULL until there was one; then the newest. */
 const acme_directory_t *acme_session_directory(const acme_session_t *session);
-/** Account URL, or NULL. Changed since the last call of _saved: persist it. */
+/** Account URL, or NULL. */
 const char *acme_session_kid(const acme_session_t *session);
+/** What to remember; changed since the last call of _saved: persist it. */
+const acme_account_state_t *acme_session_account(const acme_session_t *session);
 int acme_session_account_changed(const acme_session_t *session);
 void acme_session_account_saved(acme_session_t *session);
+/** What went wrong with the account without stopping anything, to be told once;
+ *  or NULL. Lives until the next call of any function. */
+const acme_err_t *acme_session_take_trouble(acme_session_t *session);
 /** 43 characters; for key authorizations. */
 const char *acme_session_thumbprint(const acme_session_t *session);
 

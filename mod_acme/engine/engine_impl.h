@@ -3,6 +3,7 @@
  *
  *   engine.c   life, rounds, jobs: what is due is looked at, nothing else
  *   link.c     one account at one CA: session, requests waiting and under way
+ *   link_account.c  which account that is, and what is kept of it
  *   run.c      one order in progress
  *   proving.c  how control of its names is proved
  *   request.c  what the administrator asked for
@@ -26,6 +27,9 @@ typedef struct acme_link_t acme_link_t;
 typedef struct acme_run_t acme_run_t;
 typedef struct acme_call_t acme_call_t;
 typedef struct acme_asked_t acme_asked_t;
+
+/* How long a CA may be in trouble where there is another to ask. */
+#define ACME_PATIENCE apr_time_from_sec(30)
 
 enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK };
 
@@ -80,6 +84,7 @@ struct acme_link_t {
     const acme_managed_t *managed; /* whose contacts and trust hold */
     const acme_ca_t *settings;     /* as its policy has them */
     int agree_terms;               /* that of any certificate */
+    apr_array_header_t *terms;     /* those that any certificate agrees to */
     int differing; /* it was told that another's settings differ */
     acme_transport_ca_t ca;
     apr_pool_t *pool;
@@ -110,11 +115,12 @@ struct acme_run_t {
     acme_order_t *order;
     acme_order_config_t config;
     EVP_PKEY *key;
-    int calls;       /* requests waiting or under way */
-    int ended;       /* the pool is destroyed with the last call */
-    int superseded;  /* cancelled because the configuration changed */
-    int resumed;     /* taken up from disk */
-    acme_msg_t told; /* the trouble that was told last */
+    int calls;           /* requests waiting or under way */
+    int ended;           /* the pool is destroyed with the last call */
+    int superseded;      /* cancelled because the configuration changed */
+    int resumed;         /* taken up from disk */
+    acme_msg_t told;     /* the trouble that was told last */
+    apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
 };
 
 /* --- engine.c --------------------------------------------------------------- */
@@ -147,7 +153,7 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job);
 /** A place for an order became free. */
 void acme_engine_place_free(acme_engine_t *engine);
 
-/* --- link.c ----------------------------------------------------------------- */
+/* --- link_account.c --------------------------------------------------------- */
 
 /** The link of one of a certificate's CAs; made if there is none.
  *  @param ca  which of its policy */
@@ -160,6 +166,12 @@ acme_err_t *acme_link_open(acme_link_t *link) ACME_MUST_CHECK;
  *  The session is READY. @return E_TERMS, from scratch */
 acme_err_t *acme_link_may_order(const acme_link_t *link,
                                 const acme_job_t *job) ACME_MUST_CHECK;
+/** Keep, and tell, what the session learned of the account. */
+void acme_link_remember(acme_link_t *link);
+
+/* --- link.c ----------------------------------------------------------------- */
+
+void acme_link_log(acme_link_t *link, acme_msg_t msg, const char *text);
 /** Give a due job its turn when there is a place. */
 void acme_link_enqueue(acme_link_t *link, acme_job_t *job);
 /** Send a request of an order, as soon as a nonce and a place are there. */
@@ -180,10 +192,14 @@ acme_err_t *acme_proving_check(const acme_run_t *run) ACME_MUST_CHECK;
 /** Begin an order for a job, or go on with the saved one. On failure the job
  *  has none and was told so. */
 void acme_run_begin(acme_link_t *link, acme_job_t *job);
-/** After a start: go on with the saved order, if there is one that fits, and
- *  make its proofs visible. */
+/** After a start: an order is saved, at one of the job's CAs. */
+void acme_run_found(acme_engine_t *engine, acme_job_t *job, const char *saved,
+                    apr_size_t len);
+/** Go on with it, if it fits, and make its proofs visible. */
 void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
                      apr_size_t len);
+/** The session failed for long: the order is left on disk, the job told. */
+void acme_run_leave(acme_run_t *run, const acme_err_t *err);
 void acme_run_poke(acme_run_t *run);
 /** Its timer is due. */
 void acme_run_pump(acme_run_t *run);

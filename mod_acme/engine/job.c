@@ -85,9 +85,19 @@ static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
 
     for (int i = 0; i < policy->ca_count; i++) {
         const acme_ca_t *ca = &policy->cas[i];
-        text = apr_psprintf(scratch, "%s%s\n%s\n%s %d\n", text, ca->url,
+        text = apr_psprintf(scratch, "%s%s\n%s\n%s\n%s %d\n", text, ca->url,
+                            acme_policy_account(ca, scratch),
                             or_empty(ca->trust_file), or_empty(ca->profile),
                             ca->profile_required);
+        if (ca->external) {
+            text =
+                apr_pstrcat(scratch, text, or_empty(ca->external->hmac), NULL);
+        }
+    }
+    if (policy->terms) {
+        text =
+            apr_pstrcat(scratch, text, "terms ",
+                        apr_array_pstrcat(scratch, policy->terms, ' '), NULL);
     }
     return text;
 }

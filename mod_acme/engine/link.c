@@ -70,160 +70,16 @@ static void poke(acme_link_t *link)
     acme_timer_hasten(link->engine->timers, &link->timer, ACME_DUE_LINK);
 }
 
-/* --- account and session ------------------------------------------------------ */
-
 static const char *prefix_of(const acme_link_t *link, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, "[", link->account_dir, "]", NULL);
 }
 
-static void log_text(acme_link_t *link, acme_msg_t msg, const char *text)
+void acme_link_log(acme_link_t *link, acme_msg_t msg, const char *text)
 {
     acme_engine_t *engine = link->engine;
     engine->callbacks->log(engine->callbacks->baton, msg,
                            prefix_of(link, engine->scratch), text);
-}
-
-static int same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
-{
-    int count = a->contacts ? a->contacts->nelts : 0;
-    if (count != (b->contacts ? b->contacts->nelts : 0)) {
-        return 0;
-    }
-    for (int i = 0; i < count; i++) {
-        if (strcmp(APR_ARRAY_IDX(a->contacts, i, const char *),
-                   APR_ARRAY_IDX(b->contacts, i, const char *))) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* One account has one set of contacts, and one CA one trust: the first's. Told
- * once, for the first that differs. */
-static void join(acme_link_t *link, const acme_managed_t *managed,
-                 const acme_ca_t *ca)
-{
-    acme_engine_t *engine = link->engine;
-    const acme_policy_t *policy = managed->policy, *first;
-
-    first = link->managed->policy;
-    link->agree_terms |= policy->agree_terms;
-    const char *differs = apr_pstrcat(
-        engine->scratch, same_contacts(policy, first) ? "" : " its AcmeContact",
-        same_text(ca->trust_file, link->settings->trust_file)
-            ? ""
-            : " its AcmeCATrustFile",
-        NULL);
-    if (!*differs || link->differing) {
-        return;
-    }
-    link->differing = 1;
-    acme_err_t *told =
-        acme_err_make(engine->scratch, ACME_W_ACCOUNT_SETTINGS, managed->name,
-                      link->managed->name, differs, link->managed->name, NULL);
-    log_text(link, told->msg, told->text);
-}
-
-acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
-                           int ca)
-{
-    const acme_ca_t *settings = &managed->policy->cas[ca];
-    const char *dir = acme_policy_account(settings, engine->scratch);
-    acme_link_t *link;
-
-    for (link = engine->links; link; link = link->next) {
-        if (!strcmp(link->account_dir, dir)) {
-            join(link, managed, settings);
-            return link;
-        }
-    }
-    link = apr_pcalloc(engine->pool, sizeof(*link));
-    link->timer.kind = ACME_TIMER_LINK;
-    link->engine = engine;
-    link->account_dir = apr_pstrdup(engine->pool, dir);
-    link->managed = managed;
-    link->settings = settings;
-    link->agree_terms = managed->policy->agree_terms;
-    link->state = ACME_SESSION_WAIT;
-    link->backlog_end = &link->backlog;
-    apr_pool_create(&link->pool, engine->pool);
-    link->next = engine->links;
-    engine->links = link;
-    engine->link_count++;
-    return link;
-}
-
-acme_err_t *acme_link_may_order(const acme_link_t *link, const acme_job_t *job)
-{
-    const acme_directory_t *directory = acme_session_directory(link->session);
-    if (!directory || !directory->terms || job->managed->policy->agree_terms) {
-        return NULL;
-    }
-    return acme_err_make(link->engine->scratch, ACME_E_TERMS, directory->terms,
-                         NULL);
-}
-
-/* The key is on disk before the CA hears of it: an account whose key is lost is
- * of no use to anybody. RFC 8555 section 7.3. */
-static acme_err_t *make_account(acme_link_t *link)
-{
-    acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
-    account->directory_url = link->settings->url;
-    ACME_TRY(acme_key_make(&account->key, ACME_KEY_ECDSA_P256, link->pool));
-    ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
-                                    account, link->engine->scratch));
-    link->account = account;
-    return NULL;
-}
-
-static acme_err_t *load_account(acme_link_t *link)
-{
-    acme_account_t *account = NULL;
-    acme_err_t *err = acme_store_get_account(&account, link->engine->store,
-                                             link->account_dir, link->pool);
-    if (err && err->msg != ACME_E_STORE_DAMAGED && err->msg != ACME_E_SEAL) {
-        return err;
-    }
-    if (err) {
-        acme_err_t *told =
-            acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
-                          link->account_dir, err->text, NULL);
-        log_text(link, told->msg, told->text);
-        ACME_TRY(acme_store_set_account_aside(
-            link->engine->store, link->account_dir, link->engine->scratch));
-    }
-    else if (account) {
-        link->account = account;
-        return NULL;
-    }
-    return make_account(link);
-}
-
-acme_err_t *acme_link_open(acme_link_t *link)
-{
-    acme_session_config_t *config = &link->config;
-    const acme_policy_t *policy = link->managed->policy;
-    if (link->session) {
-        return NULL;
-    }
-    if (!link->account) {
-        ACME_TRY(acme_engine_note(link->engine, load_account(link)));
-    }
-    link->ca.trust_file = link->settings->trust_file;
-    config->directory_url = link->settings->url;
-    config->key = link->account->key;
-    config->kid = link->account->kid;
-    config->agree_terms = link->agree_terms;
-    config->contacts = policy->contacts;
-    apr_pool_create(&link->session_pool, link->pool);
-    link->session = acme_session_create(config, link->session_pool);
-    return NULL;
 }
 
 /* The administrator asks: a session that waits for its next attempt is begun
@@ -237,32 +93,6 @@ static void forget_failure(acme_link_t *link)
         memset(&link->told, 0, sizeof(link->told));
         apr_pool_destroy(link->session_pool);
     }
-}
-
-/* Not saved is no harm: the CA finds the account again by its key. */
-static void save_kid(acme_link_t *link)
-{
-    acme_engine_t *engine = link->engine;
-    const char *kid = acme_session_kid(link->session);
-    acme_err_t *err;
-
-    if (!kid || !acme_session_account_changed(link->session)) {
-        return;
-    }
-    acme_session_account_saved(link->session);
-    if (link->account->kid && !strcmp(link->account->kid, kid)) {
-        return;
-    }
-    link->account->kid = apr_pstrdup(link->pool, kid);
-    err = acme_engine_note(
-        engine, acme_store_put_account(engine->store, link->account_dir,
-                                       link->account, engine->scratch));
-    if (err) {
-        log_text(link, err->msg, acme_err_line(err, engine->scratch));
-        return;
-    }
-    err = acme_err_make(engine->scratch, ACME_I_ACCOUNT, kid, NULL);
-    log_text(link, err->msg, err->text);
 }
 
 /* --- requests ----------------------------------------------------------------- */
@@ -451,10 +281,10 @@ static void tell_failure(acme_link_t *link, const acme_session_step_t *step)
     if (!acme_engine_is_news(link->engine, &link->told, step->error)) {
         return;
     }
-    log_text(link, step->error->msg,
-             apr_psprintf(scratch, "%s; next attempt at %s",
-                          acme_err_line(step->error, scratch),
-                          acme_time_format(step->until, scratch)));
+    acme_link_log(link, step->error->msg,
+                  apr_psprintf(scratch, "%s; next attempt at %s",
+                               acme_err_line(step->error, scratch),
+                               acme_time_format(step->until, scratch)));
 }
 
 static void take_state(acme_link_t *link, const acme_session_step_t *step)
@@ -521,13 +351,13 @@ void acme_link_pump(acme_link_t *link)
         }
         fail_backlog(link, err);
         if (acme_engine_is_news(engine, &link->told, err)) {
-            log_text(link, err->msg, acme_err_line(err, engine->scratch));
+            acme_link_log(link, err->msg, acme_err_line(err, engine->scratch));
         }
         return;
     }
     flush(link);
     move_session(link);
-    save_kid(link);
+    acme_link_remember(link);
     flush(link);
     if (link->state == ACME_SESSION_READY) {
         start_backlog(link);

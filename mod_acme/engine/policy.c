@@ -41,6 +41,16 @@ const char *acme_policy_ca_aliases(apr_pool_t *pool)
     return text;
 }
 
+int acme_policy_agrees(const acme_policy_t *policy, const char *terms)
+{
+    for (int i = 0; policy->terms && i < policy->terms->nelts; i++) {
+        if (!strcmp(APR_ARRAY_IDX(policy->terms, i, const char *), terms)) {
+            return 1;
+        }
+    }
+    return policy->agree_terms;
+}
+
 /* Host and port of the URL, made fit for a directory name. */
 static const char *host_part(const char *url, apr_pool_t *pool)
 {
@@ -61,13 +71,33 @@ static const char *host_part(const char *url, apr_pool_t *pool)
     return host;
 }
 
+/* One that could not be read is not mistaken for another account: its file stands
+ * for it. */
+static const char *meant_account(const acme_ca_t *ca, apr_pool_t *pool)
+{
+    const acme_account_key_t *own = ca->account_key;
+    const char *text = ca->url;
+
+    if (ca->external) {
+        text = apr_pstrcat(
+            pool, text, "\nexternal ",
+            ca->external->kid ? ca->external->kid : ca->external->file, NULL);
+    }
+    if (own && own->file) {
+        text = apr_pstrcat(pool, text, "\nkey ",
+                           own->thumbprint ? own->thumbprint : own->file, NULL);
+    }
+    return text;
+}
+
 const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
 {
     /* The same directory by name and by URL is one account. */
     const acme_policy_ca_t *known = acme_policy_find_ca(ca->url);
     const char *alias = known ? known->alias : ca->alias;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)ca->url, strlen(ca->url), digest);
+    const char *meant = meant_account(ca, pool);
+    SHA256((const unsigned char *)meant, strlen(meant), digest);
     return apr_pstrcat(pool, alias ? alias : host_part(ca->url, pool), "-",
                        acme_encode_hex(digest, 4, pool), NULL);
 }

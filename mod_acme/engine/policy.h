@@ -20,6 +20,24 @@ typedef enum acme_renew_mode_t {
     ACME_RENEW_MANUAL, /* only when asked */
 } acme_renew_mode_t;
 
+/** AcmeExternalAccount: who the CA's customer is. Read by root before the fork
+ *  where it is in a file; in memory only. */
+typedef struct acme_external_t {
+    const char *file; /* NULL: it stands in the configuration */
+    const char *kid, *hmac;
+    acme_err_t *fault; /* it cannot be used; or NULL */
+} acme_external_t;
+
+/** AcmeAccountKey: how the account's key is made, or whose it is. */
+typedef struct acme_account_key_t {
+    acme_key_type_t type; /* of one that is made */
+    const char *file;     /* the administrator's own; or NULL */
+    const char *program;  /* prints its pass phrase; or NULL */
+    EVP_PKEY *key;        /* read from file, by root before the fork */
+    const char *thumbprint;
+    acme_err_t *fault; /* it cannot be used; or NULL */
+} acme_account_key_t;
+
 #define ACME_MAX_CAS 4 /* that one certificate may come from */
 
 /** A CA that a certificate may come from, with the settings that hold there:
@@ -30,13 +48,17 @@ typedef struct acme_ca_t {
     const char *trust_file; /* PEM, readable by the worker; NULL: system */
     const char *profile;    /* or NULL */
     int profile_required;
+    const acme_external_t *external;       /* or NULL */
+    const acme_account_key_t *account_key; /* or NULL: ecdsa-p256 */
 } acme_ca_t;
 
 /** Settings of a certificate. All strings live as long as the policy. */
 typedef struct acme_policy_t {
-    const acme_ca_t *cas; /* in order of preference */
-    int ca_count;         /* 1.. ACME_MAX_CAS */
-    int agree_terms;
+    const acme_ca_t *cas;      /* in order of preference */
+    int ca_count;              /* 1.. ACME_MAX_CAS */
+    int agree_terms;           /* to whatever terms a CA has */
+    apr_array_header_t *terms; /* const char *: URLs of terms that are agreed to
+                                  by name; or NULL */
     apr_array_header_t *contacts; /* const char *, "mailto:..."; may be empty */
     acme_key_type_t key_types[ACME_FAMILIES]; /* at most one of a family */
     int key_type_count;                       /* 1.. ACME_FAMILIES */
@@ -86,10 +108,13 @@ const char *acme_policy_obstacles(const acme_policy_t *policy,
 /** The wanted ones by name: "tls-alpn-01 http-01 dns-01". */
 const char *acme_policy_challenges(const acme_policy_t *policy,
                                    apr_pool_t *pool);
+/** Whether the terms of service at this URL are agreed to. */
+int acme_policy_agrees(const acme_policy_t *policy, const char *terms);
 
 /** Name of the account directory at this CA: alias or host, and eight
- *  hexadecimal digits over the directory URL. Certificates with the same one
- *  share an account. */
+ *  hexadecimal digits over the directory URL and what says which account there
+ *  is meant: AcmeExternalAccount, and AcmeAccountKey with a file. Certificates
+ *  with the same one share an account. */
 const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool);
 
 #endif

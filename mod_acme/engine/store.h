@@ -30,6 +30,7 @@
 #include <openssl/evp.h>
 #include <sys/types.h>
 
+#include "core/account.h"
 #include "core/cert.h"
 #include "core/err.h"
 #include "core/ident.h"
@@ -207,8 +208,8 @@ acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
 
 typedef struct acme_account_t {
     const char *directory_url;
-    const char *kid; /* NULL: key made, not (known to be) registered yet */
     EVP_PKEY *key;
+    acme_account_state_t state;
 } acme_account_t;
 
 /** *account NULL if there is none. */

@@ -219,6 +219,7 @@ acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
 
 /* One file, so that a key and the URL it is registered under change together. */
 #define ACCOUNT_FILE "account.json"
+#define MAX_CONTACTS 4096 /* octets of all together */
 
 static const char *account_binding(const char *dir, apr_pool_t *pool)
 {
@@ -235,13 +236,30 @@ static acme_err_t *account_damaged(const acme_store_t *store, const char *dir,
                          how, NULL);
 }
 
-static const char *copy_url(const json_t *object, const char *name,
-                            apr_pool_t *pool)
+static const char *copy_text(const json_t *object, const char *name,
+                             apr_size_t max, apr_pool_t *pool)
 {
     const char *text = acme_json_string(object, name);
 
-    return text && strlen(text) <= ACME_MAX_URL ? apr_pstrdup(pool, text)
-                                                : NULL;
+    return text && strlen(text) <= max ? apr_pstrdup(pool, text) : NULL;
+}
+
+static const char *copy_url(const json_t *object, const char *name,
+                            apr_pool_t *pool)
+{
+    return copy_text(object, name, ACME_MAX_URL, pool);
+}
+
+/* What is missing is not known. */
+static void parse_state(acme_account_state_t *state, const json_t *object,
+                        apr_pool_t *pool)
+{
+    const char *recovered = acme_json_string(object, "recovered");
+
+    state->kid = copy_url(object, "kid", pool);
+    state->contacts = copy_text(object, "contacts", MAX_CONTACTS, pool);
+    state->terms = copy_url(object, "terms", pool);
+    state->recovered = recovered ? acme_time_parse_rfc3339(recovered) : 0;
 }
 
 static acme_err_t *parse_account(acme_account_t *account,
@@ -253,7 +271,7 @@ static acme_err_t *parse_account(acme_account_t *account,
     apr_size_t len, der_len;
 
     account->directory_url = copy_url(object, "directory", pool);
-    account->kid = copy_url(object, "kid", pool);
+    parse_state(&account->state, object, pool);
     if (!account->directory_url || !text
         || acme_decode_base64url(&sealed, &len, text, pool) != APR_SUCCESS) {
         return account_damaged(store, dir, "it has no directory or key", pool);
@@ -301,9 +319,13 @@ static acme_err_t *put_account(acme_store_t *store, const char *dir,
     ACME_TRY(acme_store_check_name(dir, scratch));
     ACME_TRY(seal_key(&sealed, &len, store, account_binding(dir, scratch),
                       account->key, scratch));
+    const acme_account_state_t *state = &account->state;
     json_t *object = json_pack(
-        "{s:s, s:s*, s:s}", "directory", account->directory_url, "kid",
-        account->kid, "key", acme_encode_base64url(sealed, len, scratch));
+        "{s:s, s:s*, s:s*, s:s*, s:s*, s:s}", "directory",
+        account->directory_url, "kid", state->kid, "contacts", state->contacts,
+        "terms", state->terms, "recovered",
+        state->recovered ? acme_time_format(state->recovered, scratch) : NULL,
+        "key", acme_encode_base64url(sealed, len, scratch));
     char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
     json_decref(object);
     if (!text) {

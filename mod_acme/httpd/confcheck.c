@@ -10,6 +10,7 @@
 #include "httpd/hostnames.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
+#include "httpd/secrets.h"
 
 /* What mod_ssl's directives say about one host. mod_ssl tells nobody, and asks
  * its hooks only when the server really starts. */
@@ -199,6 +200,27 @@ static void check_stapling(const check_t *check)
     }
 }
 
+/* What is set for one CA, under a name that is none of AcmeCA's. */
+static void check_cas(const check_t *check)
+{
+    const acme_global_config_t *global = acme_config_global();
+    int i;
+
+    for (i = 0; i < global->of_one_ca->nelts; i++) {
+        const acme_ca_settings_t *settings =
+            APR_ARRAY_IDX(global->of_one_ca, i, acme_ca_settings_t *);
+
+        if (!apr_hash_get(global->named_cas, settings->url,
+                          APR_HASH_KEY_STRING)) {
+            acme_log_msg(check->base, check->ptemp, ACME_W_CA_UNNAMED,
+                         settings->directive,
+                         acme_where_text(settings->where.file,
+                                         settings->where.line, check->ptemp),
+                         settings->url, NULL);
+        }
+    }
+}
+
 /* httpd -t ends before post_config: play it through with what is known. */
 static void rehearse(const check_t *check)
 {
@@ -238,7 +260,9 @@ int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return OK; /* all is said in the second */
     }
     check_stapling(check);
+    check_cas(check);
     if (testing) {
+        acme_secrets_read(check->base, 0, ptemp, ptemp);
         rehearse(check);
     }
     return OK;

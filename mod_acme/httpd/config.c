@@ -47,6 +47,13 @@ static void create_global(apr_pool_t *pool, server_rec *s)
     global->port_80 = 80;
     global->port_443 = 443;
     global->status = 1;
+    global->externals = apr_array_make(pool, 1, sizeof(acme_external_t *));
+    global->account_keys =
+        apr_array_make(pool, 1, sizeof(acme_account_key_t *));
+    global->of_one_ca = apr_array_make(pool, 1, sizeof(acme_ca_settings_t *));
+    global->named_cas = apr_hash_make(pool);
+    apr_hash_set(global->named_cas, acme_policy_find_ca(DEFAULT_CA)->url,
+                 APR_HASH_KEY_STRING, DEFAULT_CA);
 }
 
 static void init_settings(acme_settings_t *settings)
@@ -98,6 +105,7 @@ void acme_config_merge_settings(acme_settings_t *out,
     merged.of_cas = append(over->of_cas, base->of_cas, pool);
     if (over->agree_terms != UNSET) {
         merged.agree_terms = over->agree_terms;
+        merged.terms = over->terms;
     }
     if (over->contacts) {
         merged.contacts = over->contacts;
@@ -169,6 +177,12 @@ static void fill_ca(acme_ca_t *ca, const acme_ca_settings_t *list)
             ca->profile = list->profile;
             ca->profile_required = list->profile_required;
         }
+        if (!ca->external) {
+            ca->external = list->external;
+        }
+        if (!ca->account_key) {
+            ca->account_key = list->account_key;
+        }
     }
 }
 
@@ -200,6 +214,7 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
 
     fill_cas(policy, settings, pool);
     policy->agree_terms = settings->agree_terms == 1;
+    policy->terms = settings->terms;
     policy->contacts = settings->contacts
                            ? settings->contacts
                            : apr_array_make(pool, 0, sizeof(const char *));
@@ -228,6 +243,10 @@ static int same_texts(const apr_array_header_t *a, const apr_array_header_t *b)
 {
     int i;
 
+    if (!a || !b) {
+        return a == b;
+    }
+
     for (i = 0; i < a->nelts && i < b->nelts; i++) {
         if (strcmp(APR_ARRAY_IDX(a, i, const char *),
                    APR_ARRAY_IDX(b, i, const char *))) {
@@ -249,11 +268,29 @@ static int same_keys(const acme_policy_t *a, const acme_policy_t *b)
     return a->key_type_count == b->key_type_count;
 }
 
+static int same_external(const acme_external_t *a, const acme_external_t *b)
+{
+    return a == b
+           || (a && b && same_text(a->file, b->file)
+               && (a->file
+                   || (same_text(a->kid, b->kid)
+                       && same_text(a->hmac, b->hmac))));
+}
+
+static int same_account_key(const acme_account_key_t *a,
+                            const acme_account_key_t *b)
+{
+    return a == b
+           || (a && b && a->type == b->type && same_text(a->file, b->file)
+               && same_text(a->program, b->program));
+}
+
 /* Directives in which their CAs differ. */
 static const char *ca_differences(const acme_policy_t *a,
                                   const acme_policy_t *b, apr_pool_t *pool)
 {
     int cas = a->ca_count != b->ca_count, trust = 0, profile = 0;
+    int external = 0, key = 0;
     int i;
 
     for (i = 0; i < a->ca_count && i < b->ca_count; i++) {
@@ -263,10 +300,13 @@ static const char *ca_differences(const acme_policy_t *a,
         trust |= !same_text(one->trust_file, other->trust_file);
         profile |= !same_text(one->profile, other->profile)
                    || one->profile_required != other->profile_required;
+        external |= !same_external(one->external, other->external);
+        key |= !same_account_key(one->account_key, other->account_key);
     }
-    return apr_pstrcat(pool, cas ? " AcmeCA" : "",
-                       trust ? " AcmeCATrustFile" : "",
-                       profile ? " AcmeProfile" : "", NULL);
+    return apr_pstrcat(
+        pool, cas ? " AcmeCA" : "", trust ? " AcmeCATrustFile" : "",
+        profile ? " AcmeProfile" : "", external ? " AcmeExternalAccount" : "",
+        key ? " AcmeAccountKey" : "", NULL);
 }
 
 const char *acme_config_differences(const acme_policy_t *a,
@@ -274,7 +314,9 @@ const char *acme_config_differences(const acme_policy_t *a,
 {
     const char *text = apr_pstrcat(
         pool, ca_differences(a, b, pool),
-        a->agree_terms == b->agree_terms ? "" : " AcmeAgreeTerms",
+        a->agree_terms == b->agree_terms && same_texts(a->terms, b->terms)
+            ? ""
+            : " AcmeAgreeTerms",
         same_texts(a->contacts, b->contacts) ? "" : " AcmeContact",
         same_text(acme_policy_challenges(a, pool),
                   acme_policy_challenges(b, pool))
@@ -473,7 +515,8 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             cmd->pool, "\"%s\" does not belong in it; only %s",
             child->directive,
             "AcmeCA, AcmeCATrustFile, AcmeAgreeTerms, AcmeContact, "
-            "AcmeChallenges, AcmeProfile, AcmeKeyType, AcmeRenew and AcmeRenewMode do");
+            "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeProfile, "
+            "AcmeKeyType, AcmeRenew and AcmeRenewMode do");
     }
     return NULL;
 }

@@ -36,6 +36,10 @@ struct acme_ca_settings_t {
     const char *trust_file;
     const char *profile;
     int profile_required; /* counts with profile */
+    const acme_external_t *external;
+    const acme_account_key_t *account_key;
+    const char *directive; /* the first for this one CA, for messages */
+    acme_where_t where;
 };
 
 /** Settings that a server, a virtual host and <AcmeCertificate> can hold; each
@@ -43,8 +47,10 @@ struct acme_ca_settings_t {
 typedef struct acme_settings_t {
     apr_array_header_t *cas; /* const acme_policy_ca_t *, from AcmeCA */
     acme_ca_settings_t *of_cas;
-    int agree_terms;
-    apr_array_header_t *contacts;   /* "mailto:..."; empty after "none" */
+    int agree_terms;              /* also 0 where terms are named */
+    apr_array_header_t *terms;    /* const char *: URLs, from AcmeAgreeTerms; it
+                                  counts with agree_terms */
+    apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
     apr_array_header_t *challenges; /* acme_proof_type_t; NULL: unset */
     acme_key_type_t key_types[ACME_FAMILIES];
     int key_type_count; /* 0: unset */
@@ -89,8 +95,13 @@ typedef struct acme_global_config_t {
     server_rec *server;           /* the main server */
     int concurrency;
     apr_interval_time_t retry_first, retry_max;
-    int port_80, port_443; /* local ports; 0: unreachable ("-") */
-    int status;            /* section on mod_status's page */
+    int port_80, port_443;            /* local ports; 0: unreachable ("-") */
+    int status;                       /* section on mod_status's page */
+    apr_array_header_t *externals;    /* acme_external_t * to be read */
+    apr_array_header_t *account_keys; /* acme_account_key_t * to be read */
+    apr_array_header_t
+        *of_one_ca;        /* acme_ca_settings_t * with url: all there are */
+    apr_hash_t *named_cas; /* URLs that AcmeCA has named somewhere */
 
     /* set in post_config */
     apr_array_header_t *managed; /* acme_managed_t *, by name; or NULL */

@@ -33,11 +33,28 @@
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
       "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it. With a " \
       "CA in front, written as in `AcmeCA`, for that one alone.") \
-    D("AcmeAgreeTerms", 1, 1, "on | off", "off", CERTIFICATE, acme_setters_agree_terms, \
+    D("AcmeAgreeTerms", 1, 5, "on | off | URL ...", "off", CERTIFICATE, acme_setters_agree_terms, \
       "`on` says that you have read the CA's terms of service and agree to them. Without it nothing is " \
-      "ordered from a CA that has any.") \
+      "ordered from a CA that has any. The URL of terms in place of `on` agrees to these and no others: " \
+      "once the CA publishes new ones, nothing is ordered until you have agreed to them. Where a CA " \
+      "refuses an account until it agrees to changed terms (ACME1325), `on` does not speak for them: agree at " \
+      "the address that the CA gives, or write the URL of the new terms here, which the CA is told then.") \
     D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, acme_setters_contact, \
-      "Mail addresses given to the CA with the account. Few CAs still use them.") \
+      "Mail addresses given to the CA with the account. Few CAs still use them. A change is told to the CA " \
+      "once, with the next order.") \
+    D("AcmeExternalAccount", 1, 3, "[ca] kid hmac | file", "none", CERTIFICATE, acme_setters_external, \
+      "External account binding, for a CA that serves customers of its web site only (`zerossl`, `google`, " \
+      "`sslcom-rsa`, `sslcom-ecc`, `actalis`): the key identifier and the HMAC key that the site shows, or " \
+      "better a file that holds both, belongs to root, and has mode 600. Needed once, when the account is " \
+      "made, but keep the line: it says which account is meant. With a CA in front, written as in `AcmeCA`, for " \
+      "that one alone.") \
+    D("AcmeAccountKey", 1, 3, "[ca] key type | file [exec:program]", "ecdsa-p256", CERTIFICATE, acme_setters_account_key, \
+      "The key of the account at the CA. A key type (`ecdsa-p256`, `ecdsa-p384`, `rsa2048`, `rsa3072`, " \
+      "`rsa4096`) says how it is made when there is no account yet. A file brings along an account that another " \
+      "client has made: a private key in PEM, or certbot's `private_key.json`; root must own it, with mode 600 or " \
+      "400. If it is encrypted, the program behind `exec:` is run by root at a start, with the key's path as its " \
+      "argument, and prints the pass phrase. A key that the CA does not know is refused; it is never registered. " \
+      "With a CA in front, written as in `AcmeCA`, for that one alone.") \
     D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
       "How control of the names is proved to the CA, the most preferred way first: `http-01` answers at " \
       "port 80. Ways that this server cannot go, or that the CA does not offer, are passed over.") \

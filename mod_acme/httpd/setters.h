@@ -55,6 +55,8 @@ acme_setter_fn_t acme_setters_trust_file;
 acme_setter_fn_t acme_setters_agree_terms;
 acme_setter_fn_t acme_setters_contact;
 acme_setter_fn_t acme_setters_profile;
+acme_setter_fn_t acme_setters_external;
+acme_setter_fn_t acme_setters_account_key;
 
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);

@@ -2,15 +2,18 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_core.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/jws.h"
 #include "httpd/setters.h"
 
 #define MAX_ADDRESS 254 /* octets of a mail address, RFC 5321 */
 #define MAX_PROFILE 64
+#define MAX_KID     512 /* octets of a key identifier */
 
 /* NULL: text names no CA. */
 static const acme_policy_ca_t *find_ca(const char *text, apr_pool_t *pool)
@@ -58,6 +61,12 @@ const char *acme_setters_ca(acme_target_t *to, int argc, char *const argv[])
         APR_ARRAY_PUSH(cas, const acme_policy_ca_t *) = ca;
     }
     to->settings->cas = cas;
+    for (i = 0; i < argc; i++) {
+        const char *url = APR_ARRAY_IDX(cas, i, const acme_policy_ca_t *)->url;
+
+        apr_hash_set(acme_config_global()->named_cas, url, APR_HASH_KEY_STRING,
+                     url);
+    }
     return NULL;
 }
 
@@ -85,6 +94,13 @@ acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
     made->url = url;
     made->next = *at;
     *at = made;
+    if (url) {
+        made->directive = to->cmd->directive->directive;
+        made->where.file = to->cmd->directive->filename;
+        made->where.line = to->cmd->directive->line_num;
+        APR_ARRAY_PUSH(acme_config_global()->of_one_ca, acme_ca_settings_t *) =
+            made;
+    }
     return made;
 }
 
@@ -146,9 +162,27 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
 const char *acme_setters_agree_terms(acme_target_t *to, int argc,
                                      char *const argv[])
 {
-    (void)argc;
-    return acme_setters_flag(&to->settings->agree_terms, argv[0],
-                             to->cmd->pool);
+    apr_pool_t *pool = to->cmd->pool;
+    apr_array_header_t *terms = NULL;
+    int i;
+
+    to->settings->terms = NULL;
+    if (argc == 1 && !strstr(argv[0], "://")) {
+        return acme_setters_flag(&to->settings->agree_terms, argv[0], pool);
+    }
+    terms = apr_array_make(pool, argc, sizeof(const char *));
+    for (i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "https://", 8) && strncmp(argv[i], "http://", 7)) {
+            return apr_psprintf(pool,
+                                "\"%s\" is neither on nor off nor the URL of "
+                                "terms of service",
+                                argv[i]);
+        }
+        APR_ARRAY_PUSH(terms, const char *) = argv[i];
+    }
+    to->settings->terms = terms;
+    to->settings->agree_terms = 0;
+    return NULL;
 }
 
 /* RFC 8555 section 7.3: one address, no header fields. */
@@ -231,4 +265,105 @@ const char *acme_setters_profile(acme_target_t *to, int argc,
     settings->profile = argv[0];
     settings->profile_required = argc == 2;
     return NULL;
+}
+
+/* --- accounts ---------------------------------------------------------------- */
+
+/* What mod_info and httpd -D DUMP_CONFIG show of a directive is its line. */
+static void hide_arguments(ap_directive_t *directive, const char *shown)
+{
+    char *args = (char *)(apr_uintptr_t)directive->args;
+
+    OPENSSL_cleanse(args, strlen(args));
+    directive->args = shown;
+}
+
+static const char *set_binding(acme_external_t *external, acme_target_t *to,
+                               const char *kid, const char *hmac)
+{
+    apr_pool_t *pool = to->cmd->pool;
+    const char *body;
+    acme_err_t *err;
+
+    hide_arguments(to->cmd->directive,
+                   apr_pstrcat(pool, kid, " (the key is not shown)", NULL));
+    err = acme_jws_bind(&body, kid, hmac, "", "{}", to->cmd->temp_pool);
+    if (err) {
+        return acme_setters_sentence(err, pool);
+    }
+    external->kid = kid;
+    external->hmac = hmac;
+    return NULL;
+}
+
+const char *acme_setters_external(acme_target_t *to, int argc,
+                                  char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
+    acme_external_t *external = apr_pcalloc(pool, sizeof(*external));
+
+    if (argc > 2) {
+        return acme_setters_no_ca(argv[0], pool);
+    }
+    if (strlen(argv[0]) > MAX_KID) {
+        return "what stands there for a key identifier or a file is too long";
+    }
+    settings->external = external;
+    if (argc == 2) {
+        return set_binding(external, to, argv[0], argv[1]);
+    }
+    external->file = ap_server_root_relative(pool, argv[0]);
+    if (!external->file) {
+        return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
+    }
+    APR_ARRAY_PUSH(acme_config_global()->externals, acme_external_t *) =
+        external;
+    return NULL;
+}
+
+static const char *set_own_key(acme_account_key_t *key, apr_pool_t *pool,
+                               int argc, char *const argv[])
+{
+    key->file =
+        strpbrk(argv[0], "/.") ? ap_server_root_relative(pool, argv[0]) : NULL;
+    if (!key->file) {
+        return apr_psprintf(pool,
+                            "\"%s\" is neither a key type (rsa2048, rsa3072, "
+                            "rsa4096, ecdsa-p256, ecdsa-p384) nor the path of "
+                            "a file with a key",
+                            argv[0]);
+    }
+    if (argc == 2) {
+        key->program = !strncmp(argv[1], "exec:", 5) && argv[1][5]
+                           ? ap_server_root_relative(pool, argv[1] + 5)
+                           : NULL;
+        if (!key->program) {
+            return apr_psprintf(pool,
+                                "\"%s\" follows the key's file, where only "
+                                "exec: and the path of a program that prints "
+                                "the pass phrase is allowed",
+                                argv[1]);
+        }
+    }
+    APR_ARRAY_PUSH(acme_config_global()->account_keys, acme_account_key_t *) =
+        key;
+    return NULL;
+}
+
+const char *acme_setters_account_key(acme_target_t *to, int argc,
+                                     char *const argv[])
+{
+    apr_pool_t *pool = to->cmd->pool;
+    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
+    acme_account_key_t *key = apr_pcalloc(pool, sizeof(*key));
+
+    if (argc > 2) {
+        return acme_setters_no_ca(argv[0], pool);
+    }
+    settings->account_key = key;
+    if (argc == 1 && !acme_key_type_parse(&key->type, argv[0])) {
+        return NULL;
+    }
+    return set_own_key(key, pool, argc, argv);
 }

@@ -282,7 +282,7 @@ static void tell_terms(acme_plan_t *plan, const apr_array_header_t *managed)
     for (i = 0; i < managed->nelts; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
 
-        if (!one->policy->agree_terms) {
+        if (!one->policy->agree_terms && !one->policy->terms) {
             APR_ARRAY_PUSH(names, const char *) = one->name;
         }
     }

@@ -15,6 +15,7 @@
 #include "httpd/log.h"
 #include "httpd/managed.h"
 #include "httpd/runner.h"
+#include "httpd/secrets.h"
 #include "httpd/tls.h"
 
 #ifndef ACME_VERSION
@@ -124,6 +125,9 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start->now = apr_time_now();
     start->served = apr_hash_make(pconf);
     apr_pool_create(&start->scratch, pconf);
+    if (start->real) {
+        acme_secrets_read(s, 1, pconf, ptemp);
+    }
     start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
     if (acme_managed_candidates(start->plan) > 0) {
         open_store(start, s);

@@ -9,12 +9,22 @@ from .httpd import TOP
 FILES = sorted(path for path in (TOP / "conf").rglob("*.conf"))
 
 
+def binding(httpd):
+    path = httpd.folder / "eab.txt"
+    path.write_text("kid c2VjcmV0\n")
+    path.chmod(0o600)
+    return path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_file_is_taken_by_configtest(httpd, path):
     text = path.read_text()
     own = httpd.self_signed(["intranet.example.org"])
     text = re.sub(r"(SSLCertificateFile)\s+\S+", rf"\1 {own[0]}", text)
     text = re.sub(r"(SSLCertificateKeyFile)\s+\S+", rf"\1 {own[1]}", text)
+    text = re.sub(r"(AcmeExternalAccount.*) /\S+", rf"\1 {binding(httpd)}", text)
+    text = re.sub(r"(AcmeAccountKey.*) /\S+", rf"\1 {own[1]}", text)
+    own[1].chmod(0o600)
     # Names for examples are nobody's, and port 80 is not ours: mod_acme would warn of both.
     text = re.sub(r"\bexample\.(org|net|com)\b", r"acme-module-\1.org", text)
     ports = f"AcmePortMap 80:{httpd.http_port} 443:{httpd.https_port}"

@@ -263,10 +263,24 @@ static void new_account(ca_t *ca, const json_t *payload, acme_reply_t *reply)
 
     ca->last_account = apr_pstrdup(ca->pool, text);
     free(text);
+    reply->location = CA_URL "/account/1";
+    if (json_is_true(json_object_get(payload, "onlyReturnExisting"))) {
+        set_body(reply, 200, "{\"status\":\"valid\"}");
+        return;
+    }
     ca->accounts++;
     ca->account_known = 1;
     set_body(reply, 201, "{\"status\":\"valid\"}");
-    reply->location = CA_URL "/account/1";
+}
+
+static void update_account(ca_t *ca, const json_t *payload, acme_reply_t *reply)
+{
+    char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+
+    ca->last_update = text ? apr_pstrdup(ca->pool, text) : "";
+    free(text);
+    ca->updates++;
+    set_body(reply, 200, "{\"status\":\"valid\"}");
 }
 
 static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
@@ -419,6 +433,9 @@ static void handle_post(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
     payload = jws_member(wire->body, "payload", pool);
     if (!strcmp(path, "/new-account")) {
         new_account(ca, payload, reply);
+    }
+    else if (!strncmp(path, "/account/", 9)) {
+        update_account(ca, payload, reply);
     }
     else if (!strcmp(path, "/new-order")) {
         new_order(ca, payload, reply, pool);

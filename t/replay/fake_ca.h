@@ -79,8 +79,9 @@ typedef struct ca_t {
     /* what happened */
     int requests, accounts, orders, finalizes, deactivated;
     int answers[CA_MAX_NAMES];
-    const char *last_new_order, *last_account; /* payloads */
-    apr_hash_t *counts;                        /* label -> int: for the rules */
+    int updates; /* requests to the account's own URL */
+    const char *last_new_order, *last_account, *last_update; /* payloads */
+    apr_hash_t *counts; /* label -> int: for the rules */
 
     /* its state: one account, one order at a time */
     int account_known; /* 0: accountDoesNotExist */

@@ -74,13 +74,29 @@ int replay_seconds(const replay_t *replay)
 
 /* --- the process: it starts, and may be killed ---------------------------- */
 
-static void save(replay_t *replay)
+static void keep_account(replay_t *replay, const acme_account_state_t *account)
+{
+    apr_pool_t *pool = replay->pool;
+
+    replay->disk_saved = 1;
+    replay->disk_kid = apr_pstrdup(pool, account->kid);
+    replay->disk_account = (acme_account_state_t){
+        replay->disk_kid, apr_pstrdup(pool, account->contacts),
+        apr_pstrdup(pool, account->terms), account->recovered
+    };
+}
+
+static void save_account(replay_t *replay)
 {
     if (acme_session_account_changed(replay->session)) {
-        replay->disk_kid =
-            apr_pstrdup(replay->pool, acme_session_kid(replay->session));
+        keep_account(replay, acme_session_account(replay->session));
         acme_session_account_saved(replay->session);
     }
+}
+
+static void save(replay_t *replay)
+{
+    save_account(replay);
     if (acme_order_dirty(replay->order)) {
         MUST(!acme_order_save(&replay->disk, replay->order, replay->now,
                               replay->pool));
@@ -92,8 +108,9 @@ static void start_process(replay_t *replay)
 {
     apr_pool_create(&replay->session_pool, replay->pool);
     apr_pool_create(&replay->order_pool, replay->pool);
-    replay->account.kid =
-        replay->disk_kid ? replay->disk_kid : replay->account.kid;
+    if (replay->disk_saved) {
+        replay->account.known = replay->disk_account;
+    }
     replay->session =
         acme_session_create(&replay->account, replay->session_pool);
     if (replay->disk) {
@@ -342,6 +359,7 @@ void replay_run(replay_t *replay)
             replay->chain_pem = apr_pstrdup(replay->pool, step.chain_pem);
             return;
         case ACME_STEP_FAILED:
+            save_account(replay);
             replay->error = acme_err_dup(step.error, replay->pool);
             return;
         }

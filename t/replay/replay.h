@@ -21,6 +21,8 @@ typedef struct replay_t {
     apr_pool_t *session_pool, *order_pool; /* die with the process */
     const char *disk;                      /* the saved order, or NULL */
     const char *disk_kid;                  /* the saved account URL, or NULL */
+    acme_account_state_t disk_account;     /* with all that belongs to it */
+    int disk_saved;                        /* that these two are there */
     apr_array_header_t *queue; /* acme_request_t *: waiting for a nonce */
     int newest_first;          /* answer in reverse order */
 

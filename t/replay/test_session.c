@@ -23,6 +23,33 @@ static void assert_session_failed(const replay_t *replay, acme_msg_t msg,
                      seconds);
 }
 
+/* Drive a session alone, its requests answered by the fake CA, to READY.
+ * @return number of requests */
+static int settle(replay_t *replay, int waiting)
+{
+    acme_session_step_t step;
+    int sent = 0;
+
+    for (;;) {
+        acme_reply_t reply = { 0 };
+        acme_wire_t *wire;
+
+        acme_session_next(&step, replay->session, waiting, replay->now);
+        if (step.state != ACME_SESSION_SEND) {
+            assert_int_equal(step.state, ACME_SESSION_READY);
+            return sent;
+        }
+        assert_no_err(
+            acme_session_sign(&wire, replay->session, step.request, pool));
+        ca_answer(replay->ca, step.request->label, wire, &reply, pool);
+        assert_int_equal(acme_session_receive(replay->session, step.request,
+                                              &reply, replay->now),
+                         ACME_VERDICT_DELIVER);
+        acme_session_feed(replay->session, step.request, &reply, replay->now);
+        sent++;
+    }
+}
+
 /* --- account -------------------------------------------------------------- */
 
 static void test_session_known_kid_is_used_without_asking(void **state)
@@ -30,7 +57,7 @@ static void test_session_known_kid_is_used_without_asking(void **state)
     replay_t *replay = replay_create("a.example", pool);
 
     (void)state;
-    replay->account.kid = CA_URL "/account/1";
+    replay->account.known.kid = CA_URL "/account/1";
     replay_run(replay);
     assert_non_null(replay->chain_pem);
     assert_int_equal(replay->ca->accounts, 0);
@@ -180,6 +207,330 @@ static void test_session_badsignaturealgorithm_is_final(void **state)
     assert_int_equal(replay->error->class, ACME_CLASS_CA_FINAL);
 }
 
+/* --- adopted keys ---------------------------------------------------------- */
+
+static replay_t *adopted(const ca_rule_t *rules)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    replay->account.adopted = 1;
+    replay->account.agree_terms = 0;
+    replay->ca->meta = "\"termsOfService\":\"https://ca.test/terms\"";
+    replay->ca->rules = rules;
+    replay_run(replay);
+    return replay;
+}
+
+static void test_session_adopted_key_is_looked_up(void **state)
+{
+    replay_t *replay = adopted(NULL);
+
+    (void)state;
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->ca->last_account,
+                        "{\"onlyReturnExisting\":true}");
+    assert_int_equal(replay->ca->accounts, 0);
+}
+
+static void test_session_adopted_key_is_never_registered(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 0, CA_REPLY, 400,
+          CA_PROBLEM("accountDoesNotExist", "no such key") },
+        { NULL },
+    };
+    replay_t *replay = adopted(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_ACCOUNT_UNKNOWN, 60);
+    assert_int_equal(replay->error->class, ACME_CLASS_CONFIG);
+    assert_string_equal(replay->error->detail, "no such key");
+    assert_int_equal(replay->ca->accounts, 0);
+}
+
+static void test_session_adopted_account_forgotten_is_not_made_anew(
+    void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 1, CA_REPLY, 400,
+          CA_PROBLEM("accountDoesNotExist", "who?") },
+        { "newAccount", 2, CA_REPLY, 400,
+          CA_PROBLEM("accountDoesNotExist", "no such key") },
+        { NULL },
+    };
+    replay_t *replay = adopted(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_ACCOUNT_UNKNOWN, 60);
+    assert_int_equal(replay->ca->accounts, 0);
+}
+
+/* --- changes --------------------------------------------------------------- */
+
+static replay_t *with_contact(const char *told)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    replay->account.known.kid = CA_URL "/account/1";
+    replay->account.known.contacts = told;
+    APR_ARRAY_PUSH(replay->account.contacts, const char *) =
+        "mailto:new@a.example";
+    return replay;
+}
+
+static void test_session_changed_contact_is_told_once(void **state)
+{
+    replay_t *replay = with_contact("mailto:old@a.example");
+
+    (void)state;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->ca->last_update,
+                        "{\"contact\":[\"mailto:new@a.example\"]}");
+    assert_int_equal(replay->ca->updates, 1);
+    assert_string_equal(replay->disk_account.contacts, "mailto:new@a.example");
+    assert_string_equal(replay->disk_kid, CA_URL "/account/1");
+}
+
+static void test_session_contact_told_before_is_not_told_again(void **state)
+{
+    replay_t *replay = with_contact("mailto:new@a.example");
+
+    (void)state;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->updates, 0);
+}
+
+static void test_session_contacts_taken_away_are_told(void **state)
+{
+    replay_t *replay = with_contact("mailto:old@a.example");
+
+    (void)state;
+    apr_array_clear(replay->account.contacts);
+    replay_run(replay);
+    assert_string_equal(replay->ca->last_update, "{\"contact\":[]}");
+    assert_string_equal(replay->disk_account.contacts, "");
+}
+
+static void test_session_refused_contact_stops_no_order(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "account", 0, CA_REPLY, 400, CA_PROBLEM("invalidContact", "no") },
+        { NULL },
+    };
+    replay_t *replay = with_contact(NULL);
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->disk_account.contacts, "mailto:new@a.example");
+    const acme_err_t *trouble = acme_session_take_trouble(replay->session);
+    assert_int_equal(trouble->msg, ACME_E_CA_PROBLEM_CONTACT);
+    assert_null(acme_session_take_trouble(replay->session));
+}
+
+static void test_session_contact_not_heard_is_told_an_hour_later(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "account", 1, CA_REPLY, 503, "" },
+        { NULL },
+    };
+    replay_t *replay = with_contact("");
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_false(replay->disk_saved);
+    assert_int_equal(settle(replay, 0), 0);
+    replay->now += apr_time_from_sec(3600);
+    assert_int_equal(settle(replay, 0), 1);
+    assert_int_equal(replay->ca->updates, 1);
+}
+
+static void test_session_found_account_is_told_the_contact(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 1, CA_REPLY, 200, "{\"status\":\"valid\"}",
+          .location = CA_URL "/account/7" },
+        { NULL },
+    };
+    replay_t *replay = with_contact(NULL);
+
+    (void)state;
+    replay->account.known.kid = NULL;
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->updates, 1);
+}
+
+#define NEW_TERMS                                                              \
+    CA_PROBLEM("userActionRequired", "new terms"),                             \
+        .link = "<https://ca.test/terms-2>;rel=\"terms-of-service\""
+
+static void test_session_new_terms_agreed_by_name_are_told(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 1, CA_REPLY, 403, NEW_TERMS },
+        { NULL },
+    };
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.known.kid = CA_URL "/account/1";
+    replay->account.terms = apr_array_make(pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(replay->account.terms, const char *) =
+        "https://ca.test/terms-2";
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_string_equal(replay->ca->last_update,
+                        "{\"termsOfServiceAgreed\":true}");
+    assert_int_equal(replay->ca->updates, 1);
+    assert_string_equal(replay->disk_account.terms, "https://ca.test/terms-2");
+}
+
+static void test_session_new_terms_are_not_agreed_by_on(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 0, CA_REPLY, 403, NEW_TERMS },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_false(replay->session_failed);
+    assert_int_equal(replay->error->msg, ACME_E_CA_PROBLEM_ACTION);
+    assert_string_equal(replay->error->instance, "https://ca.test/terms-2");
+    assert_non_null(strstr(acme_err_line(replay->error, pool),
+                           "see https://ca.test/terms-2"));
+    assert_int_equal(replay->ca->updates, 0);
+}
+
+static void test_session_new_terms_are_told_once_if_that_does_not_help(
+    void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 0, CA_REPLY, 403, NEW_TERMS },
+        { NULL },
+    };
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.terms = apr_array_make(pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(replay->account.terms, const char *) =
+        "https://ca.test/terms-2";
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_int_equal(replay->error->msg, ACME_E_CA_PROBLEM_ACTION);
+    assert_int_equal(replay->ca->updates, 1);
+}
+
+static void test_session_terms_by_name_are_those_and_no_others(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->account.agree_terms = 0;
+    replay->account.terms = apr_array_make(pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(replay->account.terms, const char *) =
+        "https://ca.test/terms-1";
+    replay->ca->meta = "\"termsOfService\":\"https://ca.test/terms-2\"";
+    replay_run(replay);
+    assert_session_failed(replay, ACME_E_TERMS, 60);
+    replay->ca->meta = "\"termsOfService\":\"https://ca.test/terms-1\"";
+    replay->session_failed = 0;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_non_null(
+        strstr(replay->ca->last_account, "\"termsOfServiceAgreed\":true"));
+}
+
+/* --- closed, forgotten ------------------------------------------------------ */
+
+static void test_session_closed_account_is_told_from_other_refusals(
+    void **state)
+{
+    static const ca_rule_t closed[] = {
+        { "newOrder", 0, CA_REPLY, 403, CA_PROBLEM("unauthorized", "no") },
+        { "account", 0, CA_REPLY, 403,
+          CA_PROBLEM("unauthorized", "account is deactivated") },
+        { NULL },
+    };
+    static const ca_rule_t open[] = {
+        { "newOrder", 0, CA_REPLY, 403, CA_PROBLEM("unauthorized", "no") },
+        { NULL },
+    };
+    replay_t *replay = run(closed);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_ACCOUNT_CLOSED, 60);
+    assert_string_equal(replay->error->detail, "account is deactivated");
+    assert_int_equal(replay->ca->accounts, 1);
+    replay = run(open);
+    assert_false(replay->session_failed);
+    assert_int_equal(replay->error->msg, ACME_E_CA_PROBLEM_UNAUTHORIZED);
+    assert_int_equal(replay->ca->updates, 1);
+    assert_string_equal(replay->ca->last_update, "");
+}
+
+static void test_session_status_of_account_tells_that_it_is_closed(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 0, CA_REPLY, 401, CA_PROBLEM("unauthorized", "no") },
+        { "account", 0, CA_REPLY, 200, "{\"status\":\"revoked\"}" },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_ACCOUNT_CLOSED, 60);
+    assert_non_null(strstr(replay->error->text, "revoked"));
+}
+
+static void test_session_recovery_is_remembered_over_a_restart(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 0, CA_REPLY, 400,
+          CA_PROBLEM("accountDoesNotExist", "who?") },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+    int i;
+
+    (void)state;
+    /* registered, forgotten, registered again: and no more within the hour */
+    assert_int_equal(replay->error->msg, ACME_E_CA_PROBLEM_ACCOUNT);
+    assert_int_equal(replay->ca->accounts, 2);
+    for (i = 0; i < 5; i++) {
+        replay->now += apr_time_from_sec(60);
+        replay->disk = NULL;
+        replay_run(replay);
+    }
+    assert_int_equal(replay->ca->accounts, 2);
+}
+
+static void test_session_account_forgotten_while_told_is_registered(
+    void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "account", 1, CA_REPLY, 400,
+          CA_PROBLEM("accountDoesNotExist", "who?") },
+        { NULL },
+    };
+    replay_t *replay = with_contact("mailto:old@a.example");
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->accounts, 1);
+    assert_int_equal(replay->ca->updates, 0);
+}
+
 /* --- directory ------------------------------------------------------------ */
 
 static void test_session_no_directory_is_told(void **state)
@@ -246,33 +597,6 @@ static void test_session_backs_off_1_10_100_minutes_then_daily(void **state)
 
         assert_int_equal(apr_time_sec(until - now), 60 * minutes[i]);
         now = until;
-    }
-}
-
-/* Drive a session alone, its requests answered by the fake CA, to READY.
- * @return number of requests */
-static int settle(replay_t *replay, int waiting)
-{
-    acme_session_step_t step;
-    int sent = 0;
-
-    for (;;) {
-        acme_reply_t reply = { 0 };
-        acme_wire_t *wire;
-
-        acme_session_next(&step, replay->session, waiting, replay->now);
-        if (step.state != ACME_SESSION_SEND) {
-            assert_int_equal(step.state, ACME_SESSION_READY);
-            return sent;
-        }
-        assert_no_err(
-            acme_session_sign(&wire, replay->session, step.request, pool));
-        ca_answer(replay->ca, step.request->label, wire, &reply, pool);
-        assert_int_equal(acme_session_receive(replay->session, step.request,
-                                              &reply, replay->now),
-                         ACME_VERDICT_DELIVER);
-        acme_session_feed(replay->session, step.request, &reply, replay->now);
-        sent++;
     }
 }
 
@@ -438,6 +762,23 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_session_closed_account_is_refused),
     POOL_TEST(test_session_account_location_must_be_https),
     POOL_TEST(test_session_badsignaturealgorithm_is_final),
+    POOL_TEST(test_session_adopted_key_is_looked_up),
+    POOL_TEST(test_session_adopted_key_is_never_registered),
+    POOL_TEST(test_session_adopted_account_forgotten_is_not_made_anew),
+    POOL_TEST(test_session_changed_contact_is_told_once),
+    POOL_TEST(test_session_contact_told_before_is_not_told_again),
+    POOL_TEST(test_session_contacts_taken_away_are_told),
+    POOL_TEST(test_session_refused_contact_stops_no_order),
+    POOL_TEST(test_session_contact_not_heard_is_told_an_hour_later),
+    POOL_TEST(test_session_found_account_is_told_the_contact),
+    POOL_TEST(test_session_new_terms_agreed_by_name_are_told),
+    POOL_TEST(test_session_new_terms_are_not_agreed_by_on),
+    POOL_TEST(test_session_new_terms_are_told_once_if_that_does_not_help),
+    POOL_TEST(test_session_terms_by_name_are_those_and_no_others),
+    POOL_TEST(test_session_closed_account_is_told_from_other_refusals),
+    POOL_TEST(test_session_status_of_account_tells_that_it_is_closed),
+    POOL_TEST(test_session_recovery_is_remembered_over_a_restart),
+    POOL_TEST(test_session_account_forgotten_while_told_is_registered),
     POOL_TEST(test_session_no_directory_is_told),
     POOL_TEST(test_session_failure_honours_retry_after),
     POOL_TEST(test_session_backs_off_1_10_100_minutes_then_daily),

@@ -403,7 +403,7 @@ static void frozen(acme_store_t *store, void *baton)
 {
     acme_lease_t *l = acme_lease_create(acme_store_lock_path(store), pool);
     acme_control_reply_t reply = { "done", "", 0 };
-    acme_account_t account = { CA_URL, NULL, baton };
+    acme_account_t account = { .directory_url = CA_URL, .key = baton };
     acme_record_t record = { 0 };
     acme_err_t *errs[8];
     int held = 0;

@@ -216,7 +216,7 @@ typedef struct permission_t {
 
 static void put_something(acme_store_t *store, void *baton)
 {
-    acme_account_t account = { CA_URL, NULL, NULL };
+    acme_account_t account = { .directory_url = CA_URL };
     acme_control_reply_t reply = { "done", "", 0 };
 
     (void)baton;
@@ -423,7 +423,7 @@ static void test_work_key_sealed_to_its_order(void **state)
 
 static void accounts(acme_store_t *store, void *baton)
 {
-    acme_account_t account = { CA_URL, NULL, NULL };
+    acme_account_t account = { .directory_url = CA_URL };
     acme_account_t *again;
     acme_err_t *err;
 
@@ -433,12 +433,13 @@ static void accounts(acme_store_t *store, void *baton)
     must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
     must(acme_store_put_account(store, "ca-1", &account, pool));
     must(acme_store_get_account(&again, store, "ca-1", pool));
-    must_be(again && !again->kid && !strcmp(again->directory_url, CA_URL));
+    must_be(again && !again->state.kid
+            && !strcmp(again->directory_url, CA_URL));
     must_be(EVP_PKEY_eq(account.key, again->key) == 1);
-    account.kid = "https://ca.example/account/1";
+    account.state.kid = "https://ca.example/account/1";
     must(acme_store_put_account(store, "ca-1", &account, pool));
     must(acme_store_get_account(&again, store, "ca-1", pool));
-    must_be(again && !strcmp(again->kid, account.kid));
+    must_be(again && !strcmp(again->state.kid, account.state.kid));
     must_be(rename(in_store("accounts/ca-1"), in_store("accounts/ca-2")) == 0);
     err = acme_store_get_account(&again, store, "ca-2", pool);
     must_be(err && err->msg == ACME_E_SEAL);

@@ -295,7 +295,7 @@ static void test_put_fresh_dies_at_each_step(void **state)
 
 static void put_all(acme_store_t *store, const char *text, const char *kid)
 {
-    acme_account_t account = { CA_URL, kid, NULL };
+    acme_account_t account = { CA_URL, NULL, { .kid = kid } };
     acme_control_reply_t reply = { "working", text, 0 };
 
     must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
@@ -335,7 +335,8 @@ static void put_look(acme_store_t *store, void *baton)
     (void)baton;
     must(acme_store_get_account(&account, store, "ca-00000000", pool));
     must_be(account && account->key);
-    must_be(!strcmp(account->kid, KID) || !strcmp(account->kid, NEW_KID));
+    must_be(!strcmp(account->state.kid, KID)
+            || !strcmp(account->state.kid, NEW_KID));
     must(acme_store_get_work_key(&key, store, SHOP, ACME_FAMILY_ECDSA, pool));
     must_be(key != NULL);
     must(acme_store_get_doc(&json, &len, store, SHOP, ACME_FAMILY_ECDSA,
@@ -346,7 +347,7 @@ static void put_look(acme_store_t *store, void *baton)
     must_be(reply && !strcmp(reply->state, "working"));
     /* Account and key change together, before the next is begun. */
     if (!strcmp(json, "{\"new\":1}")) {
-        must_be(!strcmp(account->kid, NEW_KID));
+        must_be(!strcmp(account->state.kid, NEW_KID));
         must_be(EVP_PKEY_eq(account->key, key) == 1);
     }
 }

@@ -44,7 +44,7 @@
     M(1306, E_CA_PROBLEM_REASON, ERR, CA_FINAL, "the CA does not accept this reason for revocation", \
       "Revoke with another reason; most CAs take 0, 1, 4 and 5.")              \
     M(1307, E_CA_PROBLEM_ALGORITHM, ERR, CA_FINAL, "the CA does not accept signatures of this account key", \
-      "Report it: account keys are ecdsa-p256, which every CA takes.")   \
+      "Name another key or key type with AcmeAccountKey; ecdsa-p256 is taken by every CA.")   \
     M(1308, E_CA_PROBLEM_CAA, WARNING, CA_RETRY, "a CAA record forbids this CA to issue", \
       "Add the CA to the CAA record of the name, or choose a CA that is in it with AcmeCA.") \
     M(1309, E_CA_PROBLEM_CONFLICT, WARNING, CA_RETRY, "the CA is busy with the same request", \
@@ -54,7 +54,7 @@
     M(1311, E_CA_PROBLEM_DNS, WARNING, CA_RETRY, "the CA could not look up this name", \
       "Check that the name exists in public DNS, that its name servers answer, and that DNSSEC is in order.") \
     M(1312, E_CA_PROBLEM_EAB, ERR, CONFIG, "the CA wants a valid external account binding", \
-      "This version has no external account binding: choose a CA that does without, such as letsencrypt, with AcmeCA.") \
+      "Get key identifier and HMAC key from the CA's web page anew, and write both with AcmeExternalAccount.") \
     M(1313, E_CA_PROBLEM_ANSWER, WARNING, CA_RETRY, "the CA got another answer than ours", \
       "Another server, a proxy or a CDN answers for this name: check where its A and AAAA records lead, and what stands in between.") \
     M(1314, E_CA_PROBLEM_CONTACT, ERR, CONFIG, "the CA refused the contact address", \
@@ -76,17 +76,17 @@
     M(1322, E_CA_PROBLEM_TLS, WARNING, CA_RETRY, "the CA could not do TLS with this name", \
       "Check that port 443 of the name leads to this server and that nothing in between ends TLS.") \
     M(1323, E_CA_PROBLEM_UNAUTHORIZED, ERR, CA_FINAL, "the CA says that this account may not do this", \
-      "Check that the account at the CA is in good standing and that AcmeCA names the right directory.") \
+      "Check that the account at the CA is in good standing and that AcmeCA names the right directory. If it is said of newAccount: the account was closed, or the values of AcmeExternalAccount are used up; get new ones from the CA's web page.") \
     M(1324, E_CA_PROBLEM_UNSUPPORTED, WARNING, CA_FINAL, "the CA does not certify names of this kind", \
       "Take the name out, or choose a CA that certifies it (IP addresses: few do, some only with AcmeProfile).") \
     M(1325, E_CA_PROBLEM_ACTION, ERR, CONFIG, "the CA wants a human to act first", \
-      "Open the address that the CA gives: usually its terms have changed and must be agreed to anew.") \
+      "Open the address that the CA gives: usually its terms have changed and must be agreed to anew. If it offers no way to agree there, write the address of the new terms into AcmeAgreeTerms; then run acmectl renew.") \
     M(1350, E_TERMS, ERR, CONFIG, "the CA's terms of service are not agreed to: %s", \
-      "Read them and, if you agree, write AcmeAgreeTerms on.")                 \
+      "Read them and, if you agree, write AcmeAgreeTerms on, or their address in place of on.")                 \
     M(1351, E_EAB_MISSING, ERR, CONFIG, "this CA serves only customers with an account: it wants an external account binding", \
-      "This version has no external account binding: choose a CA that does without, such as letsencrypt, with AcmeCA.") \
+      "Get key identifier and HMAC key from the CA's web page, and write both with AcmeExternalAccount.") \
     M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
-      "A closed account stays closed: move its folder out of accounts/ in AcmeStore and restart; a new one is made.")                        \
+      "A closed account stays closed: move its folder out of accounts/ in AcmeStore and restart, and a new one is made; one of AcmeAccountKey needs another key.") \
     M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
       "This version proves names by http-01 alone: choose a CA that offers it; wildcard names, which need dns-01, are not possible yet.") \
     M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
@@ -102,5 +102,7 @@
     M(1359, E_AUTHZ_FOREIGN, WARNING, CA_RETRY, "the CA wants control of %s proved, which was not ordered", \
       "Report it to the CA.")                                                  \
     M(1360, E_ORDER_GONE, WARNING, CA_RETRY, "the CA does not know the order any more: %s", \
-      "Nothing: a new order is made.")
+      "Nothing: a new order is made.")                                         \
+    M(1380, E_ACCOUNT_UNKNOWN, ERR, CONFIG, "the CA knows no account with the key of AcmeAccountKey", \
+      "Check that it is the right key and that AcmeCA names the CA it was registered with. mod_acme registers no account with a key that it did not make, and makes no other account instead.")
 /* clang-format on */

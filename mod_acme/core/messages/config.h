@@ -58,5 +58,13 @@
     M(1033, W_STAPLING, WARNING, CONFIG, "SSLUseStapling at %s does not cover the certificates of mod_acme", \
       "Most CAs have given up OCSP; remove SSLUseStapling.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
-      "Remove that SSLOpenSSLConfCmd, or AcmeManage.")
+      "Remove that SSLOpenSSLConfCmd, or AcmeManage.") \
+    M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
+      "Add the CA to AcmeCA, or correct the name.") \
+    M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \
+      "The file must hold two words, the key identifier and the HMAC key of the CA's web page, and be readable by root alone: chown root, chmod 600. Then restart the server; gracefully is enough.") \
+    M(1057, E_ACCOUNT_KEY, ERR, CONFIG, "cannot use the account key %s: %s", \
+      "Correct AcmeAccountKey or its file and restart the server; gracefully is enough. No other account is made in its place.") \
+    M(1058, E_PASS_PROGRAM, ERR, CONFIG, "the pass phrase program %s for the account key %s failed: %s", \
+      "Run it by hand as root, with the key's path as its argument: it must print the pass phrase and end with 0. Only root may be able to change it.")
 /* clang-format on */

@@ -28,12 +28,14 @@
     M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
       "Nothing, if the clock is right now. If it comes again, check what sets it.") \
     M(1516, W_ACCOUNT_SETTINGS, WARNING, CONFIG, "%s shares the account of %s at its CA but not%s: the settings of %s hold for the account", \
-      "Give all certificates of one CA the same AcmeContact and AcmeCATrustFile.") \
+      "Give all certificates of one CA the same AcmeContact, AcmeCATrustFile and type in AcmeAccountKey.") \
     M(1517, I_STOPPED, DEBUG, LOCAL, "stopped before all certificates were looked at", "") \
     M(1518, E_COMMAND_START, ERR, LOCAL, "cannot run the program %s",          \
       "Check that the program is there, that the user of the server's children may execute it and enter every folder above it, and that the interpreter in its first line exists.") \
     M(1519, E_COMMAND_FAILED, WARNING, LOCAL, "the program %s failed: it ended with %s", \
       "Read what it says in the lines before; run it by hand as the user of the server's children.") \
     M(1520, E_COMMAND_TIME, WARNING, LOCAL, "the program %s had not ended after %s and was ended", \
-      "Find out what it waits for: run it by hand as the user of the server's children, with nothing on its standard input.")
+      "Find out what it waits for: run it by hand as the user of the server's children, with nothing on its standard input.") \
+    M(1545, I_CONTACTS, NOTICE, NONE, "the CA was told the contacts of the account: %s", "") \
+    M(1546, I_TERMS_AGREED, NOTICE, NONE, "the CA was told that its terms of service at %s are agreed to", "")
 /* clang-format on */

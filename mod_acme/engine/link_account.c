@@ -1,0 +1,270 @@
+/** The account of a link: which it is, how it is made or found, what is kept. */
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "engine/engine_impl.h"
+
+static int same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
+{
+    int count = a->contacts ? a->contacts->nelts : 0;
+    if (count != (b->contacts ? b->contacts->nelts : 0)) {
+        return 0;
+    }
+    for (int i = 0; i < count; i++) {
+        if (strcmp(APR_ARRAY_IDX(a->contacts, i, const char *),
+                   APR_ARRAY_IDX(b->contacts, i, const char *))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Which of the certificates' settings hold for the account: consent adds up, and
+ * so does impatience; of what it can have only one, the first's counts. */
+static void add_policy(acme_link_t *link, const acme_policy_t *policy)
+{
+    apr_array_header_t *all = link->terms;
+
+    if (policy->ca_count > 1) {
+        link->config.nonce_patience = ACME_PATIENCE;
+    }
+    link->agree_terms |= policy->agree_terms;
+    for (int i = 0; policy->terms && i < policy->terms->nelts; i++) {
+        const char *url = APR_ARRAY_IDX(policy->terms, i, const char *);
+        int known = 0;
+        for (int k = 0; k < all->nelts && !known; k++) {
+            known = !strcmp(APR_ARRAY_IDX(all, k, const char *), url);
+        }
+        if (!known) {
+            APR_ARRAY_PUSH(all, const char *) = url;
+        }
+    }
+}
+
+static acme_key_type_t key_type_of(const acme_ca_t *ca)
+{
+    return ca->account_key ? ca->account_key->type : ACME_KEY_ECDSA_P256;
+}
+
+/* Told once, for the first that differs. */
+static void join(acme_link_t *link, const acme_managed_t *managed,
+                 const acme_ca_t *ca)
+{
+    acme_engine_t *engine = link->engine;
+    const acme_policy_t *policy = managed->policy, *first;
+
+    first = link->managed->policy;
+    add_policy(link, policy);
+    const char *differs = apr_pstrcat(
+        engine->scratch, same_contacts(policy, first) ? "" : " its AcmeContact",
+        same_text(ca->trust_file, link->settings->trust_file)
+            ? ""
+            : " its AcmeCATrustFile",
+        key_type_of(ca) == key_type_of(link->settings) ? ""
+                                                       : " its AcmeAccountKey",
+        NULL);
+    if (!*differs || link->differing) {
+        return;
+    }
+    link->differing = 1;
+    acme_err_t *told =
+        acme_err_make(engine->scratch, ACME_W_ACCOUNT_SETTINGS, managed->name,
+                      link->managed->name, differs, link->managed->name, NULL);
+    acme_link_log(link, told->msg, told->text);
+}
+
+acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
+                           int ca)
+{
+    const acme_ca_t *settings = &managed->policy->cas[ca];
+    const char *dir = acme_policy_account(settings, engine->scratch);
+    acme_link_t *link;
+
+    for (link = engine->links; link; link = link->next) {
+        if (!strcmp(link->account_dir, dir)) {
+            join(link, managed, settings);
+            return link;
+        }
+    }
+    link = apr_pcalloc(engine->pool, sizeof(*link));
+    link->timer.kind = ACME_TIMER_LINK;
+    link->engine = engine;
+    link->account_dir = apr_pstrdup(engine->pool, dir);
+    link->managed = managed;
+    link->settings = settings;
+    link->terms = apr_array_make(engine->pool, 1, sizeof(const char *));
+    add_policy(link, managed->policy);
+    link->state = ACME_SESSION_WAIT;
+    link->backlog_end = &link->backlog;
+    apr_pool_create(&link->pool, engine->pool);
+    link->next = engine->links;
+    engine->links = link;
+    engine->link_count++;
+    return link;
+}
+
+acme_err_t *acme_link_may_order(const acme_link_t *link, const acme_job_t *job)
+{
+    const acme_directory_t *directory = acme_session_directory(link->session);
+    if (!directory || !directory->terms
+        || acme_policy_agrees(job->managed->policy, directory->terms)) {
+        return NULL;
+    }
+    return acme_err_make(link->engine->scratch, ACME_E_TERMS, directory->terms,
+                         NULL);
+}
+
+static const acme_account_key_t *own_key(const acme_link_t *link)
+{
+    const acme_account_key_t *given = link->settings->account_key;
+    return given && given->file ? given : NULL;
+}
+
+/* The key is on disk before the CA hears of it: an account whose key is lost is
+ * of no use to anybody. RFC 8555 section 7.3. */
+static acme_err_t *make_account(acme_link_t *link)
+{
+    acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
+    account->directory_url = link->settings->url;
+    if (own_key(link)) {
+        account->key = own_key(link)->key;
+    }
+    else {
+        ACME_TRY(acme_key_make(&account->key, key_type_of(link->settings),
+                               link->pool));
+    }
+    ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
+                                    account, link->engine->scratch));
+    link->account = account;
+    return NULL;
+}
+
+static acme_err_t *load_account(acme_link_t *link)
+{
+    acme_account_t *account = NULL;
+    acme_err_t *err = acme_store_get_account(&account, link->engine->store,
+                                             link->account_dir, link->pool);
+    if (err && err->msg != ACME_E_STORE_DAMAGED && err->msg != ACME_E_SEAL) {
+        return err;
+    }
+    if (err) {
+        acme_err_t *told =
+            acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
+                          link->account_dir, err->text, NULL);
+        acme_link_log(link, told->msg, told->text);
+        ACME_TRY(acme_store_set_account_aside(
+            link->engine->store, link->account_dir, link->engine->scratch));
+    }
+    else if (account) {
+        link->account = account;
+        return NULL;
+    }
+    return make_account(link);
+}
+
+/* What could not be read before the fork, in root's words. */
+static acme_err_t *check_secrets(const acme_link_t *link)
+{
+    const acme_external_t *external = link->settings->external;
+    acme_err_t *fault = own_key(link) ? own_key(link)->fault : NULL;
+
+    if (!fault && external) {
+        fault = external->fault;
+    }
+    return acme_err_dup(fault, link->engine->scratch);
+}
+
+acme_err_t *acme_link_open(acme_link_t *link)
+{
+    acme_session_config_t *config = &link->config;
+    const acme_external_t *external = link->settings->external;
+    if (link->session) {
+        return NULL;
+    }
+    ACME_TRY(check_secrets(link));
+    if (!link->account) {
+        ACME_TRY(acme_engine_note(link->engine, load_account(link)));
+    }
+    link->ca.trust_file = link->settings->trust_file;
+    config->directory_url = link->settings->url;
+    config->key = link->account->key;
+    config->adopted = own_key(link) != NULL;
+    config->known = link->account->state;
+    config->agree_terms = link->agree_terms;
+    config->terms = link->terms;
+    config->contacts = link->managed->policy->contacts;
+    config->eab_kid = external ? external->kid : NULL;
+    config->eab_hmac = external ? external->hmac : NULL;
+    apr_pool_create(&link->session_pool, link->pool);
+    link->session = acme_session_create(config, link->session_pool);
+    return NULL;
+}
+
+/* --- what is kept ----------------------------------------------------------------- */
+
+static int is_same(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void tell_changes(acme_link_t *link, const acme_account_state_t *before)
+{
+    const acme_account_state_t *after = &link->account->state;
+    acme_engine_t *engine = link->engine;
+    acme_err_t *line;
+
+    if (after->kid && !is_same(before->kid, after->kid)) {
+        line = acme_err_make(engine->scratch, ACME_I_ACCOUNT, after->kid, NULL);
+        acme_link_log(link, line->msg, line->text);
+    }
+    else if (after->contacts && !is_same(before->contacts, after->contacts)) {
+        line = acme_err_make(engine->scratch, ACME_I_CONTACTS,
+                             *after->contacts ? after->contacts : "none", NULL);
+        acme_link_log(link, line->msg, line->text);
+    }
+    if (after->terms && before->kid && !is_same(before->terms, after->terms)) {
+        line = acme_err_make(engine->scratch, ACME_I_TERMS_AGREED, after->terms,
+                             NULL);
+        acme_link_log(link, line->msg, line->text);
+    }
+}
+
+/* Not saved is no great harm: the CA finds the account again by its key, and is
+ * told once more what it was told. */
+void acme_link_remember(acme_link_t *link)
+{
+    const acme_err_t *trouble = acme_session_take_trouble(link->session);
+    acme_engine_t *engine = link->engine;
+    const acme_account_state_t *now;
+    acme_account_state_t before = link->account->state;
+    acme_err_t *err;
+
+    if (trouble) {
+        acme_link_log(link, trouble->msg,
+                      acme_err_line(trouble, engine->scratch));
+    }
+    if (!acme_session_account_changed(link->session)) {
+        return;
+    }
+    acme_session_account_saved(link->session);
+    now = acme_session_account(link->session);
+    link->account->state = (acme_account_state_t){
+        .kid = apr_pstrdup(link->pool, now->kid),
+        .contacts = apr_pstrdup(link->pool, now->contacts),
+        .terms = apr_pstrdup(link->pool, now->terms),
+        .recovered = now->recovered,
+    };
+    err = acme_engine_note(
+        engine, acme_store_put_account(engine->store, link->account_dir,
+                                       link->account, engine->scratch));
+    if (err) {
+        acme_link_log(link, err->msg, acme_err_line(err, engine->scratch));
+    }
+    tell_changes(link, &before);
+}

@@ -1,0 +1,320 @@
+#include "httpd/secrets.h"
+
+#include <apr_strings.h>
+#include <apr_thread_proc.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/jws.h"
+#include "httpd/config.h"
+#include "httpd/log.h"
+
+#define MAX_SECRET   (64 * 1024) /* octets of a file */
+#define MAX_PHRASE   1024        /* OpenSSL takes no longer ones */
+#define PROGRAM_TIME apr_time_from_sec(30)
+
+/** Zeroed when its pool is cleaned. */
+typedef struct secret_t {
+    char *text; /* NUL terminated */
+    apr_size_t size;
+} secret_t;
+
+static apr_status_t wipe(void *data)
+{
+    secret_t *secret = data;
+
+    OPENSSL_cleanse(secret->text, secret->size);
+    return APR_SUCCESS;
+}
+
+static char *secret_alloc(apr_size_t size, apr_pool_t *pool)
+{
+    secret_t *secret = apr_palloc(pool, sizeof(*secret));
+
+    secret->text = apr_pcalloc(pool, size);
+    secret->size = size;
+    apr_pool_cleanup_register(pool, secret, wipe, apr_pool_cleanup_null);
+    return secret->text;
+}
+
+static const char *os_reason(apr_pool_t *pool)
+{
+    char buffer[128];
+    apr_status_t rv = APR_FROM_OS_ERROR(errno);
+
+    return apr_pstrdup(pool, apr_strerror(rv, buffer, sizeof(buffer)));
+}
+
+/* --- files ------------------------------------------------------------------- */
+
+/* NULL, or why nobody should trust a secret to this file. */
+static const char *why_exposed(const struct stat *st, apr_pool_t *pool)
+{
+    if (!S_ISREG(st->st_mode)) {
+        return "it is not a regular file";
+    }
+    if (st->st_uid != geteuid()) {
+        return apr_psprintf(pool,
+                            "it belongs to user number %lu, not to the user "
+                            "that starts httpd",
+                            (unsigned long)st->st_uid);
+    }
+    if (st->st_mode & 077) {
+        return apr_psprintf(pool,
+                            "others can read or write it (its mode is %03o; "
+                            "600 is needed)",
+                            (unsigned int)(st->st_mode & 0777));
+    }
+    return st->st_size > MAX_SECRET ? "it is too long" : NULL;
+}
+
+static const char *read_open(char **text, int fd, apr_pool_t *pool)
+{
+    apr_size_t len = 0;
+    struct stat st;
+    const char *why;
+    ssize_t got;
+
+    if (fstat(fd, &st) != 0) {
+        return os_reason(pool);
+    }
+    why = why_exposed(&st, pool);
+    if (why) {
+        return why;
+    }
+    *text = secret_alloc(MAX_SECRET + 1, pool);
+    while (len < MAX_SECRET) {
+        got = read(fd, *text + len, MAX_SECRET - len);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return os_reason(pool);
+        }
+        if (got == 0) {
+            break;
+        }
+        len += (apr_size_t)got;
+    }
+    return strlen(*text) == len ? NULL : "it holds octets that are no text";
+}
+
+/* @return NULL, or why it cannot be read */
+static const char *read_private(char **text, const char *path, apr_pool_t *pool)
+{
+    /* not waiting for the writer of a FIFO */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *why;
+
+    if (fd < 0) {
+        return os_reason(pool);
+    }
+    why = read_open(text, fd, pool);
+    close(fd);
+    return why;
+}
+
+/* --- AcmeExternalAccount ------------------------------------------------------ */
+
+/* "kid hmac"; lines that begin with '#' are comments. */
+static const char *split(const char **kid, const char **hmac, char *text)
+{
+    char *last = NULL, *line;
+    int count = 0;
+
+    for (line = apr_strtok(text, "\r\n", &last); line;
+         line = apr_strtok(NULL, "\r\n", &last)) {
+        char *next = NULL, *word;
+
+        for (word = apr_strtok(line, " \t", &next); word && *word != '#';
+             word = apr_strtok(NULL, " \t", &next)) {
+            *(count ? hmac : kid) = word;
+            count++;
+        }
+    }
+    return count == 2 ? NULL
+                      : "it does not hold the two words that are needed, key "
+                        "identifier and HMAC key";
+}
+
+static void read_external(acme_external_t *external, apr_pool_t *pconf,
+                          apr_pool_t *scratch)
+{
+    const char *kid = NULL, *hmac = NULL, *body;
+    char *text = NULL;
+    const char *why = read_private(&text, external->file, pconf);
+    acme_err_t *err = NULL;
+
+    if (!why) {
+        why = split(&kid, &hmac, text);
+    }
+    if (!why) {
+        err = acme_jws_bind(&body, kid, hmac, "", "{}", scratch);
+        why = err ? err->text : NULL;
+    }
+    if (why) {
+        external->fault =
+            acme_err_make(pconf, ACME_E_EAB_FILE, external->file, why, NULL);
+        return;
+    }
+    external->kid = kid;
+    external->hmac = hmac;
+}
+
+/* --- AcmeAccountKey ------------------------------------------------------------ */
+
+static const char *check_owner(const char *path, apr_pool_t *pool)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        return apr_pstrcat(pool, path, ": ", os_reason(pool), NULL);
+    }
+    if ((st.st_uid != 0 && st.st_uid != geteuid())
+        || ((st.st_mode & 022)
+            && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))) {
+        return apr_pstrcat(pool, "others than root can change ", path, NULL);
+    }
+    return NULL;
+}
+
+/* It is run as root, so nobody else may be able to put another in its place. */
+static const char *check_program(const char *path, apr_pool_t *pool)
+{
+    char *part = apr_pstrdup(pool, path);
+    const char *why = check_owner(path, pool);
+    char *slash;
+
+    while (!why && (slash = strrchr(part, '/')) != NULL) {
+        *slash = '\0';
+        why = check_owner(*part ? part : "/", pool);
+    }
+    return why;
+}
+
+/* One line of its output. @return NULL, or why there is none */
+static const char *read_phrase(char *phrase, apr_proc_t *proc, apr_pool_t *pool)
+{
+    apr_size_t len = 0, got = 1;
+    apr_exit_why_e exit_why = APR_PROC_EXIT;
+    apr_status_t rv = APR_SUCCESS;
+    int code = 0;
+
+    apr_file_pipe_timeout_set(proc->out, PROGRAM_TIME);
+    while (rv == APR_SUCCESS && len < MAX_PHRASE) {
+        got = MAX_PHRASE - len;
+        rv = apr_file_read(proc->out, phrase + len, &got);
+        len += rv == APR_SUCCESS ? got : 0;
+    }
+    if (rv != APR_EOF) {
+        apr_proc_kill(proc, SIGKILL);
+    }
+    apr_proc_wait(proc, &code, &exit_why, APR_WAIT);
+    if (APR_STATUS_IS_TIMEUP(rv)) {
+        return "it printed nothing for 30 seconds and was ended";
+    }
+    if (rv == APR_SUCCESS) {
+        return "it printed more than 1024 characters";
+    }
+    if (exit_why != APR_PROC_EXIT || code != 0) {
+        return apr_psprintf(pool, "it ended with %d", code);
+    }
+    phrase[strcspn(phrase, "\r\n")] = '\0';
+    return *phrase ? NULL : "it printed nothing";
+}
+
+/* By argument vector, without a shell. */
+static const char *run_program(char **phrase, const acme_account_key_t *key,
+                               apr_pool_t *pool)
+{
+    const char *argv[] = { key->program, key->file, NULL };
+    const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+    const char *why = check_program(key->program, pool);
+    apr_procattr_t *attr;
+    apr_proc_t proc = { 0 };
+    apr_status_t rv;
+    char reason[128];
+
+    if (why) {
+        return why;
+    }
+    *phrase = secret_alloc(MAX_PHRASE + 1, pool);
+    rv = apr_procattr_create(&attr, pool);
+    if (rv == APR_SUCCESS) {
+        rv =
+            apr_procattr_io_set(attr, APR_NO_FILE, APR_FULL_BLOCK, APR_NO_PIPE);
+    }
+    if (rv == APR_SUCCESS) {
+        apr_procattr_cmdtype_set(attr, APR_PROGRAM);
+        apr_procattr_error_check_set(attr, 1);
+        rv = apr_proc_create(&proc, key->program, argv, env, attr, pool);
+    }
+    if (rv != APR_SUCCESS) {
+        return apr_pstrdup(pool, apr_strerror(rv, reason, sizeof(reason)));
+    }
+    why = read_phrase(*phrase, &proc, pool);
+    apr_file_close(proc.out);
+    return why;
+}
+
+static acme_err_t *read_key(acme_account_key_t *key, int run, apr_pool_t *pconf,
+                            apr_pool_t *scratch)
+{
+    char *text = NULL, *phrase = NULL;
+    const char *why = read_private(&text, key->file, scratch);
+
+    if (why) {
+        return acme_err_make(pconf, ACME_E_ACCOUNT_KEY, key->file, why, NULL);
+    }
+    if (key->program && strstr(text, "ENCRYPTED")) {
+        if (!run) {
+            return NULL;
+        }
+        why = run_program(&phrase, key, scratch);
+        if (why) {
+            return acme_err_make(pconf, ACME_E_PASS_PROGRAM, key->program,
+                                 key->file, why, NULL);
+        }
+    }
+    ACME_TRY(acme_key_adopt(&key->key, key->file, text, strlen(text), phrase,
+                            pconf));
+    return acme_jws_thumbprint(&key->thumbprint, key->key, pconf);
+}
+
+/* --- all ----------------------------------------------------------------------- */
+
+void acme_secrets_read(server_rec *s, int run, apr_pool_t *pconf,
+                       apr_pool_t *scratch)
+{
+    const acme_global_config_t *global = acme_config_global();
+    apr_pool_t *pool;
+    int i;
+
+    apr_pool_create(&pool, scratch);
+    for (i = 0; i < global->externals->nelts; i++) {
+        acme_external_t *external =
+            APR_ARRAY_IDX(global->externals, i, acme_external_t *);
+
+        read_external(external, pconf, pool);
+        if (external->fault) {
+            acme_log_err(s, "", external->fault, pool);
+        }
+        apr_pool_clear(pool);
+    }
+    for (i = 0; i < global->account_keys->nelts; i++) {
+        acme_account_key_t *key =
+            APR_ARRAY_IDX(global->account_keys, i, acme_account_key_t *);
+
+        key->fault = read_key(key, run, pconf, pool);
+        if (key->fault) {
+            acme_log_err(s, "", key->fault, pool);
+        }
+        apr_pool_clear(pool);
+    }
+    apr_pool_destroy(pool);
+}
