@@ -42,6 +42,71 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_CA_PROBLEM_RATE, ACME_FATE_DROP, AGAIN },
 };
 
+static const acme_msg_t elsewhere[] = {
+    ACME_E_CA_UNREACHABLE,
+    ACME_E_CA_TLS,
+    ACME_E_CA_TIMEOUT,
+    ACME_E_CA_TOO_BIG,
+    ACME_E_CA_TRUST_FILE,
+    ACME_E_CA_JSON,
+    ACME_E_CA_DIRECTORY,
+    ACME_E_CA_RESOURCE,
+    ACME_E_CA_BUSY,
+    ACME_E_CA_REFUSED,
+    ACME_E_CA_PROBLEM_ACCOUNT,
+    ACME_E_CA_PROBLEM_CSR,
+    ACME_E_CA_PROBLEM_NONCE,
+    ACME_E_CA_PROBLEM_KEY,
+    ACME_E_CA_PROBLEM_ALGORITHM,
+    ACME_E_CA_PROBLEM_CAA,
+    ACME_E_CA_PROBLEM_CONFLICT,
+    ACME_E_CA_PROBLEM_EAB,
+    ACME_E_CA_PROBLEM_CONTACT,
+    ACME_E_CA_PROBLEM_PROFILE,
+    ACME_E_CA_PROBLEM_MALFORMED,
+    ACME_E_CA_PROBLEM_NOT_READY,
+    ACME_E_CA_PROBLEM_RATE,
+    ACME_E_CA_PROBLEM_PAUSED,
+    ACME_E_CA_PROBLEM_REJECTED,
+    ACME_E_CA_PROBLEM_INTERNAL,
+    ACME_E_CA_PROBLEM_UNAUTHORIZED,
+    ACME_E_CA_PROBLEM_UNSUPPORTED,
+    ACME_E_CA_PROBLEM_ACTION,
+    ACME_E_TERMS,
+    ACME_E_EAB_MISSING,
+    ACME_E_EAB_KEY,
+    ACME_E_EAB_FILE,
+    ACME_E_ACCOUNT_CLOSED,
+    ACME_E_ACCOUNT_UNKNOWN,
+    ACME_E_ACCOUNT_KEY,
+    ACME_E_PASS_PROGRAM,
+    ACME_E_NO_CHALLENGE,
+    ACME_E_PROFILE,
+    ACME_E_ORDER_INVALID,
+    ACME_E_ORDER_STUCK,
+    ACME_E_ORDER_GONE,
+    ACME_E_AUTHZ_STATE,
+    ACME_E_AUTHZ_FOREIGN,
+    ACME_E_CHAIN_PARSE,
+    ACME_E_CERT_KEY,
+    ACME_E_CERT_NAMES,
+    ACME_E_CERT_DATES,
+    ACME_E_CERT_USAGE,
+    ACME_E_CERT_CHAIN,
+};
+
+int acme_reaction_elsewhere(acme_msg_t msg)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (elsewhere[i] == msg) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 const acme_reaction_t *acme_reaction(acme_msg_t msg)
 {
     static const acme_reaction_t other = { ACME_M_NONE, ACME_FATE_DROP };

@@ -24,6 +24,10 @@ typedef struct acme_reaction_t {
                     reply at all */
 } acme_reaction_t;
 
+/** Whether what failed was the CA's own, or between it and us: another CA may do
+ *  better. Not so for what any CA would meet, such as a closed port 80. */
+int acme_reaction_elsewhere(acme_msg_t msg);
+
 /** Never NULL, static. What is not in the table is dropped and not repeated. */
 const acme_reaction_t *acme_reaction(acme_msg_t msg);
 

@@ -103,7 +103,7 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
     const char *json = NULL;
     acme_err_t *err = NULL;
 
-    if (!job->status.failures && !job->request[0]) {
+    if (!job->status.failures && !job->request[0] && !acme_job_has_turns(job)) {
         if (job->has_doc) {
             err = acme_store_remove_doc(engine->store, dir, job->family,
                                         ACME_DOC_JOB, engine->scratch);
@@ -123,6 +123,19 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
     }
 }
 
+/* Another CA is asked at once. */
+static void turn(acme_engine_t *engine, acme_job_t *job, const acme_err_t *err,
+                 const char *failed)
+{
+    acme_err_t *line = acme_err_make(engine->scratch, ACME_W_CA_TURNED,
+                                     acme_job_ca_name(job, job->ca), failed,
+                                     acme_err_line(err, engine->scratch), NULL);
+    acme_engine_log_text(engine, job, line->msg, line->text);
+    acme_asked_progress(engine, job, line->text);
+    acme_engine_keep(engine, job);
+    acme_engine_schedule(engine, job);
+}
+
 void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                       const acme_err_t *err, int quiet)
 {
@@ -133,7 +146,11 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
         return; /* the next one to work on it will see for itself */
     }
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
-    acme_job_failed(job, err, &retry, now, engine->scratch);
+    const char *failed = acme_job_ca_name(job, job->ca);
+    if (acme_job_failed(job, err, &retry, now, engine->scratch)) {
+        turn(engine, job, err, failed);
+        return;
+    }
     acme_asked_outcome(engine, job, err);
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
@@ -272,8 +289,11 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
 
     /* One that was put off after a failure waits for its next attempt; one that
      * cannot be read is dealt with then, too. */
+    if (!err && json) {
+        acme_run_found(engine, job, json, len);
+    }
     if (!err && json && job->retry_at <= acme_engine_now(engine)) {
-        acme_run_resume(job->link, job, json, len);
+        acme_run_resume(engine, job, json, len);
         return;
     }
     acme_engine_schedule(engine, job);
@@ -315,10 +335,17 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
 #define OWNER_OF(timer, type)                                                  \
     ((type *)(void *)((char *)(timer)-APR_OFFSETOF(type, timer)))
 
+static void begin_attempt(acme_engine_t *engine, acme_job_t *job)
+{
+    if (!job->queued && job->managed->policy->ca_count > 1) {
+        acme_job_choose(job, acme_engine_now(engine), engine->scratch);
+        job->link = acme_link_for(engine, job->managed, job->ca);
+    }
+    acme_link_enqueue(job->link, job);
+}
+
 static void handle(acme_engine_t *engine, acme_timer_t *timer)
 {
-    acme_job_t *job;
-
     apr_pool_clear(engine->scratch);
     acme_timer_clear(engine->timers, timer);
     switch (timer->kind) {
@@ -329,8 +356,7 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
         acme_link_pump(OWNER_OF(timer, acme_link_t));
         break;
     default:
-        job = OWNER_OF(timer, acme_job_t);
-        acme_link_enqueue(job->link, job);
+        begin_attempt(engine, OWNER_OF(timer, acme_job_t));
         break;
     }
 }

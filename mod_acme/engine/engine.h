@@ -44,6 +44,8 @@ typedef struct acme_status_t {
     char next_action[96]; /* "renew", "order", "retry" and why */
     char error[384];      /* acme_err_line */
     char progress[96];    /* of the order in progress, or "" */
+    char ca[80];          /* that the newest set is from; "" if none */
+    char ca_why[224];     /* of several CAs: why not the first, or "" */
 } acme_status_t;
 
 /** Upward calls; all from the thread that runs the engine. */

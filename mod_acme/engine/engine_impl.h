@@ -196,7 +196,7 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job);
 void acme_run_found(acme_engine_t *engine, acme_job_t *job, const char *saved,
                     apr_size_t len);
 /** Go on with it, if it fits, and make its proofs visible. */
-void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
+void acme_run_resume(acme_engine_t *engine, acme_job_t *job, const char *saved,
                      apr_size_t len);
 /** The session failed for long: the order is left on disk, the job told. */
 void acme_run_leave(acme_run_t *run, const acme_err_t *err);

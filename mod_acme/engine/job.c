@@ -78,6 +78,11 @@ static const char *subject_of(const acme_job_t *job, apr_pool_t *scratch)
                         sum_names(managed->idents));
 }
 
+void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch)
+{
+    fingerprint(job->subject, subject_of(job, scratch));
+}
+
 /* What the administrator can say of CAs and accounts. */
 static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
 {
@@ -111,16 +116,15 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
     job->key_type = key_type;
     job->family = acme_key_family(key_type);
 
-    const char *subject = subject_of(job, scratch);
+    acme_job_set_subject(job, scratch);
     const char *contacts =
         policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
                          : "";
-    const char *settings =
-        apr_psprintf(scratch, "%s\n%s%d %d %d %d\n%s\n%s", subject,
-                     ca_settings(policy, scratch), policy->agree_terms,
-                     policy->http_01, policy->tls_alpn_01, policy->dns,
-                     acme_policy_challenges(policy, scratch), contacts);
-    fingerprint(job->subject, subject);
+    const char *settings = apr_psprintf(
+        scratch, "%s\n%s%d %d %d %d\n%s\n%s", subject_of(job, scratch),
+        ca_settings(policy, scratch), policy->agree_terms, policy->http_01,
+        policy->tls_alpn_01, policy->dns,
+        acme_policy_challenges(policy, scratch), contacts);
     fingerprint(job->settings, settings);
 }
 
@@ -164,6 +168,15 @@ static const char *difference(const acme_job_t *job,
     return NULL;
 }
 
+/* Which CA a set is from, in words. */
+static void tell_ca(acme_status_t *status, const acme_record_t *record)
+{
+    const char *url = record->ca_url ? record->ca_url : "";
+    const acme_policy_ca_t *known = acme_policy_find_ca(url);
+
+    apr_cpystrn(status->ca, known ? known->alias : url, sizeof(status->ca));
+}
+
 void acme_job_learn(acme_job_t *job, const acme_record_t *record,
                     apr_pool_t *scratch)
 {
@@ -175,7 +188,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         job->differs = NULL;
         status->set_number = 0;
         status->not_before = status->not_after = 0;
-        status->serial[0] = status->issuer[0] = '\0';
+        status->serial[0] = status->issuer[0] = status->ca[0] = '\0';
         return;
     }
     unsigned int seed = hash_text(acme_family_name(job->family),
@@ -187,6 +200,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         job->renew_at = 1; /* 0 means that there is no set */
     }
     job->differs = difference(job, record);
+    tell_ca(status, record);
     status->set_number = record->number;
     status->not_before = record->not_before;
     status->not_after = record->not_after;
@@ -283,27 +297,52 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
 
 /* --- how it went ---------------------------------------------------------------- */
 
-void acme_job_failed(acme_job_t *job, const acme_err_t *err,
-                     const acme_job_retry_t *retry, apr_time_t now,
-                     apr_pool_t *scratch)
+/* How long to wait after so many failures in a row. */
+static apr_interval_time_t delay_after(int failures, const acme_err_t *err,
+                                       const acme_job_retry_t *retry)
 {
-    acme_status_t *status = &job->status;
-    if (status->failures < 1000000) {
-        status->failures++;
-    }
-    apr_interval_time_t delay = acme_retry_delay(status->failures, retry->first,
-                                                 retry->max, retry->random);
+    apr_interval_time_t delay =
+        acme_retry_delay(failures, retry->first, retry->max, retry->random);
     if (err->class == ACME_CLASS_CONFIG || err->class == ACME_CLASS_CA_FINAL) {
         apr_interval_time_t daily =
             acme_retry_delay(1, DAY, DAILY_MAX, retry->random);
         delay = delay > daily ? delay : daily;
     }
-    job->retry_at = now + delay;
-    if (err->retry_at > job->retry_at) {
-        job->retry_at = err->retry_at;
+    return delay;
+}
+
+static void count(int *failures)
+{
+    if (*failures < 1000000) {
+        ++*failures;
+    }
+}
+
+int acme_job_failed(acme_job_t *job, const acme_err_t *err,
+                    const acme_job_retry_t *retry, apr_time_t now,
+                    apr_pool_t *scratch)
+{
+    acme_status_t *status = &job->status;
+    int passes_on = acme_job_may_pass_on(job, err, now);
+    int *failures =
+        passes_on ? &job->turns[job->ca].failures : &status->failures;
+    apr_time_t until;
+
+    acme_job_troubled(job, err, now, scratch);
+    count(failures);
+    until = now + delay_after(*failures, err, retry);
+    if (err->retry_at > until) {
+        until = err->retry_at;
+    }
+    job->retry_at = until;
+    if (passes_on) {
+        if (acme_job_pass_on(job, err, until, now, scratch)) {
+            return 1;
+        }
+        count(&status->failures); /* there is none left to ask */
     }
     job->requested = 0;
-    acme_job_troubled(job, err, now, scratch);
+    return 0;
 }
 
 void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
@@ -331,6 +370,7 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
     status->error[0] = '\0';
     job->requested = 0;
     job->retry_at = 0;
+    acme_job_settle(job);
     if (!useless) {
         return NULL;
     }
@@ -343,16 +383,33 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
 
 /* --- what is kept ---------------------------------------------------------------- */
 
+/* Of several CAs: those that have failed. */
+static json_t *format_turns(const acme_job_t *job, apr_pool_t *pool)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    json_t *list = json_array();
+
+    for (int i = 0; i < policy->ca_count && acme_job_has_turns(job); i++) {
+        const acme_turn_t *turn = &job->turns[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:i, s:s}", "ca", policy->cas[i].url,
+                            "failures", turn->failures, "until",
+                            acme_time_format(turn->until, pool)));
+    }
+    return list;
+}
+
 acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
                             apr_pool_t *pool)
 {
     const acme_status_t *status = &job->status;
     json_t *doc = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s}", "settings", job->settings,
-        "request", job->request, "failures", status->failures, "retry_at",
-        acme_time_format(job->retry_at, pool), "failed_at",
+        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:o}", "settings",
+        job->settings, "request", job->request, "failures", status->failures,
+        "retry_at", acme_time_format(job->retry_at, pool), "failed_at",
         acme_time_format(status->error_time, pool), "error_code",
-        status->error_code, "error", status->error);
+        status->error_code, "error", status->error, "not_first", status->ca_why,
+        "cas", format_turns(job, pool));
     char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
     json_decref(doc);
     if (!text) {
@@ -373,6 +430,28 @@ static int int_member(const json_t *doc, const char *name)
 {
     json_int_t value = json_integer_value(json_object_get(doc, name));
     return value < 0 ? 0 : value > 1000000 ? 1000000 : (int)value;
+}
+
+/* The settings are the same, and so is the list of CAs. */
+static void parse_turns(acme_job_t *job, const json_t *doc, apr_pool_t *scratch)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    const json_t *list = json_object_get(doc, "cas");
+    const char *why = acme_json_string(doc, "not_first");
+
+    for (int i = 0; i < policy->ca_count; i++) {
+        const json_t *entry = json_array_get(list, (size_t)i);
+        const char *url = acme_json_string(entry, "ca");
+        if (url && !strcmp(url, policy->cas[i].url)) {
+            job->turns[i].failures = int_member(entry, "failures");
+            job->turns[i].until = time_member(entry, "until");
+        }
+    }
+    apr_cpystrn(job->status.ca_why,
+                why ? acme_encode_printable(why, sizeof(job->status.ca_why) - 1,
+                                            scratch)
+                    : "",
+                sizeof(job->status.ca_why));
 }
 
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
@@ -398,6 +477,7 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     status->error_code = int_member(doc, "error_code");
     status->error_time = time_member(doc, "failed_at");
     job->retry_at = time_member(doc, "retry_at");
+    parse_turns(job, doc, scratch);
     apr_cpystrn(
         status->error,
         text ? acme_encode_printable(text, sizeof(status->error) - 1, scratch)
@@ -413,5 +493,10 @@ void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
     if (job->status.error_time > now + CLOCK_SLACK
         || job->retry_at > now + longest) {
         job->retry_at = 0;
+    }
+    for (int i = 0; i < job->managed->policy->ca_count; i++) {
+        if (job->turns[i].until > now + longest) {
+            job->turns[i].until = 0;
+        }
     }
 }

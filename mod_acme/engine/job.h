@@ -11,13 +11,21 @@
 
 #define ACME_JOB_FINGERPRINT 17 /* 16 hexadecimal digits and NUL */
 
+/** How one of several CAs has fared. Zeroed: it has not failed. */
+typedef struct acme_turn_t {
+    int failures;     /* in a row, of its own */
+    apr_time_t until; /* it is not asked before */
+} acme_turn_t;
+
 typedef struct acme_job_t acme_job_t;
 struct acme_job_t {
     acme_timer_t timer; /* when the engine looks at it again */
     const acme_managed_t *managed;
     acme_key_type_t key_type;
     acme_family_t family;
-    int ca;               /* which of the policy's CAs is asked */
+    int ca; /* which of the policy's CAs is asked */
+    acme_turn_t turns[ACME_MAX_CAS];
+    int kept;             /* an order at that CA is on disk */
     acme_status_t status; /* what the world knows; failures are kept here too */
     apr_time_t renew_at;  /* of the newest set; 0: there is none */
     apr_time_t retry_at;  /* not before, after a failure; 0: at any time */
@@ -57,10 +65,12 @@ typedef struct acme_job_retry_t {
 } acme_job_retry_t;
 
 /** An attempt failed: sets the next one's earliest moment. A refusal that will
- *  not change by itself (CONFIG, CA_FINAL) is asked again a day later. */
-void acme_job_failed(acme_job_t *job, const acme_err_t *err,
-                     const acme_job_retry_t *retry, apr_time_t now,
-                     apr_pool_t *scratch);
+ *  not change by itself (CONFIG, CA_FINAL) is asked again a day later.
+ *  @return 1: that was the CA's own failure, and another one (now the job's ca) is
+ *          to be asked at once; it counts as no failure of the job */
+int acme_job_failed(acme_job_t *job, const acme_err_t *err,
+                    const acme_job_retry_t *retry, apr_time_t now,
+                    apr_pool_t *scratch);
 /** Show err in the status without counting a failure: it is asked again. */
 void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
                        apr_pool_t *scratch);
@@ -85,5 +95,31 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
  *  back no more. @param retry_max  as in acme_job_retry_t */
 void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
                           apr_time_t now);
+/** After a change of ca: what an order there is about. */
+void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch);
+
+/* --- several CAs: job_turns.c ------------------------------------------------- */
+
+/** As AcmeCA calls it. */
+const char *acme_job_ca_name(const acme_job_t *job, int ca);
+/** Before an attempt: the first CA that is not held back, unless an order is kept
+ *  at the present one. */
+void acme_job_choose(acme_job_t *job, apr_time_t now, apr_pool_t *scratch);
+void acme_job_turn_to(acme_job_t *job, int ca, apr_pool_t *scratch);
+/** Which of the job's CAs has this account; -1: none */
+int acme_job_find_account(const acme_job_t *job, const char *account_dir,
+                          apr_pool_t *scratch);
+/** Whether the failure is the CA's own, and there are others. */
+int acme_job_may_pass_on(const acme_job_t *job, const acme_err_t *err,
+                         apr_time_t now);
+/** Hold the present CA back until then and turn to the next; job->retry_at is when
+ *  that one may be asked. @return whether that is now */
+int acme_job_pass_on(acme_job_t *job, const acme_err_t *err, apr_time_t until,
+                     apr_time_t now, apr_pool_t *scratch);
+/** The CA has issued: it is trusted again, and the first forgets all. */
+void acme_job_settle(acme_job_t *job);
+void acme_job_forget_turns(acme_job_t *job);
+/** Whether there is something of it to be kept. */
+int acme_job_has_turns(const acme_job_t *job);
 
 #endif

@@ -272,6 +272,30 @@ static void fail_backlog(acme_link_t *link, const acme_err_t *err)
     }
 }
 
+/* Orders in progress, too, if another CA may do better, or it will take long. */
+static void leave_runs(acme_link_t *link, const acme_err_t *err)
+{
+    int final =
+        err->class == ACME_CLASS_CONFIG || err->class == ACME_CLASS_CA_FINAL;
+    acme_err_t *each = acme_err_dup(err, link->engine->scratch);
+    acme_run_t *run = link->runs, *next;
+    int left = 0;
+
+    if (each->retry_at < link->until) {
+        each->retry_at = link->until;
+    }
+    for (; run && left < FAILURES_A_ROUND; run = next) {
+        next = run->next;
+        if (final || run->job->managed->policy->ca_count > 1) {
+            acme_run_leave(run, each);
+            left++;
+        }
+    }
+    if (run) {
+        poke(link);
+    }
+}
+
 /* --- the pump ----------------------------------------------------------------- */
 
 /* One line for all the jobs that fail with it. */
@@ -305,6 +329,7 @@ static void take_state(acme_link_t *link, const acme_session_step_t *step)
         link->until = step->until;
         /* The status first: who reads the line looks there next. */
         fail_backlog(link, step->error);
+        leave_runs(link, step->error);
         tell_failure(link, step);
     }
     if (step->until && (link->backlog || link->run_count)) {

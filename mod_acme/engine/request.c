@@ -79,6 +79,7 @@ static void open_job(acme_engine_t *engine, acme_asked_t *asked, int index)
     acme_job_t *job = &asked->first[index];
     asked->open |= 1U << index;
     job->requested = 1;
+    acme_job_forget_turns(job);
     apr_cpystrn(job->request, asked->id, sizeof(job->request));
     acme_engine_keep(engine, job);
     if (!job->run) {

@@ -92,6 +92,7 @@ static void remove_work(acme_run_t *run)
     if (err) {
         acme_engine_log_error(engine, run->job, err);
     }
+    run->job->kept = 0;
 }
 
 /* --- going on with a saved order ------------------------------------------------ */
@@ -102,11 +103,15 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     acme_saved_t saved = { 0 };
 
     ACME_TRY(acme_saved_parse(&saved, json, len, run->pool));
-    run->superseded = strcmp(saved.subject, job->subject) != 0;
     if (strcmp(saved.account, run->link->account_dir)) {
-        /* Another CA's; its account is not at hand any more. */
-        return acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL);
+        int other = acme_job_find_account(job, saved.account, run->pool) >= 0;
+        /* Another CA's: one that failed, or whose account is not at hand any
+         * more. */
+        return acme_err_make(
+            run->pool, other ? ACME_E_ORDER_ELSEWHERE : ACME_E_ORDER_CHANGED,
+            NULL);
     }
+    run->superseded = strcmp(saved.subject, job->subject) != 0;
     acme_proving_choose(run, saved.idents);
     ACME_TRY(acme_store_get_work_key(&run->key, run->engine->store,
                                      job->managed->dir, job->family,
@@ -180,8 +185,9 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
         return 1;
     }
     int gone = hopeless(err);
-    if (err->msg == ACME_E_ORDER_CHANGED) {
-        acme_engine_log(engine, job, ACME_E_ORDER_CHANGED, NULL);
+    if (err->msg == ACME_E_ORDER_CHANGED
+        || err->msg == ACME_E_ORDER_ELSEWHERE) {
+        acme_engine_log(engine, job, err->msg, NULL);
     }
     else if (gone) {
         acme_engine_log(engine, job, ACME_W_WORK_DAMAGED, err->text, NULL);
@@ -196,15 +202,31 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
     return gone ? 0 : -1;
 }
 
-void acme_run_resume(acme_link_t *link, acme_job_t *job, const char *saved,
+void acme_run_found(acme_engine_t *engine, acme_job_t *job, const char *saved,
+                    apr_size_t len)
+{
+    acme_saved_t parsed = { 0 };
+    int ca = -1;
+
+    if (!acme_saved_parse(&parsed, saved, len, engine->scratch)) {
+        ca = acme_job_find_account(job, parsed.account, engine->scratch);
+    }
+    if (ca >= 0) {
+        acme_job_turn_to(job, ca, engine->scratch);
+        job->link = acme_link_for(engine, job->managed, ca);
+        job->kept = 1;
+    }
+}
+
+void acme_run_resume(acme_engine_t *engine, acme_job_t *job, const char *saved,
                      apr_size_t len)
 {
-    acme_err_t *err = acme_link_open(link);
+    acme_err_t *err = acme_link_open(job->link);
     if (err) {
-        acme_engine_fail(link->engine, job, err, 0);
+        acme_engine_fail(engine, job, err, 0);
     }
-    else if (!resume(link, job, saved, len)) {
-        acme_engine_schedule(link->engine, job);
+    else if (!resume(job->link, job, saved, len)) {
+        acme_engine_schedule(engine, job);
     }
 }
 
@@ -296,7 +318,13 @@ static void suspend(acme_run_t *run, acme_err_t *err)
     withdraw_all(run);
     err = acme_err_dup(err, engine->scratch);
     run_leave(run);
+    job->kept = 1;
     acme_engine_fail(engine, job, err, 0);
+}
+
+void acme_run_leave(acme_run_t *run, const acme_err_t *err)
+{
+    suspend(run, acme_err_dup(err, run->engine->scratch));
 }
 
 static void finish(acme_run_t *run, const char *chain_pem)
@@ -359,6 +387,7 @@ static void keep(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     acme_order_rewind(run->order);
+    run->job->kept = 1;
     acme_err_t *err = acme_engine_note(engine, save(run));
     if (err) {
         acme_engine_log_error(engine, run->job, err);
@@ -464,6 +493,21 @@ static int do_step(acme_run_t *run, const acme_step_t *step)
     }
 }
 
+/* Whether another CA is to be asked, rather than this one once more. */
+static const acme_err_t *tired_of(acme_run_t *run, apr_time_t now)
+{
+    const acme_err_t *trouble = acme_order_trouble(run->order);
+
+    if (!trouble || !acme_job_may_pass_on(run->job, trouble, now)) {
+        run->troubled = 0;
+        return NULL;
+    }
+    if (!run->troubled) {
+        run->troubled = now;
+    }
+    return now >= run->troubled + ACME_PATIENCE ? trouble : NULL;
+}
+
 void acme_run_pump(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
@@ -478,6 +522,11 @@ void acme_run_pump(acme_run_t *run)
     acme_err_t *err = acme_link_may_order(run->link, run->job);
     if (err) {
         suspend(run, err);
+        return;
+    }
+    const acme_err_t *trouble = tired_of(run, now);
+    if (trouble) {
+        acme_run_leave(run, trouble);
         return;
     }
     for (int i = 0; i < MAX_STEPS; i++) {
@@ -495,6 +544,10 @@ void acme_run_pump(acme_run_t *run)
     }
     else if (step.until) {
         acme_timer_hasten(engine->timers, &run->timer, step.until);
+    }
+    if (run->troubled) {
+        acme_timer_hasten(engine->timers, &run->timer,
+                          run->troubled + ACME_PATIENCE);
     }
     show_progress(run);
 }

@@ -25,10 +25,13 @@
     D("AcmeStore", 1, 1, "directory", "fixed when mod_acme was built, usually `/var/lib/apache2/acme`", SERVER, set_store, \
       "The directory where accounts, keys and certificates are kept. A relative path counts from " \
       "`ServerRoot`. Certificates live only here: put it into the backup.") \
-    D("AcmeCA", 1, 1, "alias | URL", "letsencrypt", CERTIFICATE, acme_setters_ca, \
+    D("AcmeCA", 1, 4, "alias | URL ...", "letsencrypt", CERTIFICATE, acme_setters_ca, \
       "The certificate authority: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, " \
       "`google-staging`, `sslcom-rsa`, `sslcom-ecc`, `actalis`, or the https URL of an ACME directory. " \
-      "Changing it orders anew at once, while the old certificate serves on.") \
+      "Changing it orders anew at once, while the old certificate serves on. Further CAs, up to four together, " \
+      "are asked when the one before fails by a fault of its own: out of reach, in trouble, at a rate limit, " \
+      "refusing. The first is asked again later, at growing intervals, and at the next renewal. A certificate " \
+      "of any of them is as good as one of the first.") \
     D("AcmeCATrustFile", 1, 2, "[ca] PEM file", "the system's trust anchors", CERTIFICATE, acme_setters_trust_file, \
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
       "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it. With a " \

@@ -292,6 +292,8 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     status->next_action[sizeof(status->next_action) - 1] = '\0';
     status->error[sizeof(status->error) - 1] = '\0';
     status->progress[sizeof(status->progress) - 1] = '\0';
+    status->ca[sizeof(status->ca) - 1] = '\0';
+    status->ca_why[sizeof(status->ca_why) - 1] = '\0';
 }
 
 /* --- tokens ---------------------------------------------------------------- */

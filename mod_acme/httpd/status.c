@@ -15,6 +15,7 @@ typedef struct row_t {
     const char *expiry; /* "2027-01-02T03:04:05Z", or "" */
     const char *next;   /* "renew at ...", or "" */
     const char *error;  /* with its number and remedy, or "" */
+    const char *ca;     /* "zerossl (not letsencrypt: ...)", or "" */
 } row_t;
 
 static const char *next_text(const acme_status_t *status, apr_pool_t *pool)
@@ -41,6 +42,14 @@ static const char *error_text(const acme_status_t *status, apr_pool_t *pool)
                         entry->remedy);
 }
 
+static const char *ca_text(const acme_status_t *status, apr_pool_t *pool)
+{
+    return status->ca_why[0] && status->ca[0]
+               ? apr_pstrcat(pool, status->ca, " (", status->ca_why, ")", NULL)
+           : status->ca[0] ? apr_pstrdup(pool, status->ca)
+                           : apr_pstrdup(pool, status->ca_why);
+}
+
 /* @return 0 where the table has no slot for it */
 static int read_row(row_t *row, const acme_managed_t *managed,
                     acme_family_t family, apr_pool_t *pool)
@@ -59,6 +68,7 @@ static int read_row(row_t *row, const acme_managed_t *managed,
                       : "";
     row->next = next_text(&row->status, pool);
     row->error = error_text(&row->status, pool);
+    row->ca = ca_text(&row->status, pool);
     return 1;
 }
 
@@ -86,6 +96,7 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "Expires", row->expiry);
     put_line(page, row, "Serial", row->status.serial);
     put_line(page, row, "Issuer", row->status.issuer);
+    put_line(page, row, "CA", row->ca);
     put_line(page, row, "Next", row->next);
     put_line(page, row, "Progress", row->status.progress);
     put_line(page, row, "Error", row->error);
@@ -111,6 +122,7 @@ static void put_table_row(const page_t *page, const row_t *row)
     ap_rputs("<tr>", page->r);
     put_cell(page, row->name);
     put_cell(page, state_text(row, page->pool));
+    put_cell(page, row->ca);
     put_cell(page, row->expiry);
     put_cell(page, row->next);
     put_cell(page, row->error);
@@ -121,8 +133,9 @@ static void put_paragraph(const page_t *page, const row_t *row)
 {
     const char *text = apr_pstrcat(
         page->pool, row->name, ": ", state_text(row, page->pool),
-        *row->expiry ? ", expires " : "", row->expiry, *row->next ? ", " : "",
-        row->next, *row->error ? ", last error " : "", row->error, NULL);
+        *row->ca ? ", from " : "", row->ca, *row->expiry ? ", expires " : "",
+        row->expiry, *row->next ? ", " : "", row->next,
+        *row->error ? ", last error " : "", row->error, NULL);
 
     ap_rvputs(page->r, "<p>", acme_encode_html(text, page->pool), "</p>\n",
               NULL);
@@ -161,9 +174,10 @@ static void put_head(const page_t *page, int count)
     ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n",
              page->r);
     if (!(page->flags & AP_STATUS_NOTABLE)) {
-        ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
-                 "<th>Expires</th><th>Next</th><th>Last error</th></tr>\n",
-                 page->r);
+        ap_rputs(
+            "<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
+            "<th>CA</th><th>Expires</th><th>Next</th><th>Last error</th></tr>\n",
+            page->r);
     }
 }
 

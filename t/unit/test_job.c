@@ -329,6 +329,156 @@ static void test_job_set_that_still_differs_backs_off(void **state)
     assert_int_equal(pause_after_useless(), apr_time_from_sec(600));
 }
 
+/* --- several CAs -------------------------------------------------------------- */
+
+static int try_cas(acme_msg_t msg, apr_time_t now)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
+    acme_err_t *err = acme_err_make(pool, msg, "a", "b", NULL);
+    return acme_job_failed(&job, err, &retry, now, pool);
+}
+
+static void test_job_failure_of_the_ca_turns_to_the_next(void **state)
+{
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    job.requested = 1;
+    char first_subject[ACME_JOB_FINGERPRINT];
+    strcpy(first_subject, job.subject);
+    assert_int_equal(try_cas(ACME_E_CA_UNREACHABLE, NOW), 1);
+    assert_int_equal(job.ca, 1);
+    assert_string_not_equal(job.subject, first_subject);
+    assert_int_equal(job.requested, 1);
+    assert_int_equal(job.status.failures, 0);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    assert_non_null(strstr(job.status.ca_why, "not https://ca.example/dir: "
+                                              "ACME1200: cannot reach"));
+    acme_job_choose(&job, NOW, pool);
+    assert_int_equal(job.ca, 1);
+    /* both: the shorter wait, and the first again */
+    assert_int_equal(try_cas(ACME_E_CA_BUSY, NOW + 1), 0);
+    assert_int_equal(job.status.failures, 1);
+    assert_int_equal(job.requested, 0);
+    assert_int_equal(job.ca, 0);
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(60));
+}
+
+static void test_job_failed_ca_is_asked_again_at_a_growing_interval(
+    void **state)
+{
+    static const int seconds[] = { 60, 600, 6000, 60000, 86400, 86400 };
+    apr_time_t now = NOW;
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(try_cas(ACME_E_CA_UNREACHABLE, now), 1);
+        /* as after a restart in between */
+        job = reload();
+        acme_job_choose(&job, now, pool);
+        assert_int_equal(job.ca, 1);
+        now += apr_time_from_sec(seconds[i]) - 1;
+        acme_job_choose(&job, now, pool);
+        assert_int_equal(job.ca, 1);
+        acme_job_choose(&job, ++now, pool);
+        assert_int_equal(job.ca, 0);
+    }
+}
+
+static void test_job_set_of_the_second_ca_leaves_the_first_in_mind(void **state)
+{
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    try_cas(ACME_E_CA_UNREACHABLE, NOW);
+    record.ca_url = cas[1].url;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    assert_true(acme_job_plan(&job, NOW, pool) > NOW + 40 * DAY);
+    assert_string_equal(job.status.ca, "https://second.example/dir");
+    assert_true(acme_job_has_turns(&job));
+    job = reload();
+    assert_non_null(strstr(job.status.ca_why, "not https://ca.example/dir"));
+    /* at the renewal the first one is asked, and what failed is past then */
+    acme_job_choose(&job, NOW + 40 * DAY, pool);
+    assert_int_equal(job.ca, 0);
+    record.ca_url = cas[0].url;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    assert_false(acme_job_has_turns(&job));
+    assert_string_equal(job.status.ca_why, "");
+}
+
+static void test_job_own_failures_stay_with_the_ca(void **state)
+{
+    static const acme_msg_t own[] = {
+        ACME_E_CA_PROBLEM_CONNECTION,
+        ACME_E_CA_PROBLEM_DNS,
+        ACME_E_CA_PROBLEM_ANSWER,
+        ACME_E_CA_PROBLEM_TLS,
+        ACME_E_STORE_IO,
+        ACME_E_NO_PROOF,
+        ACME_E_MEMORY,
+        ACME_E_SET_USELESS,
+    };
+    (void)state;
+    policy.ca_count = 2;
+    for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        plan(NULL);
+        assert_int_equal(try_cas(own[i], NOW), 0);
+        assert_int_equal(job.ca, 0);
+        assert_int_equal(job.status.failures, 1);
+        assert_false(acme_job_has_turns(&job));
+    }
+}
+
+static void test_job_rate_limit_that_ends_soon_is_waited_for(void **state)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    acme_err_t *err = acme_err_make(pool, ACME_E_CA_PROBLEM_RATE, NULL);
+    err->retry_at = NOW + apr_time_from_sec(300);
+    assert_int_equal(acme_job_failed(&job, err, &retry, NOW, pool), 0);
+    assert_int_equal(job.ca, 0);
+    err->retry_at = NOW + 5 * HOUR;
+    assert_int_equal(acme_job_failed(&job, err, &retry, NOW, pool), 1);
+    assert_int_equal(job.ca, 1);
+    assert_int_equal(job.turns[0].until, NOW + 5 * HOUR);
+}
+
+static void test_job_kept_order_is_worth_more_than_the_first_ca(void **state)
+{
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    try_cas(ACME_E_CA_UNREACHABLE, NOW);
+    job.kept = 1; /* at the second */
+    acme_job_choose(&job, NOW + HOUR, pool);
+    assert_int_equal(job.ca, 1);
+    job.kept = 0;
+    acme_job_choose(&job, NOW + HOUR, pool);
+    assert_int_equal(job.ca, 0);
+    const char *dir = acme_policy_account(&cas[1], pool);
+    assert_int_equal(acme_job_find_account(&job, dir, pool), 1);
+    assert_int_equal(acme_job_find_account(&job, "other-12345678", pool), -1);
+}
+
+static void test_job_turns_of_a_clock_ahead_hold_nothing_back(void **state)
+{
+    (void)state;
+    policy.ca_count = 2;
+    plan(NULL);
+    try_cas(ACME_E_CA_UNREACHABLE, NOW + 365 * DAY);
+    job = reload();
+    acme_job_check_clock(&job, DAY, NOW);
+    acme_job_choose(&job, NOW, pool);
+    assert_int_equal(job.ca, 0);
+}
+
 static void test_timers_give_the_earliest(void **state)
 {
     (void)state;
@@ -375,6 +525,46 @@ static void test_policy_accounts_are_shared_by_directory(void **state)
     assert_null(acme_policy_find_ca("nonesuch"));
 }
 
+static void test_policy_accounts_differ_by_who_is_meant(void **state)
+{
+    acme_external_t external = { .kid = "kid-1", .hmac = "c2VjcmV0" };
+    acme_external_t unread = { .file = "/etc/eab" };
+    acme_account_key_t made = { .type = ACME_KEY_RSA2048 };
+    acme_account_key_t own = { .file = "/etc/key.pem", .thumbprint = "abc" };
+    acme_ca_t ca = { .url = "https://ca.example/dir" };
+    const char *names[5];
+    (void)state;
+    names[0] = acme_policy_account(&ca, pool);
+    ca.account_key = &made; /* how a key is made says nothing of whose it is */
+    assert_string_equal(acme_policy_account(&ca, pool), names[0]);
+    ca.account_key = &own;
+    names[1] = acme_policy_account(&ca, pool);
+    own.thumbprint = NULL; /* could not be read: no other account instead */
+    names[2] = acme_policy_account(&ca, pool);
+    ca.account_key = NULL;
+    ca.external = &external;
+    names[3] = acme_policy_account(&ca, pool);
+    ca.external = &unread;
+    names[4] = acme_policy_account(&ca, pool);
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(names[i], names[k]);
+        }
+    }
+}
+
+static void test_policy_terms_are_agreed_by_name_or_at_large(void **state)
+{
+    (void)state;
+    assert_false(acme_policy_agrees(&policy, "https://ca.example/terms"));
+    policy.terms = apr_array_make(pool, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(policy.terms, const char *) = "https://ca.example/terms";
+    assert_true(acme_policy_agrees(&policy, "https://ca.example/terms"));
+    assert_false(acme_policy_agrees(&policy, "https://ca.example/terms-2"));
+    policy.agree_terms = 1;
+    assert_true(acme_policy_agrees(&policy, "https://ca.example/terms-2"));
+}
+
 #define JOB_TEST(test)                                                         \
     cmocka_unit_test_setup_teardown(test, job_setup, pool_teardown)
 
@@ -395,7 +585,16 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_success_clears_and_never_loops),
     JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),
     JOB_TEST(test_job_set_that_still_differs_backs_off),
+    JOB_TEST(test_job_failure_of_the_ca_turns_to_the_next),
+    JOB_TEST(test_job_failed_ca_is_asked_again_at_a_growing_interval),
+    JOB_TEST(test_job_set_of_the_second_ca_leaves_the_first_in_mind),
+    JOB_TEST(test_job_own_failures_stay_with_the_ca),
+    JOB_TEST(test_job_rate_limit_that_ends_soon_is_waited_for),
+    JOB_TEST(test_job_kept_order_is_worth_more_than_the_first_ca),
+    JOB_TEST(test_job_turns_of_a_clock_ahead_hold_nothing_back),
     JOB_TEST(test_timers_give_the_earliest),
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
+    JOB_TEST(test_policy_accounts_differ_by_who_is_meant),
+    JOB_TEST(test_policy_terms_are_agreed_by_name_or_at_large),
 };
 RUN_TESTS(tests)

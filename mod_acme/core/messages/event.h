@@ -37,5 +37,9 @@
     M(1520, E_COMMAND_TIME, WARNING, LOCAL, "the program %s had not ended after %s and was ended", \
       "Find out what it waits for: run it by hand as the user of the server's children, with nothing on its standard input.") \
     M(1545, I_CONTACTS, NOTICE, NONE, "the CA was told the contacts of the account: %s", "") \
-    M(1546, I_TERMS_AGREED, NOTICE, NONE, "the CA was told that its terms of service at %s are agreed to", "")
+    M(1546, I_TERMS_AGREED, NOTICE, NONE, "the CA was told that its terms of service at %s are agreed to", "") \
+    M(1547, W_CA_TURNED, WARNING, NONE, "%s is asked now, because %s failed: %s", \
+      "Nothing, if it passes: the other CA is asked again later. Else see what is said of its failure.") \
+    M(1548, E_ORDER_ELSEWHERE, INFO, LOCAL, "the order in progress at another CA is left", \
+      "Nothing need be done.")
 /* clang-format on */

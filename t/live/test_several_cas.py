@@ -1,0 +1,186 @@
+"""AcmeCA a b: the second when the first fails by its own fault, and back again."""
+
+import json
+
+import pytest
+
+from . import fakeca as f
+from .proc import wait_until
+from .test_issue import SHOP, acmectl, issue_one, serial
+
+
+@pytest.fixture
+def two(httpd, make_fakeca):
+    """(httpd, first, second): set up, not started."""
+    first, second = make_fakeca(), make_fakeca()
+    configure(httpd, first, second)
+    return httpd, first, second
+
+
+def configure(httpd, first, second, extra=""):
+    httpd.acme(first)
+    return httpd.config(
+        f"AcmeCA {first.directory_url} {second.directory_url}\n"
+        f"AcmeCATrustFile {first.directory_url} {first.ca_file}\n"
+        f"AcmeCATrustFile {second.directory_url} {second.ca_file}\n"
+        f"{extra}"
+    )
+
+
+def of(ca, served):
+    """Whether ca issued what is served."""
+    return any(item["cert"].serial_number == serial(served) for item in ca.certs.values())
+
+
+def job(httpd):
+    path = httpd.store / "work" / SHOP / "ecdsa.job"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def status(httpd):
+    return httpd.server_status().get(f"Acme[{SHOP}/ecdsa]CA", "")
+
+
+def test_all_is_well_with_the_first(two):
+    httpd, first, second = two
+    assert of(first, issue_one(httpd))
+    assert not second.requests
+    assert status(httpd) == first.directory_url
+
+
+REFUSALS = {
+    "in-trouble": ("directory", f.status(503)),
+    "no-acme": ("directory", f.body({"hello": "world"})),
+    "rate-limit": ("new-order", f.problem("rateLimited", "too many", retry_after=80000)),
+    "paused": ("new-order", f.problem("rateLimited", "see https://ca.example/unpause")),
+    "rejected": ("new-order", f.problem("rejectedIdentifier", "not for us")),
+    "terms": ("new-order", f.problem("userActionRequired", "new terms")),
+    "binding": ("new-account", f.problem("externalAccountRequired", "customers only")),
+    "caa": ("finalize", f.problem("caa", "forbidden")),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_second_is_asked_when_the_first_refuses(two, name):
+    httpd, first, second = two
+    endpoint, action = REFUSALS[name]
+    first.script(endpoint, action, times=None)
+    first.allow_violations = True
+    served = issue_one(httpd)
+    assert of(second, served)
+    said = httpd.wait_log(r"ACME1547: .*").group(0)
+    assert f"{second.directory_url} is asked now" in said
+    assert len(second.orders) == 1
+    told = status(httpd)
+    assert told.startswith(f"{second.directory_url} (not {first.directory_url}: ACME"), told
+
+
+def test_first_is_asked_again_at_the_renewal_and_forgiven(two):
+    httpd, first, second = two
+    first.stop()
+    before = serial(issue_one(httpd))
+    assert job(httpd)["cas"][0]["failures"] == 1
+    first.start()
+    httpd.graceful()
+    httpd.wait_log(r"ACME1501: .*")
+    assert "(not " in status(httpd)
+    # what the second has issued is as configured: nothing is ordered anew for it
+    assert serial(httpd.served_cert(SHOP)) == before
+    assert not first.orders and len(second.orders) == 1
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert of(first, httpd.served_cert(SHOP))
+    wait_until(lambda: status(httpd) == first.directory_url, 10, "the first in the status")
+    assert job(httpd) is None
+
+
+def test_failure_of_the_host_is_not_passed_on(two):
+    httpd, first, second = two
+    first.challenge_result = lambda identifier, kind: {
+        "type": "urn:ietf:params:acme:error:connection", "detail": "port 80 is closed",
+    }  # fmt: skip
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_log(r"ACME1310: .*")
+    assert not second.requests
+    assert job(httpd)["failures"] == 1
+
+
+def test_request_of_the_administrator_goes_on_to_the_second(two):
+    httpd, first, second = two
+    assert of(first, issue_one(httpd))
+    first.stop()
+    done = acmectl(httpd, "renew", SHOP)
+    assert done.returncode == 0, done.stdout
+    assert of(second, httpd.served_cert(SHOP))
+    # and asked again, the first is asked first
+    first.start()
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert of(first, httpd.served_cert(SHOP))
+
+
+def test_order_at_the_second_is_taken_up_there_after_a_kill(two):
+    httpd, first, second = two
+    first.stop()
+    second.issuance_gate.clear()
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    second.wait_request("finalize")
+    httpd.kill()
+    first.start()
+    second.issuance_gate.set()
+    httpd.start()
+    assert of(second, httpd.wait_cert(SHOP))
+    assert len(second.orders) == 1 and not first.orders
+
+
+def test_both_out_of_reach_are_tried_by_turns(two):
+    httpd, first, second = two
+    httpd.config("AcmeRetry 1s 2s")
+    first.stop()
+    second.stop()
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_log(r"ACME1200: \[.*next attempt at")
+    wait_until(lambda: (job(httpd) or {}).get("failures"), 30, "a whole round")
+    assert [ca["failures"] for ca in job(httpd)["cas"]] == [1, 1]
+    second.start()
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert of(second, httpd.served_cert(SHOP))
+
+
+def test_order_in_progress_is_left_when_the_first_stays_away(two):
+    """An order that was on its way when the CA went for good."""
+    httpd, first, second = two
+    first.issuance_gate.clear()
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    first.wait_request("finalize")
+    first.stop()
+    httpd.kill()
+    httpd.start()
+    assert of(second, httpd.wait_cert(SHOP))
+    assert len(first.orders) == 1
+
+
+def test_settings_for_one_ca_hold_for_that_one_alone(httpd, make_fakeca):
+    first, second = make_fakeca(profiles={"short": "six days"}), make_fakeca()
+    url = first.directory_url
+    configure(httpd, first, second, f"AcmeProfile {url} short required\n")
+    first.script("finalize", f.problem("badCSR", "no"), times=None)
+    assert of(second, issue_one(httpd))
+    assert first.requests_to("new-order")[0].payload["profile"] == "short"
+    assert "profile" not in second.requests_to("new-order")[0].payload
+
+
+def test_setting_for_a_ca_that_is_not_named_is_told(httpd, make_fakeca):
+    ca = make_fakeca()
+    httpd.acme(ca, "AcmeProfile google short")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    said = httpd.configtest().stderr
+    assert "ACME1055: AcmeProfile at " in said and "no AcmeCA names the CA https://dv.acme" in said
+
+
+def test_private_names_may_come_from_ones_own_ca_among_others(two):
+    httpd, _, _ = two
+    httpd.vhost("wiki.internal", https_extra="AcmeManage on\nAcmeCA letsencrypt https://localhost:1/d")
+    assert "ACME1014" not in httpd.configtest().stderr
