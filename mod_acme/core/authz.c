@@ -217,6 +217,36 @@ static const acme_proofs_t *wanted_proofs(const acme_order_t *order,
     return &order->config->proofs[i];
 }
 
+/* Whether it has what its kind of proof is made of. */
+static int is_whole(const acme_challenge_t *challenge, acme_proof_type_t type)
+{
+    return challenge->url
+           && (type == ACME_PROOF_DNS_PERSIST_01 ? challenge->issuers != NULL
+                                                 : challenge->token != NULL);
+}
+
+static void fill_proof(acme_proof_t *proof, const acme_challenge_t *challenge,
+                       apr_pool_t *pool)
+{
+    int persists = proof->type == ACME_PROOF_DNS_PERSIST_01;
+    int i;
+
+    proof->token = persists ? "" : apr_pstrdup(pool, challenge->token);
+    proof->key_authorization = NULL;
+    proof->issuers = NULL;
+    proof->hashed = persists && challenge->issuers_new;
+    if (persists) {
+        apr_array_header_t *issuers = apr_array_make(
+            pool, challenge->issuers->nelts, sizeof(const char *));
+
+        for (i = 0; i < challenge->issuers->nelts; i++) {
+            APR_ARRAY_PUSH(issuers, const char *) = apr_pstrdup(
+                pool, APR_ARRAY_IDX(challenge->issuers, i, const char *));
+        }
+        proof->issuers = issuers;
+    }
+}
+
 static const acme_challenge_t *find_challenge(
     const acme_authorization_t *resource, acme_proof_type_t type)
 {
@@ -226,7 +256,7 @@ static const acme_challenge_t *find_challenge(
         const acme_challenge_t *challenge =
             APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
         if (!strcmp(challenge->type, acme_proof_type_name(type))
-            && challenge->url && challenge->token
+            && is_whole(challenge, type)
             && (challenge->status == ACME_STATUS_PENDING
                 || challenge->status == ACME_STATUS_PROCESSING)) {
             return challenge;
@@ -269,7 +299,7 @@ static acme_err_t *choose(acme_order_t *order, acme_authz_t *authz,
             authz->challenge_url = apr_pstrdup(order->pool, challenge->url);
             authz->proof.type = type;
             authz->proof.ident = authz->ident;
-            authz->proof.token = apr_pstrdup(order->pool, challenge->token);
+            fill_proof(&authz->proof, challenge, order->pool);
             /* A reused authorization may be under validation already: then
              * it waits for the proof alone. */
             authz->answers = challenge->status == ACME_STATUS_PROCESSING;

@@ -21,6 +21,23 @@ static void put_text(json_t *object, const char *name, const char *value)
     }
 }
 
+static void put_texts(json_t *object, const char *name,
+                      const apr_array_header_t *texts)
+{
+    json_t *list;
+    int i;
+
+    if (!texts) {
+        return;
+    }
+    list = json_array();
+    for (i = 0; i < texts->nelts; i++) {
+        json_array_append_new(
+            list, json_string(APR_ARRAY_IDX(texts, i, const char *)));
+    }
+    json_object_set_new(object, name, list);
+}
+
 static void put_number(json_t *object, const char *name, apr_int64_t value)
 {
     if (value) {
@@ -65,6 +82,8 @@ static json_t *save_authz(const acme_authz_t *authz)
         put_text(json, "challenge", authz->challenge_url);
         put_text(json, "type", acme_proof_type_name(authz->proof.type));
         put_text(json, "token", authz->proof.token);
+        put_texts(json, "issuers", authz->proof.issuers);
+        put_number(json, "hashed", authz->proof.hashed);
     }
     put_number(json, "visible", authz->visible);
     put_number(json, "answers", authz->answers);
@@ -208,6 +227,34 @@ static const acme_ident_t *find_name(const acme_order_t *order,
     return NULL;
 }
 
+static apr_array_header_t *get_texts(const json_t *object, const char *name,
+                                     apr_pool_t *pool)
+{
+    const json_t *list = json_object_get(object, name);
+    apr_array_header_t *texts = apr_array_make(pool, 1, sizeof(const char *));
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+
+        if (text) {
+            APR_ARRAY_PUSH(texts, const char *) = apr_pstrdup(pool, text);
+        }
+    }
+    return texts->nelts ? texts : NULL;
+}
+
+/* What the proof is made of beside its kind. @return -1: damaged */
+static int get_proof(acme_proof_t *proof, const json_t *json, apr_pool_t *pool)
+{
+    if (proof->type != ACME_PROOF_DNS_PERSIST_01) {
+        return acme_token_valid(proof->token) ? 0 : -1;
+    }
+    proof->issuers = get_texts(json, "issuers", pool);
+    proof->hashed = get_count(json, "hashed");
+    return proof->issuers ? 0 : -1;
+}
+
 /* The chosen challenge. @return -1: damaged */
 static int get_challenge(acme_order_t *order, acme_authz_t *authz,
                          const json_t *json)
@@ -229,7 +276,7 @@ static int get_challenge(acme_order_t *order, acme_authz_t *authz,
     }
     return !type || !authz->ident || !authz->challenge_url
                    || acme_proof_type_parse(&authz->proof.type, type)
-                   || !acme_token_valid(authz->proof.token)
+                   || get_proof(&authz->proof, json, order->pool)
                ? -1
                : 0;
 }

@@ -1,7 +1,12 @@
 #include "core/proof.h"
 
 #include <apr_strings.h>
+#include <openssl/sha.h>
 #include <string.h>
+
+#include "core/encode.h"
+
+#define LABEL_OCTETS 10 /* of a digest; a multiple of five */
 
 static const char *const names[ACME_PROOF_TYPES] = {
     [ACME_PROOF_HTTP_01] = "http-01",
@@ -55,4 +60,51 @@ const char *acme_proof_key_authorization(const char *token,
                                          apr_pool_t *pool)
 {
     return apr_pstrcat(pool, token, ".", thumbprint, NULL);
+}
+
+/* RFC 4648 section 6, in lower case, of full groups of five octets alone. */
+static const char *base32(const unsigned char *octets, int len,
+                          apr_pool_t *pool)
+{
+    static const char DIGITS[] = "abcdefghijklmnopqrstuvwxyz234567";
+    char *text = apr_palloc(pool, (apr_size_t)len / 5 * 8 + 1), *out = text;
+    apr_uint64_t group;
+    int i, bit;
+
+    for (i = 0; i < len; i += 5) {
+        group = 0;
+        for (bit = 0; bit < 5; bit++) {
+            group = group << 8 | octets[i + bit];
+        }
+        for (bit = 35; bit >= 0; bit -= 5) {
+            *out++ = DIGITS[group >> bit & 31];
+        }
+    }
+    *out = '\0';
+    return text;
+}
+
+const char *acme_proof_record_name(const acme_proof_t *proof,
+                                   const char *account_url, apr_pool_t *pool)
+{
+    const char *name = proof->ident->value;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    name += acme_ident_is_wildcard(proof->ident) ? 2 : 0;
+    if (proof->type != ACME_PROOF_DNS_ACCOUNT_01) {
+        return apr_pstrcat(pool, "_acme-challenge.", name, NULL);
+    }
+    account_url = account_url ? account_url : ""; /* not known: nobody asks */
+    SHA256((const unsigned char *)account_url, strlen(account_url), digest);
+    return apr_pstrcat(pool, "_", base32(digest, LABEL_OCTETS, pool),
+                       "._acme-challenge.", name, NULL);
+}
+
+const char *acme_proof_record_value(const acme_proof_t *proof, apr_pool_t *pool)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+
+    SHA256((const unsigned char *)proof->key_authorization,
+           strlen(proof->key_authorization), digest);
+    return acme_encode_base64url(digest, sizeof(digest), pool);
 }

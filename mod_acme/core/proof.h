@@ -5,6 +5,7 @@
 #define ACME_PROOF_H
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 
 #include "core/ident.h"
 
@@ -40,10 +41,25 @@ typedef struct acme_proofs_t {
 
 typedef struct acme_proof_t {
     acme_proof_type_t type;
-    const acme_ident_t *ident; /* for whom; never a wildcard for http-01 */
-    const char *token;         /* acme_token_valid, compared, never echoed */
+    const acme_ident_t *ident;     /* for whom; never a wildcard for http-01 */
+    const char *token;             /* acme_token_valid, compared, never echoed;
+                                  dns-persist-01 has none: "" */
     const char *key_authorization; /* token "." thumbprint, section 8.1 */
+    const apr_array_header_t
+        *issuers; /* dns-persist-01: const char *, the names
+                                          of the CA it offers; else NULL */
+    int hashed;   /* dns-persist-01: in the form of draft -02 */
 } acme_proof_t;
+
+/** dns-01, dns-account-01: name of the TXT record, without a final dot:
+ *  "_acme-challenge.shop.example.org". A wildcard has that of the name below it.
+ *  @param account_url  what the label of dns-account-01 is made of */
+const char *acme_proof_record_name(const acme_proof_t *proof,
+                                   const char *account_url, apr_pool_t *pool);
+
+/** dns-01, dns-account-01: its value, 43 characters. RFC 8555 section 8.4. */
+const char *acme_proof_record_value(const acme_proof_t *proof,
+                                    apr_pool_t *pool);
 
 /** token "." thumbprint; from pool. */
 const char *acme_proof_key_authorization(const char *token,

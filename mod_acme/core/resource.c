@@ -3,12 +3,16 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/dns.h"
 #include "core/encode.h"
+#include "core/persist.h"
 
-#define MAX_PROFILES     64
-#define MAX_PROFILE_NAME 64
-#define MAX_CHALLENGES   32
-#define MAX_TYPE         64 /* octets kept of a challenge type */
+#define MAX_PROFILES       64
+#define MAX_PROFILE_NAME   64
+#define MAX_CHALLENGES     32
+#define MAX_DOMAIN_NAME    253
+#define MAX_CAA_IDENTITIES 16
+#define MAX_TYPE           64 /* octets kept of a challenge type */
 
 static acme_err_t *bad(apr_pool_t *pool, const char *what, const char *why)
 {
@@ -39,6 +43,45 @@ static acme_err_t *need_url(const char **url, const json_t *object,
                              apr_pstrcat(pool, name, why, NULL), NULL);
     }
     return NULL;
+}
+
+static int is_domain_name(const json_t *entry)
+{
+    const char *name = json_string_value(entry);
+
+    return name && *name && strlen(name) <= MAX_DOMAIN_NAME
+           && strlen(name) == json_string_length(entry)
+           && strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+                  == strlen(name);
+}
+
+/* An array of domain names, at most so many. What else is in it is passed over,
+ * and it is empty where absent; or (strict) it is void, and NULL then. */
+static apr_array_header_t *domain_names(const json_t *object,
+                                        const char *member, int most,
+                                        int strict, apr_pool_t *pool)
+{
+    json_t *list = json_object_get(object, member);
+    apr_array_header_t *names = apr_array_make(pool, 2, sizeof(const char *));
+    apr_size_t i, count = json_array_size(list);
+
+    if (strict && (!count || count > (apr_size_t)most)) {
+        return NULL;
+    }
+    for (i = 0; i < count && names->nelts < most; i++) {
+        const json_t *entry = json_array_get(list, i);
+
+        if (is_domain_name(entry)) {
+            char *name = apr_pstrdup(pool, json_string_value(entry));
+
+            APR_ARRAY_PUSH(names, const char *) = acme_dns_name(name, pool);
+        }
+        else if (strict) {
+            return NULL;
+        }
+    }
+    return names;
 }
 
 /* meta.profiles of draft-ietf-acme-profiles: an object of name: description.
@@ -86,6 +129,9 @@ acme_err_t *acme_directory_parse(acme_directory_t **directory, const char *body,
     d->external_account_required =
         json_is_true(json_object_get(meta, "externalAccountRequired"));
     d->profiles = profile_names(meta, pool);
+    d->caa_identities =
+        domain_names(meta, "caaIdentities", MAX_CAA_IDENTITIES, 0, pool);
+    d->account_hash_prefix = usable_url(meta, "accountHashPrefix", pool);
     *directory = d;
     return NULL;
 }
@@ -224,6 +270,13 @@ static acme_challenge_t *parse_challenge(const json_t *json, apr_pool_t *pool)
     c->url = usable_url(json, "url", pool);
     if (token && acme_token_valid(token)) {
         c->token = apr_pstrdup(pool, token);
+    }
+    c->issuers = domain_names(json, "issuerDomainNames",
+                              ACME_PERSIST_MAX_ISSUERS, 1, pool);
+    c->issuers_new = c->issuers != NULL;
+    if (!c->issuers) {
+        c->issuers = domain_names(json, "issuer-domain-names",
+                                  ACME_PERSIST_MAX_ISSUERS, 1, pool);
     }
     if (parse_status(&c->status, json)) {
         c->status = ACME_STATUS_PENDING; /* the authorization's one decides */

@@ -21,7 +21,10 @@ typedef struct acme_directory_t {
     const char *terms;   /* meta.termsOfService, or NULL */
     const char *website; /* meta.website, or NULL */
     int external_account_required;
-    apr_array_header_t *profiles; /* const char *: names; empty if none */
+    apr_array_header_t *caa_identities; /* const char *: names of the CA in CAA
+                                           records; empty if it tells none */
+    const char *account_hash_prefix;    /* meta.accountHashPrefix, or NULL */
+    apr_array_header_t *profiles;       /* const char *: names; empty if none */
 } acme_directory_t;
 /** @return E_CA_DIRECTORY: not an ACME directory (says what is missing) */
 acme_err_t *acme_directory_parse(acme_directory_t **directory, const char *body,
@@ -57,6 +60,9 @@ typedef struct acme_challenge_t {
     const char *type;  /* "http-01"; also types unknown here */
     const char *url;   /* NULL where absent or refused */
     const char *token; /* NULL where absent or refused by acme_token_valid */
+    apr_array_header_t *issuers; /* dns-persist-01: const char *, lower case, 1
+                                    to 10; NULL where absent or refused */
+    int issuers_new;             /* from the member of draft -02 */
     acme_resource_status_t status;
     acme_err_t *error; /* why it failed, or NULL */
 } acme_challenge_t;

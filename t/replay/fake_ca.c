@@ -225,11 +225,17 @@ static const char *show_challenges(const ca_t *ca, int n, apr_pool_t *pool)
 
     for (type = apr_strtok(types, " ", &last); type;
          type = apr_strtok(NULL, " ", &last)) {
+        /* draft-ietf-acme-dns-persist: nothing to be shown that is made here */
+        const char *made_of =
+            strcmp(type, "dns-persist-01")
+                ? apr_psprintf(pool, "\"token\":\"token-%d-%s\"", n, type)
+                : "\"issuer-domain-names\":[\"ca.test\"]";
+
         list = apr_psprintf(
             pool,
             "%s%s{\"type\":\"%s\",\"url\":\"" CA_URL "/chall/%d/%s\","
-            "\"token\":\"token-%d-%s\",\"status\":\"%s\"%s%s}",
-            list, count++ ? "," : "", type, n, type, n, type,
+            "%s,\"status\":\"%s\"%s%s}",
+            list, count++ ? "," : "", type, n, type, made_of,
             failed       ? "invalid"
             : processing ? "processing"
                          : "pending",
@@ -329,7 +335,9 @@ static void answer_challenge(ca_t *ca, const char *rest, acme_reply_t *reply,
 {
     int n = atoi(rest);
     const char *type = strchr(rest, '/') + 1;
-    const char *token = apr_psprintf(pool, "token-%d-%s", n, type);
+    const char *token = strcmp(type, "dns-persist-01")
+                            ? apr_psprintf(pool, "token-%d-%s", n, type)
+                            : "";
 
     ca->answers[n]++;
     /* Answered before it is published: the very thing 8.2 forbids. */

@@ -262,6 +262,41 @@ static void test_order_hostile_challenges_are_passed_over(void **state)
     assert_int_equal(answers(replay), 1);
 }
 
+static void prefer(replay_t *replay, acme_proof_type_t type)
+{
+    acme_proofs_t *proofs = apr_pcalloc(pool, sizeof(*proofs));
+
+    proofs->types[0] = type;
+    proofs->count = 1;
+    replay->wanted.proofs = proofs;
+}
+
+static void test_order_challenge_without_token_is_answered(void **state)
+{
+    replay_t *replay = replay_create("*.a.example", pool);
+
+    (void)state;
+    replay->ca->challenge_types = "dns-persist-01 dns-01";
+    prefer(replay, ACME_PROOF_DNS_PERSIST_01);
+    replay_run(replay);
+    assert_done(replay);
+    assert_int_equal(answers(replay), 1);
+    assert_int_equal(replay->published, 1);
+    assert_int_equal(replay->withdrawn, 1);
+}
+
+static void test_order_dns_account_01_is_answered(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->ca->challenge_types = "http-01 dns-account-01";
+    prefer(replay, ACME_PROOF_DNS_ACCOUNT_01);
+    replay_run(replay);
+    assert_done(replay);
+    assert_int_equal(answers(replay), 1);
+}
+
 static void test_order_answer_refused_with_conflict_goes_on_polling(
     void **state)
 {
@@ -1019,6 +1054,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_takes_first_configured_challenge_on_offer),
     POOL_TEST(test_order_no_usable_challenge_lists_what_is_offered),
     POOL_TEST(test_order_hostile_challenges_are_passed_over),
+    POOL_TEST(test_order_challenge_without_token_is_answered),
+    POOL_TEST(test_order_dns_account_01_is_answered),
     POOL_TEST(test_order_answer_refused_with_conflict_goes_on_polling),
     POOL_TEST(test_order_answer_whose_reply_is_lost_is_not_repeated),
     POOL_TEST(test_order_answer_that_never_arrived_is_given_again),

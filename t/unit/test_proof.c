@@ -75,12 +75,43 @@ static void test_key_authorization_joins_with_dot(void **state)
                         "token.print");
 }
 
+/* The vector of draft-ietf-acme-dns-account-label. */
+static void test_record_name_by_kind_and_identifier(void **state)
+{
+    static const char ACCOUNT[] =
+        "https://example.com/acme/acct/ExampleAccount";
+    const acme_ident_t name = { ACME_IDENT_DNS, "example.org" };
+    const acme_ident_t wildcard = { ACME_IDENT_DNS, "*.example.org" };
+    acme_proof_t proof = { .type = ACME_PROOF_DNS_01, .ident = &name };
+
+    (void)state;
+    assert_string_equal(acme_proof_record_name(&proof, ACCOUNT, pool),
+                        "_acme-challenge.example.org");
+    proof.ident = &wildcard;
+    assert_string_equal(acme_proof_record_name(&proof, ACCOUNT, pool),
+                        "_acme-challenge.example.org");
+    proof.type = ACME_PROOF_DNS_ACCOUNT_01;
+    assert_string_equal(acme_proof_record_name(&proof, ACCOUNT, pool),
+                        "_ujmmovf2vn55tgye._acme-challenge.example.org");
+}
+
+static void test_record_value_is_the_digest(void **state)
+{
+    acme_proof_t proof = { .key_authorization = "token.thumb" };
+
+    (void)state;
+    assert_string_equal(acme_proof_record_value(&proof, pool),
+                        "lCdftpJCXapaZHkBGIZbcubeKW8RmA0jSG_aZN01zbU");
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_type_names_parse_back),
     POOL_TEST(test_type_parse_unknown_refused),
     POOL_TEST(test_names_of_all_types_are_told),
     POOL_TEST(test_unsuitable_by_kind_of_identifier),
     POOL_TEST(test_key_authorization_joins_with_dot),
+    POOL_TEST(test_record_name_by_kind_and_identifier),
+    POOL_TEST(test_record_value_is_the_digest),
 };
 
 RUN_TESTS(tests)

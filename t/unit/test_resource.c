@@ -50,7 +50,14 @@ static void test_directory_full_is_read(void **state)
         "\"revokeCert\":\"https://ca/r\",\"renewalInfo\":\"http://ca/ari\","
         "\"meta\":{\"termsOfService\":\"https://ca/t\\u001b\","
         "\"website\":\"https://ca\",\"externalAccountRequired\":true,"
+        "\"caaIdentities\":[\"CA.example\",17,\"a b\",\"x.example\"],"
+        "\"accountHashPrefix\":\"http://ca/a/\","
         "\"profiles\":{\"classic\":\"x\",\"bad\\u0007\":\"y\"}}}"));
+    assert_int_equal(directory->caa_identities->nelts, 2);
+    assert_string_equal(
+        APR_ARRAY_IDX(directory->caa_identities, 0, const char *),
+        "ca.example");
+    assert_null(directory->account_hash_prefix); /* not https */
     assert_string_equal(directory->revoke_cert, "https://ca/r");
     assert_null(directory->renewal_info); /* not https */
     assert_string_equal(directory->terms, "https://ca/t?");
@@ -187,11 +194,55 @@ static void test_authorization_odd_challenges_do_not_break_it(void **state)
         "\"status\":\"odd\",\"error\":{\"type\":"
         "\"urn:ietf:params:acme:error:unauthorized\"}}]}"));
     assert_int_equal(authorization->challenges->nelts, 2);
+    challenge = APR_ARRAY_IDX(authorization->challenges, 0, acme_challenge_t *);
+    assert_null(challenge->token);
+    assert_int_equal(challenge->issuers->nelts, 1);
+    assert_false(challenge->issuers_new);
     challenge = APR_ARRAY_IDX(authorization->challenges, 1, acme_challenge_t *);
+    assert_null(challenge->issuers);
     assert_null(challenge->url);
     assert_null(challenge->token);
     assert_int_equal(challenge->status, ACME_STATUS_PENDING);
     assert_int_equal(challenge->error->msg, ACME_E_CA_PROBLEM_ANSWER);
+}
+
+static const acme_challenge_t *persist_challenge(const char *members)
+{
+    acme_authorization_t *authorization;
+
+    assert_no_err(parse_authorization(
+        &authorization,
+        apr_pstrcat(pool,
+                    "{\"status\":\"pending\"," IDENTIFIER
+                    ",\"challenges\":[{\"type\":\"dns-persist-01\","
+                    "\"url\":\"https://ca/p\",",
+                    members, "}]}", NULL)));
+    return APR_ARRAY_IDX(authorization->challenges, 0, acme_challenge_t *);
+}
+
+static void test_challenge_issuers_of_both_drafts_are_read(void **state)
+{
+    static const char *const bad[] = {
+        "\"issuer-domain-names\":[]",
+        "\"issuer-domain-names\":\"ca\"",
+        "\"issuer-domain-names\":[\"a;b\"]",
+        "\"issuer-domain-names\":[\"ca\",17]",
+        "\"issuerDomainNames\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\","
+        "\"8\",\"9\",\"10\",\"11\"]",
+    };
+    const acme_challenge_t *challenge;
+    apr_size_t i;
+
+    (void)state;
+    challenge = persist_challenge("\"issuerDomainNames\":[\"A.ca\",\"b.ca\"],"
+                                  "\"issuer-domain-names\":[\"old\"]");
+    assert_true(challenge->issuers_new);
+    assert_int_equal(challenge->issuers->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(challenge->issuers, 0, const char *),
+                        "a.ca");
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_null(persist_challenge(bad[i])->issuers);
+    }
 }
 
 static void test_authorization_too_many_challenges_are_refused(void **state)
@@ -223,6 +274,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_authorization_wildcard_either_way),
     POOL_TEST(test_authorization_wrong_types_are_refused),
     POOL_TEST(test_authorization_odd_challenges_do_not_break_it),
+    POOL_TEST(test_challenge_issuers_of_both_drafts_are_read),
     POOL_TEST(test_authorization_too_many_challenges_are_refused),
 };
 
