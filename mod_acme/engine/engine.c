@@ -7,6 +7,8 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/solver.h"
+#include "engine/txt.h"
 
 #define MAX_HANDLED   1000 /* things a round, so that replies get their turn */
 #define LOOK_INTERVAL apr_time_from_msec(200) /* for requests */
@@ -230,6 +232,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->scratch, pool);
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
+    ACME_TRY(acme_solver_create(&engine->solver, engine));
     ACME_TRY(make_jobs(engine));
     *result = engine;
     return NULL;
@@ -313,6 +316,12 @@ static void beat(acme_engine_t *engine)
 
 acme_err_t *acme_engine_resume(acme_engine_t *engine)
 {
+    acme_err_t *err =
+        acme_engine_note(engine, acme_solver_load(engine->solver));
+
+    if (err && !engine->lost) {
+        acme_engine_log_error(engine, NULL, err);
+    }
     for (int i = 0; i < engine->job_count && !engine->lost; i++) {
         apr_pool_clear(engine->scratch);
         ACME_TRY(check_stop(engine));
@@ -323,6 +332,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
     }
     apr_pool_clear(engine->scratch);
     if (!engine->lost) {
+        acme_solver_sweep(engine->solver);
         acme_engine_log(engine, NULL, ACME_I_STARTED,
                         apr_itoa(engine->scratch, engine->job_count),
                         apr_itoa(engine->scratch, engine->active), NULL);
@@ -354,6 +364,9 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
         break;
     case ACME_TIMER_LINK:
         acme_link_pump(OWNER_OF(timer, acme_link_t));
+        break;
+    case ACME_TIMER_TXT:
+        acme_txt_pump(timer);
         break;
     default:
         begin_attempt(engine, OWNER_OF(timer, acme_job_t));
@@ -434,7 +447,9 @@ acme_err_t *acme_engine_step(acme_engine_t *engine,
         apr_interval_time_t left = due ? due - acme_engine_now(engine) : 0;
         wait = left < wait ? left : wait;
     }
+    wait = acme_solver_wait(engine->solver, wait);
     ACME_TRY(acme_transport_poll(engine->transport, wait));
+    acme_solver_pump(engine->solver);
     handle_due(engine);
     return engine->lost;
 }

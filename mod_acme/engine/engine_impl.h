@@ -31,7 +31,7 @@ typedef struct acme_asked_t acme_asked_t;
 /* How long a CA may be in trouble where there is another to ask. */
 #define ACME_PATIENCE apr_time_from_sec(30)
 
-enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK };
+enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK, ACME_TIMER_TXT };
 
 /* Moments in the past: orders are moved before the links send, so that one
  * newNonce serves what all of them have to say. */
@@ -54,6 +54,9 @@ struct acme_engine_t {
     apr_pool_t *scratch; /* cleared before each thing that is handled */
     acme_transport_t *transport;
     acme_timers_t *timers;
+    struct acme_commands_t *commands; /* programs of the administrator */
+    struct acme_resolver_t *resolver;
+    struct acme_solver_t *solver;
     acme_job_t *jobs;
     int job_count;
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */
@@ -115,8 +118,10 @@ struct acme_run_t {
     acme_order_t *order;
     acme_order_config_t config;
     EVP_PKEY *key;
-    int calls;           /* requests waiting or under way */
-    int ended;           /* the pool is destroyed with the last call */
+    struct acme_pub_t *pubs;     /* proofs on their way to be visible */
+    struct acme_caacheck_t *caa; /* before the order; NULL: not, or done */
+    int calls;                   /* requests waiting or under way */
+    int ended;                   /* the pool is destroyed with the last call */
     int superseded;      /* cancelled because the configuration changed */
     int resumed;         /* taken up from disk */
     acme_msg_t told;     /* the trouble that was told last */
@@ -186,6 +191,9 @@ void acme_link_pump(acme_link_t *link);
 void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents);
 /** @return E_NO_PROOF: there is no way to prove one of them */
 acme_err_t *acme_proving_check(const acme_run_t *run) ACME_MUST_CHECK;
+/** Tell the order that a proof is visible. @param err  NULL, or why it is not */
+void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
+                            acme_err_t *err);
 
 /* --- run.c ------------------------------------------------------------------ */
 

@@ -107,6 +107,18 @@ static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
     return text;
 }
 
+/* Of AcmeDnsCommand and AcmeDnsWait. */
+static const char *dns_settings(const acme_policy_t *policy, apr_pool_t *pool)
+{
+    const apr_array_header_t *command = policy->dns_command;
+    const apr_array_header_t *resolvers = policy->dns_resolvers;
+
+    return apr_psprintf(
+        pool, "%s\n%" APR_TIME_T_FMT "\n%s",
+        command ? apr_array_pstrcat(pool, command, '\n') : "", policy->dns_wait,
+        resolvers ? apr_array_pstrcat(pool, resolvers, ' ') : "");
+}
+
 void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
                    acme_key_type_t key_type, apr_pool_t *scratch)
 {
@@ -125,6 +137,8 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         ca_settings(policy, scratch), policy->agree_terms, policy->http_01,
         policy->tls_alpn_01, policy->dns,
         acme_policy_challenges(policy, scratch), contacts);
+    settings = apr_pstrcat(scratch, settings, "\n",
+                           dns_settings(policy, scratch), NULL);
     fingerprint(job->settings, settings);
 }
 

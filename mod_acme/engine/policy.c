@@ -131,9 +131,10 @@ static const char *obstacle(const acme_policy_t *policy, acme_proof_type_t type,
                             const acme_ident_t *ident)
 {
     const char *unsuitable = acme_proof_unsuitable(type, ident);
-    int usable = acme_proof_is_dns(type)      ? policy->dns
-                 : type == ACME_PROOF_HTTP_01 ? policy->http_01
-                                              : policy->tls_alpn_01;
+    int usable = type == ACME_PROOF_DNS_PERSIST_01 ? 1
+                 : acme_proof_is_dns(type)         ? policy->dns
+                 : type == ACME_PROOF_HTTP_01      ? policy->http_01
+                                                   : policy->tls_alpn_01;
 
     if (unsuitable || usable) {
         return unsuitable;
@@ -141,7 +142,7 @@ static const char *obstacle(const acme_policy_t *policy, acme_proof_type_t type,
     if (policy->obstacles[type]) {
         return policy->obstacles[type];
     }
-    return acme_proof_is_dns(type)      ? "there is no program for DNS records"
+    return acme_proof_is_dns(type) ? "no AcmeDnsCommand publishes DNS records"
            : type == ACME_PROOF_HTTP_01 ? "port 80 does not reach this server"
                                         : "port 443 does not reach this server";
 }

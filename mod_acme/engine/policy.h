@@ -71,6 +71,14 @@ typedef struct acme_policy_t {
     int http_01;     /* outside's port 80 reaches a plain listener */
     int tls_alpn_01; /* outside's port 443 reaches a TLS listener */
     int dns;         /* a program publishes TXT records */
+    const apr_array_header_t *dns_command; /* const char *: that program and its
+                                              arguments; NULL: none */
+    apr_interval_time_t dns_wait; /* how long to look for a record before the CA
+                                     is told; 0: not at all, nor anything else
+                                     in DNS */
+    const apr_array_header_t *dns_resolvers; /* acme_resolver_address: where to
+                                     look; NULL or empty: at the zone's own
+                                     servers */
     const char *obstacles[ACME_PROOF_TYPES]; /* words for why one that is not
                                                 usable is not; or NULL */
 } acme_policy_t;

@@ -29,3 +29,9 @@ acme_err_t *acme_proving_check(const acme_run_t *run)
     }
     return NULL;
 }
+
+void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
+                            acme_err_t *err)
+{
+    acme_order_published(run->order, proof, err);
+}

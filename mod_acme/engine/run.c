@@ -5,6 +5,8 @@
 
 #include "core/encode.h"
 #include "core/reaction.h"
+#include "engine/caacheck.h"
+#include "engine/solver.h"
 #include "engine/saved.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
@@ -133,29 +135,22 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
 static void publish_all(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
-    const acme_engine_callbacks_t *callbacks = engine->callbacks;
     apr_array_header_t *proofs =
         acme_order_proofs(run->order, run->link->session, engine->scratch);
 
     for (int i = 0; i < proofs->nelts; i++) {
-        acme_err_t *err = callbacks->publish(
-            callbacks->baton, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
-        if (err) {
-            acme_engine_log_error(engine, run->job, err);
-        }
+        acme_solver_republish(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
     }
 }
 
 static void withdraw_all(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
-    const acme_engine_callbacks_t *callbacks = engine->callbacks;
     apr_array_header_t *proofs =
         acme_order_proofs(run->order, run->link->session, engine->scratch);
 
     for (int i = 0; i < proofs->nelts; i++) {
-        callbacks->withdraw(callbacks->baton,
-                            APR_ARRAY_IDX(proofs, i, acme_proof_t *));
+        acme_solver_withdraw(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
     }
 }
 
@@ -279,6 +274,7 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
     acme_engine_log(engine, job, ACME_I_ORDER_BEGUN, job->status.next_action,
                     NULL);
     run_enter(run);
+    acme_caacheck_begin(run);
     acme_engine_report(engine, job);
 }
 
@@ -430,7 +426,9 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
 static void show_progress(acme_run_t *run)
 {
     acme_status_t *status = &run->job->status;
-    const char *text = acme_order_progress(run->order, run->engine->scratch);
+    const char *text = acme_solver_progress(run, run->engine->scratch);
+
+    text = text ? text : acme_order_progress(run->order, run->engine->scratch);
     if (!strncmp(status->progress, text, sizeof(status->progress) - 1)) {
         return;
     }
@@ -462,7 +460,6 @@ void acme_run_tell_trouble(acme_run_t *run)
 /* @return 0 when the order is over */
 static int do_step(acme_run_t *run, const acme_step_t *step)
 {
-    const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
     acme_err_t *err;
 
     switch (step->kind) {
@@ -475,11 +472,10 @@ static int do_step(acme_run_t *run, const acme_step_t *step)
         acme_link_submit(run->link, run, step->request);
         return 1;
     case ACME_STEP_PUBLISH:
-        err = callbacks->publish(callbacks->baton, step->proof);
-        acme_order_published(run->order, step->proof, err);
+        acme_solver_publish(run, step->proof);
         return 1;
     case ACME_STEP_WITHDRAW:
-        callbacks->withdraw(callbacks->baton, step->proof);
+        acme_solver_withdraw(run, step->proof);
         return 1;
     case ACME_STEP_DONE:
         finish(run, step->chain_pem);
@@ -522,6 +518,9 @@ void acme_run_pump(acme_run_t *run)
     acme_err_t *err = acme_link_may_order(run->link, run->job);
     if (err) {
         suspend(run, err);
+        return;
+    }
+    if (acme_caacheck_waits(run, now)) {
         return;
     }
     const acme_err_t *trouble = tired_of(run, now);

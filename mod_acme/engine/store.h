@@ -20,6 +20,7 @@
  *   work/<certificate>/<family>.order ...    worker
  *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
  *   replies/<id>.json                        worker
+ *   journal/<id>.json                        worker     what is to be undone
  *   lock                                     worker     lease
  */
 #ifndef ACME_STORE_H
@@ -112,7 +113,7 @@ void acme_store_current_files(const char **chain, const char **key,
 
 /** Bring the newest fresh set into service, if there is one newer than current.
  *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
- *  names held against allowed: it must contain the first of them, and nothing
+ *  names held against allowed: it must cover the first of them, and hold nothing
  *  but allowed names and those of the set it replaces, or before the first set
  *  those of the placeholder. New files are written from memory; the replaced
  *  set goes to the archive, pruned to three. A set in service that
@@ -224,6 +225,31 @@ acme_err_t *acme_store_set_account_aside(acme_store_t *store,
 acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
                                    const acme_account_t *account,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/* --- journal: worker --------------------------------------------------------- */
+
+/** Something begun outside of the store (a DNS record), to be undone by whoever
+ *  works on it next. */
+typedef struct acme_journal_t {
+    const char *id; /* up to 64 lower-case hexadecimal digits */
+    const char *json;
+    apr_size_t len;
+} acme_journal_t;
+
+acme_err_t *acme_store_put_journal(acme_store_t *store, const char *id,
+                                   const char *json,
+                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+/** None of that id is well, too. */
+acme_err_t *acme_store_remove_journal(acme_store_t *store, const char *id,
+                                      apr_pool_t *scratch) ACME_MUST_CHECK;
+/** @param entries  acme_journal_t *; in no order
+ *  @param damage   why one could not be read; NULL if all could */
+acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
+                                   acme_err_t **damage, acme_store_t *store,
+                                   apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** AcmeStore itself, for messages and programs. */
+const char *acme_store_root(const acme_store_t *store);
 
 /* --- requests of the administrator ----------------------------------------- */
 

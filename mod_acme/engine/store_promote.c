@@ -18,11 +18,12 @@ typedef struct promotion_t {
 
 /* --- may it go into service? --------------------------------------------------------- */
 
-static int contains(const apr_array_header_t *idents, const acme_ident_t *one)
+/* By itself or by a wildcard. */
+static int is_for(const apr_array_header_t *idents, const acme_ident_t *one)
 {
     for (int i = 0; i < idents->nelts; i++) {
-        if (acme_ident_equal(APR_ARRAY_IDX(idents, i, const acme_ident_t *),
-                             one)) {
+        if (acme_ident_covers(APR_ARRAY_IDX(idents, i, const acme_ident_t *),
+                              one)) {
             return 1;
         }
     }
@@ -60,7 +61,7 @@ static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
     }
     const acme_ident_t *first =
         APR_ARRAY_IDX(p->allowed, 0, const acme_ident_t *);
-    if (!contains(info->idents, first)) {
+    if (!is_for(info->idents, first)) {
         return acme_err_make(
             pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
             apr_pstrcat(pool, "it is not for ", first->value, NULL), NULL);

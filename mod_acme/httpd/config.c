@@ -14,6 +14,7 @@ extern module AP_MODULE_DECLARE_DATA acme_module;
 #define DEFAULT_CA          "letsencrypt"
 #define DEFAULT_CONCURRENCY 128
 #define DEFAULT_RETRY_FIRST apr_time_from_sec(60)
+#define DEFAULT_DNS_WAIT    apr_time_from_sec(120)
 
 /* --- creating and merging -------------------------------------------------- */
 
@@ -60,6 +61,7 @@ static void init_settings(acme_settings_t *settings)
 {
     memset(settings, 0, sizeof(*settings));
     settings->agree_terms = UNSET;
+    settings->dns_wait = UNSET;
     settings->renew_set = UNSET;
     settings->renew_mode = UNSET;
 }
@@ -112,6 +114,13 @@ void acme_config_merge_settings(acme_settings_t *out,
     }
     if (over->challenges) {
         merged.challenges = over->challenges;
+    }
+    if (over->dns_command) {
+        merged.dns_command = over->dns_command;
+    }
+    if (over->dns_wait != UNSET) {
+        merged.dns_wait = over->dns_wait;
+        merged.dns_resolvers = over->dns_resolvers;
     }
     if (over->key_type_count) {
         memcpy(merged.key_types, over->key_types, sizeof(merged.key_types));
@@ -219,6 +228,13 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                            ? settings->contacts
                            : apr_array_make(pool, 0, sizeof(const char *));
     policy->challenges = settings->challenges;
+    if (settings->dns_command && settings->dns_command->nelts) {
+        policy->dns_command = settings->dns_command;
+    }
+    policy->dns_wait =
+        settings->dns_wait == UNSET ? DEFAULT_DNS_WAIT : settings->dns_wait;
+    policy->dns_resolvers = settings->dns_resolvers;
+    policy->dns = policy->dns_command != NULL;
     policy->key_types[0] = ACME_KEY_ECDSA_P256;
     policy->key_type_count = 1;
     if (settings->key_type_count) {
@@ -234,6 +250,26 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     return policy;
 }
 
+int acme_config_has_dns(const acme_settings_t *settings)
+{
+    int command = settings->dns_command && settings->dns_command->nelts;
+    int i;
+
+    if (!settings->challenges) {
+        return command;
+    }
+    for (i = 0; i < settings->challenges->nelts; i++) {
+        acme_proof_type_t type =
+            APR_ARRAY_IDX(settings->challenges, i, acme_proof_type_t);
+
+        if (type == ACME_PROOF_DNS_PERSIST_01
+            || (command && acme_proof_is_dns(type))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int same_text(const char *a, const char *b)
 {
     return a == b || (a && b && !strcmp(a, b));
@@ -244,9 +280,8 @@ static int same_texts(const apr_array_header_t *a, const apr_array_header_t *b)
     int i;
 
     if (!a || !b) {
-        return a == b;
+        return (a ? a->nelts : 0) == (b ? b->nelts : 0);
     }
-
     for (i = 0; i < a->nelts && i < b->nelts; i++) {
         if (strcmp(APR_ARRAY_IDX(a, i, const char *),
                    APR_ARRAY_IDX(b, i, const char *))) {
@@ -322,6 +357,11 @@ const char *acme_config_differences(const acme_policy_t *a,
                   acme_policy_challenges(b, pool))
             ? ""
             : " AcmeChallenges",
+        same_texts(a->dns_command, b->dns_command) ? "" : " AcmeDnsCommand",
+        a->dns_wait == b->dns_wait
+                && same_texts(a->dns_resolvers, b->dns_resolvers)
+            ? ""
+            : " AcmeDnsWait",
         same_keys(a, b) ? "" : " AcmeKeyType",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent
                 && a->renew.duration == b->renew.duration
@@ -515,7 +555,7 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             cmd->pool, "\"%s\" does not belong in it; only %s",
             child->directive,
             "AcmeCA, AcmeCATrustFile, AcmeAgreeTerms, AcmeContact, "
-            "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeProfile, "
+            "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeDnsCommand, AcmeDnsWait, AcmeProfile, "
             "AcmeKeyType, AcmeRenew and AcmeRenewMode do");
     }
     return NULL;

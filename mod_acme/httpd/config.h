@@ -51,7 +51,11 @@ typedef struct acme_settings_t {
     apr_array_header_t *terms;    /* const char *: URLs, from AcmeAgreeTerms; it
                                   counts with agree_terms */
     apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
-    apr_array_header_t *challenges; /* acme_proof_type_t; NULL: unset */
+    apr_array_header_t *challenges;    /* acme_proof_type_t; NULL: unset */
+    apr_array_header_t *dns_command;   /* const char *: program and arguments;
+                                        empty after "none" */
+    apr_interval_time_t dns_wait;      /* -1: unset */
+    apr_array_header_t *dns_resolvers; /* const char *: acme_resolver_address */
     acme_key_type_t key_types[ACME_FAMILIES];
     int key_type_count; /* 0: unset */
     acme_span_t renew;
@@ -111,6 +115,8 @@ typedef struct acme_global_config_t {
  *  and tls_alpn_01 still 0. Borrows the strings. */
 acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                                   apr_pool_t *pool);
+/** Whether names can be proved by DNS records, as wildcards must be. */
+int acme_config_has_dns(const acme_settings_t *settings);
 /** Directives in which two policies differ: "AcmeCA AcmeKeyType", or "". */
 const char *acme_config_differences(const acme_policy_t *a,
                                     const acme_policy_t *b, apr_pool_t *pool);

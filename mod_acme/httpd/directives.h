@@ -61,6 +61,18 @@
     D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
       "How control of the names is proved to the CA, the most preferred way first: `http-01` answers at " \
       "port 80. Ways that this server cannot go, or that the CA does not offer, are passed over.") \
+    D("AcmeDnsCommand", 1, 20, "program [argument ...] | none", "none", CERTIFICATE, acme_setters_dns_command, \
+      "The program that publishes DNS records for `dns-01` and `dns-account-01`, by which alone a CA " \
+      "certifies wildcards. It is called without a shell, as the user of httpd's children, with its arguments " \
+      "and `setup` or `teardown`, the record's name and its value. Ready ones, and how to write one, are in " \
+      "`conf/hooks`. A relative path counts from `ServerRoot`. Arguments can be read by everybody on the " \
+      "machine: secrets belong into files.") \
+    D("AcmeDnsWait", 1, 9, "duration [resolver ...]", "2min", CERTIFICATE, acme_setters_dns_wait, \
+      "How long to look for a published record before the CA is told, 0 to 24h. Every name server of the " \
+      "zone is asked; one that does not answer does not count. If one that answers has it not when the time is " \
+      "over, the attempt has failed, and the CA is not asked; if none could be asked, it is. Resolvers " \
+      "(`9.9.9.9`, `127.0.0.1:5353`, `[2620:fe::fe]:53`; at most 8) are asked instead where this server sees " \
+      "another DNS than the world. `0` looks for nothing in DNS, CAA records included.") \
     D("AcmeProfile", 1, 3, "[ca] name [required]", "the CA's choice", CERTIFICATE, acme_setters_profile, \
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
       "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \

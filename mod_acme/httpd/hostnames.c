@@ -22,15 +22,20 @@ static int ends_with(const char *text, const char *end)
     return len >= end_len && !strcmp(text + len - end_len, end);
 }
 
+int acme_hostnames_is_wildcard(const char *alias)
+{
+    return !strncmp(alias, "*.", 2) && !ap_is_matchexp(alias + 2);
+}
+
 const char *acme_hostnames_why_not(const acme_ident_t *ident,
                                    const acme_settings_t *settings)
 {
     if (ident->type == ACME_IDENT_IP) {
         return "certificates for IP addresses are not supported yet";
     }
-    if (acme_ident_is_wildcard(ident)) {
-        return "CAs certify a wildcard by a DNS challenge only, which is not "
-               "supported yet";
+    if (acme_ident_is_wildcard(ident) && !acme_config_has_dns(settings)) {
+        return "CAs certify a wildcard by a DNS challenge only, and none is "
+               "set up (AcmeDnsCommand)";
     }
     if (!strcmp(ident->value, "localhost")
         || ends_with(ident->value, ".localhost")) {
@@ -116,6 +121,22 @@ static void read_alias(const reader_t *reader, const char *alias)
     }
 }
 
+/* httpd keeps aliases with a '*' or '?' apart. */
+static void read_wildcards(const reader_t *reader)
+{
+    const apr_array_header_t *wild = reader->server->wild_names;
+    int i;
+
+    for (i = 0; wild && i < wild->nelts; i++) {
+        const char *alias = APR_ARRAY_IDX(wild, i, const char *);
+
+        if (acme_hostnames_is_wildcard(alias)
+            && reader->names->idents->nelts <= ACME_MAX_IDENTS) {
+            read_alias(reader, alias);
+        }
+    }
+}
+
 void acme_hostnames_read(acme_hostnames_t *names, server_rec *s,
                          const acme_settings_t *settings, apr_pool_t *result,
                          apr_pool_t *scratch)
@@ -139,6 +160,9 @@ void acme_hostnames_read(acme_hostnames_t *names, server_rec *s,
         if (alias) {
             read_alias(&reader, alias);
         }
+    }
+    if (acme_config_has_dns(settings)) {
+        read_wildcards(&reader);
     }
     if (names->idents->nelts > ACME_MAX_IDENTS) {
         names->fault = acme_err_make(scratch, ACME_W_HOST_CROWDED, ident->value,

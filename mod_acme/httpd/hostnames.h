@@ -9,7 +9,8 @@
 #include "core/ident.h"
 #include "httpd/config.h"
 
-/** Patterns and wildcards (server_rec.wild_names) are not in it. */
+/** Patterns (of server_rec.wild_names) are not in it; wildcards are, where a DNS
+ *  challenge is possible. */
 typedef struct acme_hostnames_t {
     acme_err_t *fault; /* why the host cannot be managed; NULL: it can */
     apr_array_header_t *idents; /* acme_ident_t *, ServerName first, no doubles;
@@ -23,6 +24,10 @@ typedef struct acme_hostnames_t {
 void acme_hostnames_read(acme_hostnames_t *names, server_rec *s,
                          const acme_settings_t *settings, apr_pool_t *result,
                          apr_pool_t *scratch);
+
+/** Whether an alias of server_rec.wild_names is one that a certificate can hold:
+ *  "*.example.org". */
+int acme_hostnames_is_wildcard(const char *alias);
 
 /** Why a certificate with these settings cannot have this name, or NULL: no CA
  *  certifies it, or not by a challenge there is. */

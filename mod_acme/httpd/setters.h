@@ -58,6 +58,11 @@ acme_setter_fn_t acme_setters_profile;
 acme_setter_fn_t acme_setters_external;
 acme_setter_fn_t acme_setters_account_key;
 
+/* --- the setters of setters_dns.c ------------------------------------------ */
+
+acme_setter_fn_t acme_setters_dns_command;
+acme_setter_fn_t acme_setters_dns_wait;
+
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
 

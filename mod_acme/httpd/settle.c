@@ -125,9 +125,14 @@ static void tell_wild(acme_plan_t *plan, const acme_host_t *host)
     patterns = apr_array_make(plan->ptemp, 1, sizeof(const char *));
     for (i = 0; i < wild->nelts; i++) {
         const char *name = APR_ARRAY_IDX(wild, i, const char *);
-        int is_wildcard = !strncmp(name, "*.", 2) && !ap_is_matchexp(name + 2);
 
-        APR_ARRAY_PUSH(is_wildcard ? wildcards : patterns, const char *) = name;
+        if (!acme_hostnames_is_wildcard(name)) {
+            APR_ARRAY_PUSH(patterns, const char *) = name;
+        }
+        else if (!acme_config_has_dns(
+                     &acme_config_of(host->server)->settings)) {
+            APR_ARRAY_PUSH(wildcards, const char *) = name;
+        }
     }
     where = acme_hostnames_where(host->server, plan->ptemp);
     if (wildcards->nelts) {
@@ -212,6 +217,49 @@ static void settle_hosts(acme_plan_t *plan)
             tell_no_tls(plan, host);
         }
     }
+}
+
+static int is_redundant(const apr_array_header_t *idents,
+                        const acme_ident_t *ident)
+{
+    int i;
+
+    for (i = 0; i < idents->nelts; i++) {
+        const acme_ident_t *other = APR_ARRAY_IDX(idents, i, acme_ident_t *);
+
+        if (other != ident && acme_ident_is_wildcard(other)
+            && acme_ident_covers(other, ident)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What a wildcard of the same certificate covers: some CAs (Let's Encrypt) refuse
+ * an order that has both. */
+static void drop_redundant(acme_plan_t *plan, acme_candidate_t *candidate)
+{
+    const apr_array_header_t *all = candidate->managed.idents;
+    apr_array_header_t *needed;
+    int i;
+
+    for (i = 0;
+         i < all->nelts
+         && !acme_ident_is_wildcard(APR_ARRAY_IDX(all, i, acme_ident_t *));
+         i++) {
+    }
+    if (i == all->nelts) {
+        return;
+    }
+    needed = apr_array_make(plan->pconf, all->nelts, sizeof(acme_ident_t *));
+    for (i = 0; i < all->nelts; i++) {
+        acme_ident_t *ident = APR_ARRAY_IDX(all, i, acme_ident_t *);
+
+        if (!is_redundant(all, ident)) {
+            APR_ARRAY_PUSH(needed, acme_ident_t *) = ident;
+        }
+    }
+    candidate->managed.idents = needed;
 }
 
 /* --- finish ------------------------------------------------------------------ */
@@ -353,6 +401,7 @@ apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
 
         if (keep(plan, candidate)) {
             set_usable(candidate->policy, no_http);
+            drop_redundant(plan, candidate);
             APR_ARRAY_PUSH(managed, acme_managed_t *) = &candidate->managed;
         }
     }

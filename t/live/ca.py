@@ -44,6 +44,7 @@ class Pebble:
     eab              {kid: base64url MAC key}; demands external account binding
     alternate_roots  how many more chains each certificate is offered with
     chain_length     intermediates in a chain
+    dns_server       address:port of another DNS server than challtestsrv to ask
     blocklist        domains refused with rejectedIdentifier
     """
 
@@ -66,6 +67,7 @@ class Pebble:
         blocklist=(),
         key_algorithm="ecdsa",
         caa_identities=(),
+        dns_server=None,
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,7 @@ class Pebble:
         self.own_tls = tls_port is None
         self.http_port = free_port() if self.own_http else http_port
         self.tls_port = free_port() if self.own_tls else tls_port
+        self.dns_server = dns_server or f"127.0.0.1:{self.dns_port}"
         self.directory_url = f"https://localhost:{self.port}/dir"
         self.config_file = self.folder / "pebble.json"
         self.config = {
@@ -181,7 +184,7 @@ class Pebble:
     def _start_pebble(self):
         self.config_file.write_text(json.dumps({"pebble": self.config}, indent=2))
         argv = [programs()[0], "-config", self.config_file]
-        argv += ["-dnsserver", f"127.0.0.1:{self.dns_port}"]
+        argv += ["-dnsserver", self.dns_server]
         argv += ["-strict"] if self.strict else []
         self._pebble = Process("pebble", argv, self.log, env=self.env, cwd=self.folder)
         self._wait_ready(self._pebble, self._answers)

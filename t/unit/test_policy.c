@@ -74,19 +74,37 @@ static void test_obstacles_are_told_for_each_type(void **state)
     policy.obstacles[ACME_PROOF_HTTP_01] = "no Listen";
     assert_string_equal(
         acme_policy_obstacles(&policy, &name, pool),
-        "http-01: no Listen; dns-01: there is no program for DNS records");
+        "http-01: no Listen; dns-01: no AcmeDnsCommand publishes DNS records");
     assert_string_equal(
         acme_policy_obstacles(&policy, &wildcard, pool),
         "tls-alpn-01: it cannot prove a wildcard; http-01: it cannot prove a "
-        "wildcard; dns-01: there is no program for DNS records");
+        "wildcard; dns-01: no AcmeDnsCommand publishes DNS records");
     policy.http_01 = policy.dns = 1;
     assert_string_equal(acme_policy_obstacles(&policy, &name, pool), "");
+}
+
+/* A record that stays is made by hand: no program is needed. */
+static void test_dns_persist_01_needs_no_program(void **state)
+{
+    acme_policy_t policy = { 0 };
+    apr_array_header_t *wanted =
+        apr_array_make(pool, 2, sizeof(acme_proof_type_t));
+    acme_proofs_t proofs;
+
+    (void)state;
+    APR_ARRAY_PUSH(wanted, acme_proof_type_t) = ACME_PROOF_DNS_01;
+    APR_ARRAY_PUSH(wanted, acme_proof_type_t) = ACME_PROOF_DNS_PERSIST_01;
+    policy.challenges = wanted;
+    acme_policy_proofs(&proofs, &policy, ident("*.example.org"));
+    assert_int_equal(proofs.count, 1);
+    assert_int_equal(proofs.types[0], ACME_PROOF_DNS_PERSIST_01);
 }
 
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_proofs_by_default_are_those_usable),
     POOL_TEST(test_proofs_follow_the_administrators_order),
     POOL_TEST(test_obstacles_are_told_for_each_type),
+    POOL_TEST(test_dns_persist_01_needs_no_program),
 };
 
 RUN_TESTS(tests)

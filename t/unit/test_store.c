@@ -415,6 +415,58 @@ static void work_keys(acme_store_t *store, void *baton)
     must_be(!again);
 }
 
+static void use_journal(acme_store_t *store, void *baton)
+{
+    apr_array_header_t *entries;
+    acme_err_t *damage;
+
+    (void)baton;
+    must(acme_store_put_journal(store, "00ff", "{\"a\":1}", pool));
+    must(acme_store_put_journal(store, "00ff", "{\"a\":2}", pool));
+    must(acme_store_put_journal(store, "11", "{}", pool));
+    must(acme_store_get_journal(&entries, &damage, store, pool));
+    must_be(!damage && entries->nelts == 2);
+    must(acme_store_remove_journal(store, "11", pool));
+    must(acme_store_remove_journal(store, "11", pool));
+    must(acme_store_get_journal(&entries, &damage, store, pool));
+    must_be(!damage && entries->nelts == 1);
+    const acme_journal_t *entry = APR_ARRAY_IDX(entries, 0, acme_journal_t *);
+    must_be(!strcmp(entry->id, "00ff"));
+    must_be(entry->len == 7 && !strcmp(entry->json, "{\"a\":2}"));
+    must_be(acme_store_put_journal(store, "../x", "{}", pool) != NULL);
+    must_be(acme_store_put_journal(store, "", "{}", pool) != NULL);
+}
+
+static void test_journal_put_get_remove(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    assert_int_equal(as_worker(use_journal, store, NULL), 0);
+    assert_true(is_there("journal/00ff.json"));
+    assert_false(is_there("journal/11.json"));
+}
+
+static void damage_journal(acme_store_t *store, void *baton)
+{
+    apr_array_header_t *entries;
+    acme_err_t *damage;
+
+    (void)baton;
+    must(acme_store_put_journal(store, "01", "{}", pool));
+    must_be(!symlink("/etc/passwd", in_store("journal/02.json")));
+    must(acme_store_get_journal(&entries, &damage, store, pool));
+    must_be(entries->nelts == 1 && damage != NULL);
+}
+
+static void test_journal_damaged_entry_leaves_the_others(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    assert_int_equal(as_worker(damage_journal, store, NULL), 0);
+}
+
 static void test_work_key_sealed_to_its_order(void **state)
 {
     (void)state;
@@ -769,6 +821,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_permissions_whatever_the_umask),
     STORE_TEST(test_worker_reaches_what_it_must_only),
     STORE_TEST(test_docs_put_get_remove),
+    STORE_TEST(test_journal_put_get_remove),
+    STORE_TEST(test_journal_damaged_entry_leaves_the_others),
     STORE_TEST(test_work_key_sealed_to_its_order),
     STORE_TEST(test_account_sealed_to_its_ca),
     STORE_TEST(test_no_plain_key_in_the_workers_part),

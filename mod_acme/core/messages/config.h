@@ -23,8 +23,8 @@
       "Give it a domain name as ServerName, or AcmeManage off and a certificate of its own.") \
     M(1016, W_ALIAS_NAME, WARNING, CONFIG, "of the host %s (%s) an alias is left out of the certificate: %s", \
       "Correct the ServerAlias, or remove it.") \
-    M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, which is not supported yet", \
-      "List the names one by one in ServerAlias, as far as they are known.") \
+    M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, and none is set up", \
+      "Set up AcmeDnsCommand, or list the names one by one in ServerAlias, as far as they are known.") \
     M(1018, W_ALIAS_PATTERN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: no certificate can hold a pattern", \
       "List the names one by one in ServerAlias.") \
     M(1019, W_ALIAS_TAKEN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: it is already in the certificate %s (%s)", \

@@ -36,6 +36,17 @@
       "Read what it says in the lines before; run it by hand as the user of the server's children.") \
     M(1520, E_COMMAND_TIME, WARNING, LOCAL, "the program %s had not ended after %s and was ended", \
       "Find out what it waits for: run it by hand as the user of the server's children, with nothing on its standard input.") \
+    M(1521, I_COMMAND_OUTPUT, INFO, NONE, "%s says: %s", "")                   \
+    M(1522, I_TXT_PUBLISHED, INFO, NONE, "TXT record %s published", "")        \
+    M(1523, I_TXT_REMOVED, INFO, NONE, "TXT record %s removed", "")            \
+    M(1524, E_TXT_LEFT, ERR, LOCAL, "the TXT record %s with the value %s could not be removed in a week of attempts", \
+      "Remove it by hand, and see what the program of AcmeDnsCommand has said to teardown.") \
+    M(1525, W_JOURNAL_DAMAGED, WARNING, LOCAL, "the entry %s of the journal cannot be read: %s", \
+      "A DNS record of an earlier challenge may have been left behind: remove old values at _acme-challenge by hand.") \
+    M(1526, W_PERSIST_WANTED, WARNING, CONFIG, "%s",                           \
+      "Create exactly this TXT record, once; it serves all later renewals.")   \
+    M(1527, W_PERSIST_ENDS, WARNING, CONFIG, "the TXT record %s proves control only until %s: later renewals will fail", \
+      "Write a later persistUntil into it, or none.") \
     M(1545, I_CONTACTS, NOTICE, NONE, "the CA was told the contacts of the account: %s", "") \
     M(1546, I_TERMS_AGREED, NOTICE, NONE, "the CA was told that its terms of service at %s are agreed to", "") \
     M(1547, W_CA_TURNED, WARNING, NONE, "%s is asked now, because %s failed: %s", \

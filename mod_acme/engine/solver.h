@@ -1,0 +1,38 @@
+/**
+ * Proofs made visible and invisible again, whatever their kind: those the server
+ * shows by itself (http-01, tls-alpn-01) at once, by the engine's callbacks; DNS
+ * records by the administrator's program (txt.h) or hand (dns-persist-01), and
+ * then sought in DNS until they are seen.
+ */
+#ifndef ACME_SOLVER_H
+#define ACME_SOLVER_H
+
+#include "engine/engine_impl.h"
+
+typedef struct acme_solver_t acme_solver_t;
+/** A proof of a run on its way; part of the run. */
+typedef struct acme_pub_t acme_pub_t;
+
+acme_err_t *acme_solver_create(acme_solver_t **solver,
+                               acme_engine_t *engine) ACME_MUST_CHECK;
+
+/** After a start: before, and when all saved orders were taken up. */
+acme_err_t *acme_solver_load(acme_solver_t *solver) ACME_MUST_CHECK;
+void acme_solver_sweep(acme_solver_t *solver);
+
+/** Feeds acme_order_published, now or later.
+ *  @param proof  as handed out by acme_order_next */
+void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof);
+/** A proof of a saved order, published before. */
+void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof);
+void acme_solver_withdraw(acme_run_t *run, const acme_proof_t *proof);
+
+/** In words, what a run waits for here; NULL: nothing. */
+const char *acme_solver_progress(const acme_run_t *run, apr_pool_t *pool);
+
+/** In each round of the loop, and how long that may wait, at most max. */
+void acme_solver_pump(acme_solver_t *solver);
+apr_interval_time_t acme_solver_wait(const acme_solver_t *solver,
+                                     apr_interval_time_t max);
+
+#endif
