@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/choice.h"
 #include "core/order_impl.h"
 #include "core/reaction.h"
 
@@ -53,8 +54,8 @@ int acme_authz_decided(const acme_authz_t *authz)
            || authz->state == ACME_AUTHZ_CLOSED;
 }
 
-static void enter(acme_order_t *order, acme_authz_t *authz,
-                  acme_authz_state_t state)
+void acme_authz_enter(acme_order_t *order, acme_authz_t *authz,
+                      acme_authz_state_t state)
 {
     authz->state = state;
     acme_exchange_reset(&authz->exchange);
@@ -72,10 +73,22 @@ void acme_authz_make_proof(acme_authz_t *authz, const acme_session_t *session,
     }
 }
 
+static void wait_until(acme_step_t *step, apr_time_t moment)
+{
+    if (!step->until || moment < step->until) {
+        step->until = moment;
+    }
+}
+
 static int next_publish(acme_step_t *step, acme_order_t *order,
-                        acme_authz_t *authz, const acme_session_t *session)
+                        acme_authz_t *authz, const acme_session_t *session,
+                        apr_time_t now)
 {
     if (authz->publishing) {
+        return 0;
+    }
+    if (authz->exchange.due > now) {
+        wait_until(step, authz->exchange.due);
         return 0;
     }
     acme_authz_make_proof(authz, session, order->pool);
@@ -94,15 +107,13 @@ int acme_authz_next(acme_step_t *step, acme_order_t *order, acme_authz_t *authz,
     acme_request_t *request;
 
     if (authz->state == ACME_AUTHZ_PUBLISH) {
-        return next_publish(step, order, authz, session);
+        return next_publish(step, order, authz, session, now);
     }
     if (!states[authz->state].label || exchange->under_way) {
         return 0;
     }
     if (exchange->due > now) {
-        if (!step->until || exchange->due < step->until) {
-            step->until = exchange->due;
-        }
+        wait_until(step, exchange->due);
         return 0;
     }
     request = acme_exchange_begin(exchange, (int)authz->state,
@@ -121,13 +132,26 @@ int acme_authz_next(acme_step_t *step, acme_order_t *order, acme_authz_t *authz,
     return 1;
 }
 
-void acme_authz_published(acme_order_t *order, acme_authz_t *authz)
+acme_err_t *acme_authz_published(acme_order_t *order, acme_authz_t *authz,
+                                 acme_err_t *error)
 {
-    if (authz->state == ACME_AUTHZ_PUBLISH) {
+    if (error && error->msg == ACME_E_PROOF_BUSY) {
+        acme_authz_enter(order, authz, ACME_AUTHZ_PUBLISH);
         authz->publishing = 0;
-        enter(order, authz,
-              authz->answers ? ACME_AUTHZ_POLL : ACME_AUTHZ_ANSWER);
+        authz->visible = 0;
+        authz->exchange.due = error->retry_at;
+        return NULL;
     }
+    if (authz->state != ACME_AUTHZ_PUBLISH) {
+        return error;
+    }
+    authz->publishing = 0;
+    if (error) {
+        return acme_choice_next(order, authz, error);
+    }
+    acme_authz_enter(order, authz,
+                     authz->answers ? ACME_AUTHZ_POLL : ACME_AUTHZ_ANSWER);
+    return NULL;
 }
 
 void acme_authz_abandon(acme_authz_t *authz)
@@ -140,7 +164,8 @@ void acme_authz_abandon(acme_authz_t *authz)
         acme_exchange_reset(&authz->exchange);
         break;
     case ACME_AUTHZ_READ: /* may be valid, and good for a later order */
-        authz->state = ACME_AUTHZ_CLOSED;
+        authz->state =
+            authz->failed ? ACME_AUTHZ_DEACTIVATE : ACME_AUTHZ_CLOSED;
         break;
     case ACME_AUTHZ_VALID:
     case ACME_AUTHZ_DEACTIVATE:
@@ -154,7 +179,11 @@ void acme_authz_revive(acme_authz_t *authz)
     if (authz->state == ACME_AUTHZ_VALID) {
         return;
     }
-    authz->state = authz->proof.token ? ACME_AUTHZ_PUBLISH : ACME_AUTHZ_READ;
+    /* What is left of the challenges that failed, the CA knows. */
+    authz->state = authz->proof.token && !authz->failed ? ACME_AUTHZ_PUBLISH
+                                                        : ACME_AUTHZ_READ;
+    authz->failed = 0;
+    authz->failure = NULL;
     authz->publishing = 0;
     authz->doubtful = authz->answers > 0;
     authz->answer_again = 0;
@@ -202,112 +231,6 @@ static acme_err_t *identify(acme_order_t *order, acme_authz_t *authz,
     }
     authz->ident = ident;
     return NULL;
-}
-
-/* What the administrator wants for ident, which is one of the order's. */
-static const acme_proofs_t *wanted_proofs(const acme_order_t *order,
-                                          const acme_ident_t *ident)
-{
-    const apr_array_header_t *idents = order->config->idents;
-    int i = 0;
-
-    while (APR_ARRAY_IDX(idents, i, const acme_ident_t *) != ident) {
-        i++;
-    }
-    return &order->config->proofs[i];
-}
-
-/* Whether it has what its kind of proof is made of. */
-static int is_whole(const acme_challenge_t *challenge, acme_proof_type_t type)
-{
-    return challenge->url
-           && (type == ACME_PROOF_DNS_PERSIST_01 ? challenge->issuers != NULL
-                                                 : challenge->token != NULL);
-}
-
-static void fill_proof(acme_proof_t *proof, const acme_challenge_t *challenge,
-                       apr_pool_t *pool)
-{
-    int persists = proof->type == ACME_PROOF_DNS_PERSIST_01;
-    int i;
-
-    proof->token = persists ? "" : apr_pstrdup(pool, challenge->token);
-    proof->key_authorization = NULL;
-    proof->issuers = NULL;
-    proof->hashed = persists && challenge->issuers_new;
-    if (persists) {
-        apr_array_header_t *issuers = apr_array_make(
-            pool, challenge->issuers->nelts, sizeof(const char *));
-
-        for (i = 0; i < challenge->issuers->nelts; i++) {
-            APR_ARRAY_PUSH(issuers, const char *) = apr_pstrdup(
-                pool, APR_ARRAY_IDX(challenge->issuers, i, const char *));
-        }
-        proof->issuers = issuers;
-    }
-}
-
-static const acme_challenge_t *find_challenge(
-    const acme_authorization_t *resource, acme_proof_type_t type)
-{
-    int i;
-
-    for (i = 0; i < resource->challenges->nelts; i++) {
-        const acme_challenge_t *challenge =
-            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
-        if (!strcmp(challenge->type, acme_proof_type_name(type))
-            && is_whole(challenge, type)
-            && (challenge->status == ACME_STATUS_PENDING
-                || challenge->status == ACME_STATUS_PROCESSING)) {
-            return challenge;
-        }
-    }
-    return NULL;
-}
-
-static acme_err_t *no_challenge(const acme_order_t *order,
-                                const acme_authz_t *authz,
-                                const acme_authorization_t *resource)
-{
-    const char *offered = NULL;
-    int i;
-
-    for (i = 0; i < resource->challenges->nelts; i++) {
-        const char *type =
-            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *)->type;
-        offered = offered
-                      ? apr_pstrcat(order->scratch, offered, ", ", type, NULL)
-                      : type;
-    }
-    return acme_err_make(order->scratch, ACME_E_NO_CHALLENGE,
-                         authz->ident->value, offered ? offered : "nothing",
-                         NULL);
-}
-
-/* The administrator orders the preference, the CA's offer decides. */
-static acme_err_t *choose(acme_order_t *order, acme_authz_t *authz,
-                          const acme_authorization_t *resource)
-{
-    const acme_proofs_t *proofs = wanted_proofs(order, authz->ident);
-    int i;
-
-    for (i = 0; i < proofs->count; i++) {
-        acme_proof_type_t type = proofs->types[i];
-        const acme_challenge_t *challenge = find_challenge(resource, type);
-
-        if (challenge && !acme_proof_unsuitable(type, authz->ident)) {
-            authz->challenge_url = apr_pstrdup(order->pool, challenge->url);
-            authz->proof.type = type;
-            authz->proof.ident = authz->ident;
-            fill_proof(&authz->proof, challenge, order->pool);
-            /* A reused authorization may be under validation already: then
-             * it waits for the proof alone. */
-            authz->answers = challenge->status == ACME_STATUS_PROCESSING;
-            enter(order, authz, ACME_AUTHZ_PUBLISH);
-            return NULL;
-        }
-    }
-    return no_challenge(order, authz, resource);
 }
 
 /* --- waiting for the verdict ---------------------------------------------- */
@@ -400,7 +323,7 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
     if (authz->doubtful && now >= authz->answer_again) {
         authz->doubtful = 0;
         authz->answer_again = 0;
-        enter(order, authz, ACME_AUTHZ_ANSWER);
+        acme_authz_enter(order, authz, ACME_AUTHZ_ANSWER);
         return NULL;
     }
     return wait_on(order, authz, reply, now);
@@ -413,14 +336,28 @@ static acme_err_t *on_pending(acme_order_t *order, acme_authz_t *authz,
     acme_resource_status_t status;
 
     if (authz->state == ACME_AUTHZ_READ) {
-        return choose(order, authz, resource);
+        return acme_choice_take(order, authz, resource);
     }
     status = chosen_status(authz, resource);
     if (status == ACME_STATUS_INVALID) {
-        return validation_error(order, authz, resource);
+        return acme_choice_next(order, authz,
+                                validation_error(order, authz, resource));
     }
     return still_pending(order, authz, reply, status == ACME_STATUS_PROCESSING,
                          now);
+}
+
+/* The authorization is lost, by the challenge that was chosen or by an earlier
+ * attempt at it. */
+static acme_err_t *on_invalid(acme_order_t *order, acme_authz_t *authz,
+                              const acme_authorization_t *resource)
+{
+    acme_err_t *err = validation_error(order, authz, resource);
+
+    if (authz->proof.token && authz->ident) {
+        acme_choice_set_back(order, authz, err, 1);
+    }
+    return err;
 }
 
 static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
@@ -434,21 +371,21 @@ static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
     authz->exchange.failures = 0;
     switch (resource->status) {
     case ACME_STATUS_VALID:
-        enter(order, authz, ACME_AUTHZ_VALID);
+        acme_authz_enter(order, authz, ACME_AUTHZ_VALID);
         return NULL;
     case ACME_STATUS_PENDING:
     case ACME_STATUS_PROCESSING:
         return on_pending(order, authz, resource, reply, now);
     case ACME_STATUS_INVALID:
-        enter(order, authz, ACME_AUTHZ_CLOSED);
-        return validation_error(order, authz, resource);
+        acme_authz_enter(order, authz, ACME_AUTHZ_CLOSED);
+        return on_invalid(order, authz, resource);
     case ACME_STATUS_READY:
     case ACME_STATUS_DEACTIVATED:
     case ACME_STATUS_EXPIRED:
     case ACME_STATUS_REVOKED:
         break;
     }
-    enter(order, authz, ACME_AUTHZ_CLOSED);
+    acme_authz_enter(order, authz, ACME_AUTHZ_CLOSED);
     return bad_state(order, authz, acme_resource_status_name(resource->status));
 }
 
@@ -458,7 +395,7 @@ static acme_err_t *on_unreadable(acme_order_t *order, acme_authz_t *authz,
 {
     err = acme_order_retry(order, &authz->exchange, reply, err, now);
     if (err) {
-        enter(order, authz, ACME_AUTHZ_CLOSED);
+        acme_authz_enter(order, authz, ACME_AUTHZ_CLOSED);
         acme_order_doubt(order, err);
     }
     return NULL;
@@ -472,7 +409,7 @@ static acme_err_t *on_answered(acme_order_t *order, acme_authz_t *authz,
                                const acme_reply_t *reply, apr_time_t now)
 {
     authz->exchange.failures = 0;
-    enter(order, authz, ACME_AUTHZ_POLL);
+    acme_authz_enter(order, authz, ACME_AUTHZ_POLL);
     acme_exchange_poll(&authz->exchange, reply, now);
     return NULL;
 }
@@ -485,7 +422,7 @@ static acme_err_t *on_answer_error(acme_order_t *order, acme_authz_t *authz,
         /* It is being validated already: Boulder refuses parallel answers. */
         return on_answered(order, authz, reply, now);
     }
-    enter(order, authz, ACME_AUTHZ_POLL);
+    acme_authz_enter(order, authz, ACME_AUTHZ_POLL);
     if (!acme_exchange_passes(reply, err)) {
         /* Perhaps it was validated in the meantime; if not, this is why. */
         authz->refusal = acme_err_dup(err, order->pool);
@@ -503,7 +440,7 @@ static acme_err_t *on_deactivated(acme_order_t *order, acme_authz_t *authz,
 {
     (void)reply;
     (void)now;
-    enter(order, authz, ACME_AUTHZ_CLOSED);
+    acme_authz_enter(order, authz, ACME_AUTHZ_CLOSED);
     return NULL;
 }
 

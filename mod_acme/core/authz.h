@@ -40,10 +40,16 @@ typedef struct acme_authz_t {
     apr_time_t answer_again;   /* if doubtful and still pending then */
     apr_time_t waiting_since;  /* for the CA's verdict; 0: not yet */
     acme_err_t *refusal;       /* of the answer: told if it stays pending */
+    unsigned int failed;       /* ACME_PROOF_BIT of those that were tried */
+    acme_err_t *failure;       /* of the last of them: told if none is left */
 } acme_authz_t;
 
 /** "polling"; static. */
 const char *acme_authz_state_name(acme_authz_state_t state);
+
+/** Change state: the next request may go at once. */
+void acme_authz_enter(acme_order_t *order, acme_authz_t *authz,
+                      acme_authz_state_t state);
 
 /** Whether nothing more is expected to happen to it. */
 int acme_authz_decided(const acme_authz_t *authz);
@@ -58,7 +64,10 @@ acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
                              const acme_reply_t *reply,
                              apr_time_t now) ACME_MUST_CHECK;
 
-void acme_authz_published(acme_order_t *order, acme_authz_t *authz);
+/** @param error  NULL, or why the proof could not be published
+ *  @return why the order has failed */
+acme_err_t *acme_authz_published(acme_order_t *order, acme_authz_t *authz,
+                                 acme_err_t *error) ACME_MUST_CHECK;
 
 /** The order has failed: deactivate what is pending, forget the rest. */
 void acme_authz_abandon(acme_authz_t *authz);

@@ -183,7 +183,9 @@ static int next_withdraw(acme_step_t *step, acme_order_t *order,
     for (i = 0; i < order->authzs->nelts; i++) {
         acme_authz_t *authz = authz_at(order, i);
 
-        if (authz->visible && (order->error || acme_authz_decided(authz))) {
+        if (authz->visible
+            && (order->error || acme_authz_decided(authz)
+                || authz->state == ACME_AUTHZ_READ)) {
             acme_authz_make_proof(authz, session, order->pool);
             authz->visible = 0;
             authz->publishing = 0;
@@ -354,19 +356,24 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
                           acme_err_t *error)
 {
+    acme_err_t *err = NULL;
     int i;
 
-    if (error) {
-        fail(order, error);
-        return;
-    }
     for (i = 0; i < order->authzs->nelts; i++) {
         acme_authz_t *authz = authz_at(order, i);
 
         if (proof == &authz->proof) {
-            acme_authz_published(order, authz);
+            err = acme_authz_published(order, authz, error);
         }
     }
+    if (err) {
+        fail(order, err);
+    }
+}
+
+const acme_setback_t *acme_order_setback(const acme_order_t *order)
+{
+    return order->setback;
 }
 
 /* --- what it tells -------------------------------------------------------- */
@@ -380,14 +387,11 @@ apr_array_header_t *acme_order_proofs(const acme_order_t *order,
     int i;
 
     for (i = 0; i < order->authzs->nelts; i++) {
-        const acme_authz_t *authz = authz_at(order, i);
+        acme_authz_t *authz = authz_at(order, i);
 
         if (authz->visible) {
-            acme_proof_t *proof =
-                apr_pmemdup(pool, &authz->proof, sizeof(authz->proof));
-            proof->key_authorization = acme_proof_key_authorization(
-                proof->token, acme_session_thumbprint(session), pool);
-            APR_ARRAY_PUSH(proofs, acme_proof_t *) = proof;
+            acme_authz_make_proof(authz, session, order->pool);
+            APR_ARRAY_PUSH(proofs, acme_proof_t *) = &authz->proof;
         }
     }
     return proofs;

@@ -88,8 +88,10 @@ void acme_order_next(acme_step_t *step, acme_order_t *order,
 void acme_order_reply(acme_order_t *order, const acme_request_t *request,
                       const acme_reply_t *reply, apr_time_t now);
 
-/** @param proof  as handed out by acme_order_next
- *  @param error  NULL, or why it could not be published: the order fails */
+/** @param proof  as handed out by acme_order_next, or by acme_order_proofs
+ *  @param error  NULL, or why it could not be published: the next kind of proof
+ *                is tried, or the order fails; with E_PROOF_BUSY, asked for
+ *                again at error->retry_at */
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
                           acme_err_t *error);
 
@@ -103,7 +105,7 @@ void acme_order_cancel(acme_order_t *order, acme_err_t *error);
 void acme_order_rewind(acme_order_t *order);
 
 /** The proofs that are (to be) visible now: after a load, publish them before
- *  anything is sent. acme_proof_t *. */
+ *  anything is sent. acme_proof_t *; the array is from pool. */
 apr_array_header_t *acme_order_proofs(const acme_order_t *order,
                                       const acme_session_t *session,
                                       apr_pool_t *pool);
@@ -112,6 +114,10 @@ apr_array_header_t *acme_order_proofs(const acme_order_t *order,
  *  retry_at; NULL where the last reply was a good one. Lives until the next
  *  acme_order_reply. */
 const acme_err_t *acme_order_trouble(const acme_order_t *order);
+
+/** The newest challenge that came to nothing; another pointer each time. NULL:
+ *  there was none. Lives as long as the order. */
+const acme_setback_t *acme_order_setback(const acme_order_t *order);
 
 /** For people: "waiting for the CA to validate 2 of 3 names". From pool. */
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool);

@@ -46,6 +46,7 @@ struct acme_order_t {
     acme_err_t *error;   /* ABANDON, FAILED */
     acme_err_t *trouble; /* what is being asked again about, or NULL */
     apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
+    acme_setback_t *setback;  /* the newest, or NULL */
     const char *chain_pem;    /* DONE */
     int dirty;
 };

@@ -9,6 +9,7 @@
 
 #include "core/ident.h"
 
+/** Only ever appended to: bits of them are saved with an order. */
 typedef enum acme_proof_type_t {
     ACME_PROOF_HTTP_01,        /* RFC 8555 section 8.3 */
     ACME_PROOF_TLS_ALPN_01,    /* RFC 8737 */
@@ -16,7 +17,8 @@ typedef enum acme_proof_type_t {
     ACME_PROOF_DNS_ACCOUNT_01, /* draft-ietf-acme-dns-account-label */
     ACME_PROOF_DNS_PERSIST_01, /* draft-ietf-acme-dns-persist */
 } acme_proof_type_t;
-#define ACME_PROOF_TYPES 5
+#define ACME_PROOF_TYPES     5
+#define ACME_PROOF_BIT(type) (1u << (type))
 
 /** "http-01"...; static. */
 const char *acme_proof_type_name(acme_proof_type_t type);
@@ -38,6 +40,14 @@ typedef struct acme_proofs_t {
     acme_proof_type_t types[ACME_PROOF_TYPES];
     int count;
 } acme_proofs_t;
+
+/** A challenge that came to nothing. */
+typedef struct acme_setback_t {
+    acme_proof_type_t type;
+    const acme_ident_t *ident;
+    const acme_err_t *err;
+    int last; /* the order has failed of it */
+} acme_setback_t;
 
 typedef struct acme_proof_t {
     acme_proof_type_t type;

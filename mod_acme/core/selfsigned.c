@@ -74,17 +74,14 @@ static int set_dates(X509 *cert, apr_time_t from, apr_time_t to)
            && ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)apr_time_sec(to));
 }
 
-/* A certificate that lacks its extensions and its signature yet; NULL if OpenSSL
- * failed. The key may be another's, of any kind. */
-static X509 *begin(const char *subject, EVP_PKEY *key, apr_time_t from,
-                   apr_time_t to)
+/* A certificate that lacks its key, extensions and signature yet; NULL if OpenSSL
+ * failed. */
+static X509 *begin(const char *subject, apr_time_t from, apr_time_t to)
 {
     X509 *made = X509_new();
 
     if (made && X509_set_version(made, X509_VERSION_3) == 1 && set_serial(made)
-        && set_subject(made, subject) && set_dates(made, from, to)
-        && (acme_key_set_public(X509_get_X509_PUBKEY(made), key)
-            || X509_set_pubkey(made, key) == 1)) {
+        && set_subject(made, subject) && set_dates(made, from, to)) {
         return made;
     }
     X509_free(made);
@@ -93,12 +90,10 @@ static X509 *begin(const char *subject, EVP_PKEY *key, apr_time_t from,
 
 static int sign(X509 *cert, EVP_PKEY *key)
 {
-    int nid = NID_sha256;
-    /* Ed25519 and Ed448 have a digest of their own */
-    int no_choice =
-        EVP_PKEY_get_default_digest_nid(key, &nid) == 2 && nid == NID_undef;
+    int has_digest =
+        EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448");
 
-    return X509_sign(cert, key, no_choice ? NULL : EVP_sha256()) > 0;
+    return X509_sign(cert, key, has_digest ? NULL : EVP_sha256()) > 0;
 }
 
 /* Gives the certificate to pool if it is whole. */
@@ -118,8 +113,9 @@ acme_err_t *acme_cert_placeholder(X509 **cert, EVP_PKEY *key,
                                   const apr_array_header_t *idents,
                                   apr_time_t now, apr_pool_t *pool)
 {
-    X509 *made = begin("mod_acme placeholder", key, now, now + YEAR);
-    int whole = made && add_usage(made)
+    X509 *made = begin("mod_acme placeholder", now, now + YEAR);
+    int whole = made && acme_key_set_public(X509_get_X509_PUBKEY(made), key)
+                && add_usage(made)
                 && add_extension(made, acme_csr_names(idents))
                 && sign(made, key);
 
@@ -152,11 +148,13 @@ acme_err_t *acme_cert_challenge(X509 **cert, EVP_PKEY *key, acme_ident_t *ident,
                                 apr_time_t now, apr_pool_t *pool)
 {
     apr_array_header_t *names = apr_array_make(pool, 1, sizeof(acme_ident_t *));
-    X509 *made = begin("mod_acme challenge", key, now - HOUR, now + 24 * HOUR);
+    X509 *made = begin("mod_acme challenge", now - HOUR, now + 24 * HOUR);
     int whole;
 
     APR_ARRAY_PUSH(names, acme_ident_t *) = ident;
-    whole = made && add_extension(made, acme_csr_names(names))
+    /* used as it is, so the slower way, which knows the key's parts as well */
+    whole = made && X509_set_pubkey(made, key) == 1
+            && add_extension(made, acme_csr_names(names))
             && add_extension(made, acme_identifier(digest)) && sign(made, key);
     return finish(cert, made, whole, ident->value, pool);
 }

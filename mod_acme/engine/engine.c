@@ -149,6 +149,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     }
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
     const char *failed = acme_job_ca_name(job, job->ca);
+    acme_proving_over(job);
     if (acme_job_failed(job, err, &retry, now, engine->scratch)) {
         turn(engine, job, err, failed);
         return;

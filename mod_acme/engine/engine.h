@@ -46,6 +46,7 @@ typedef struct acme_status_t {
     char progress[96];    /* of the order in progress, or "" */
     char ca[80];          /* that the newest set is from; "" if none */
     char ca_why[224];     /* of several CAs: why not the first, or "" */
+    char proof[192]; /* how control is proved, and why not otherwise; or "" */
 } acme_status_t;
 
 /** Upward calls; all from the thread that runs the engine. */

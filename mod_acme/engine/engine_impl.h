@@ -126,6 +126,7 @@ struct acme_run_t {
     int resumed;         /* taken up from disk */
     acme_msg_t told;     /* the trouble that was told last */
     apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
+    const acme_setback_t *setback; /* the newest that was learned of */
 };
 
 /* --- engine.c --------------------------------------------------------------- */
@@ -187,13 +188,22 @@ void acme_link_pump(acme_link_t *link);
 
 /* --- proving.c -------------------------------------------------------------- */
 
-/** Set for which names the order is, and how each may be proved. */
+/** Set for which names the order is, and how each may be proved: what came to
+ *  nothing for it in this attempt never again, what did so for another name
+ *  only after the rest. */
 void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents);
 /** @return E_NO_PROOF: there is no way to prove one of them */
 acme_err_t *acme_proving_check(const acme_run_t *run) ACME_MUST_CHECK;
 /** Tell the order that a proof is visible. @param err  NULL, or why it is not */
 void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err);
+/** Keep in mind, and tell, what came to nothing; after each thing fed. */
+void acme_proving_learn(acme_run_t *run);
+/** Whether the order has failed by a challenge that another kind can stand in
+ *  for, in a new order at once. */
+int acme_proving_has_next(acme_run_t *run);
+/** The attempt is over, however: the next one begins with the best again. */
+void acme_proving_over(acme_job_t *job);
 
 /* --- run.c ------------------------------------------------------------------ */
 

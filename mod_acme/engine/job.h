@@ -36,6 +36,14 @@ struct acme_job_t {
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
     char subject[ACME_JOB_FINGERPRINT];  /* of what an order is about */
 
+    /* of the attempt in progress, which may take several orders: kinds of proof
+     * that came to nothing */
+    apr_pool_t *attempt;   /* owner of what follows; NULL: nothing yet */
+    unsigned char *failed; /* for each of the names: ACME_PROOF_BIT */
+    unsigned int doubted;  /* for any of them: last choice for the others */
+    const char *why[ACME_PROOF_TYPES];
+    int rounds; /* orders that were begun anew for it */
+
     /* the engine's */
     struct acme_link_t *link;
     struct acme_run_t *run; /* order in progress, or NULL */

@@ -109,6 +109,7 @@ static void deliver(acme_call_t *call, const acme_reply_t *reply)
     else if (!run->ended) {
         acme_order_reply(run->order, call->request, reply, now);
         acme_run_tell_trouble(run);
+        acme_proving_learn(run);
         acme_run_poke(run);
     }
     call->next = link->spare;

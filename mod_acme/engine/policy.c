@@ -110,7 +110,7 @@ static const acme_proof_type_t DEFAULT[] = {
     ACME_PROOF_DNS_01,
 };
 
-static void wanted(acme_proofs_t *proofs, const acme_policy_t *policy)
+void acme_policy_wanted(acme_proofs_t *proofs, const acme_policy_t *policy)
 {
     const apr_array_header_t *challenges = policy->challenges;
 
@@ -126,9 +126,9 @@ static void wanted(acme_proofs_t *proofs, const acme_policy_t *policy)
     }
 }
 
-/* Why type cannot be used for ident, or NULL. */
-static const char *obstacle(const acme_policy_t *policy, acme_proof_type_t type,
-                            const acme_ident_t *ident)
+const char *acme_policy_obstacle(const acme_policy_t *policy,
+                                 acme_proof_type_t type,
+                                 const acme_ident_t *ident)
 {
     const char *unsuitable = acme_proof_unsuitable(type, ident);
     int usable = type == ACME_PROOF_DNS_PERSIST_01 ? 1
@@ -152,10 +152,10 @@ void acme_policy_proofs(acme_proofs_t *proofs, const acme_policy_t *policy,
 {
     acme_proofs_t all;
 
-    wanted(&all, policy);
+    acme_policy_wanted(&all, policy);
     proofs->count = 0;
     for (int i = 0; i < all.count; i++) {
-        if (!obstacle(policy, all.types[i], ident)) {
+        if (!acme_policy_obstacle(policy, all.types[i], ident)) {
             proofs->types[proofs->count++] = all.types[i];
         }
     }
@@ -167,9 +167,9 @@ const char *acme_policy_obstacles(const acme_policy_t *policy,
     const char *text = "";
     acme_proofs_t all;
 
-    wanted(&all, policy);
+    acme_policy_wanted(&all, policy);
     for (int i = 0; i < all.count; i++) {
-        const char *why = obstacle(policy, all.types[i], ident);
+        const char *why = acme_policy_obstacle(policy, all.types[i], ident);
 
         if (why) {
             text = apr_pstrcat(pool, text, *text ? "; " : "",
@@ -186,7 +186,7 @@ const char *acme_policy_challenges(const acme_policy_t *policy,
     const char *text = "";
     acme_proofs_t all;
 
-    wanted(&all, policy);
+    acme_policy_wanted(&all, policy);
     for (int i = 0; i < all.count; i++) {
         text = apr_pstrcat(pool, text, *text ? " " : "",
                            acme_proof_type_name(all.types[i]), NULL);

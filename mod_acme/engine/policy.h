@@ -105,6 +105,13 @@ const acme_policy_ca_t *acme_policy_find_ca(const char *text);
 /** All aliases, with ", " between them. */
 const char *acme_policy_ca_aliases(apr_pool_t *pool);
 
+/** The kinds of proof that are wanted, whether they can be used or not. */
+void acme_policy_wanted(acme_proofs_t *proofs, const acme_policy_t *policy);
+/** Why this kind cannot be used for ident, in words that live as long as the
+ *  policy; NULL: it can. */
+const char *acme_policy_obstacle(const acme_policy_t *policy,
+                                 acme_proof_type_t type,
+                                 const acme_ident_t *ident);
 /** The kinds of proof that ident may be proved by: wanted, possible for it, and
  *  usable here; the most preferred first. */
 void acme_policy_proofs(acme_proofs_t *proofs, const acme_policy_t *policy,

@@ -1,13 +1,68 @@
 #include "engine/engine_impl.h"
 
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/reaction.h"
+
+#define BUSY_AGAIN apr_time_from_sec(1)
+
+/* Where ident stands among the names of the certificate; -1: it is an older
+ * order's. */
+static int position_of(const acme_job_t *job, const acme_ident_t *ident)
+{
+    const apr_array_header_t *idents = job->managed->idents;
+
+    for (int i = 0; i < idents->nelts; i++) {
+        if (acme_ident_equal(APR_ARRAY_IDX(idents, i, acme_ident_t *), ident)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int has_failed(const acme_job_t *job, const acme_ident_t *ident,
+                      acme_proof_type_t type)
+{
+    int position = job->attempt ? position_of(job, ident) : -1;
+
+    return position >= 0 && job->failed[position] & ACME_PROOF_BIT(type);
+}
+
+/* --- what is tried, in which order ----------------------------------------------- */
+
+static void add_all(acme_proofs_t *proofs, const acme_proofs_t *all,
+                    const acme_job_t *job, const acme_ident_t *ident,
+                    int doubted)
+{
+    for (int i = 0; i < all->count; i++) {
+        acme_proof_type_t type = all->types[i];
+
+        if (!(job->doubted & ACME_PROOF_BIT(type)) == !doubted
+            && !has_failed(job, ident, type)) {
+            proofs->types[proofs->count++] = type;
+        }
+    }
+}
+
+static void rank(acme_proofs_t *proofs, const acme_job_t *job,
+                 const acme_ident_t *ident)
+{
+    acme_proofs_t all;
+
+    acme_policy_proofs(&all, job->managed->policy, ident);
+    proofs->count = 0;
+    add_all(proofs, &all, job, ident, 0);
+    add_all(proofs, &all, job, ident, 1);
+}
+
 void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents)
 {
     acme_proofs_t *proofs =
         apr_pcalloc(run->pool, sizeof(*proofs) * (size_t)idents->nelts);
 
     for (int i = 0; i < idents->nelts; i++) {
-        acme_policy_proofs(&proofs[i], run->job->managed->policy,
-                           APR_ARRAY_IDX(idents, i, acme_ident_t *));
+        rank(&proofs[i], run->job, APR_ARRAY_IDX(idents, i, acme_ident_t *));
     }
     run->config.idents = idents;
     run->config.proofs = proofs;
@@ -30,8 +85,134 @@ acme_err_t *acme_proving_check(const acme_run_t *run)
     return NULL;
 }
 
+/* --- which it is, and why --------------------------------------------------------- */
+
+/* Why type is not what ident is proved by. */
+static const char *why_not(const acme_job_t *job, const acme_ident_t *ident,
+                           acme_proof_type_t type, apr_pool_t *scratch)
+{
+    const char *obstacle =
+        acme_policy_obstacle(job->managed->policy, type, ident);
+
+    if (obstacle) {
+        return obstacle;
+    }
+    if (job->doubted & ACME_PROOF_BIT(type)) {
+        return apr_pstrcat(scratch, "it failed: ", job->why[type], NULL);
+    }
+    return "the CA does not offer it";
+}
+
+/* Tell by what ident is proved, and why not by what is preferred to it. */
+static void tell_choice(acme_run_t *run, const acme_proof_t *proof)
+{
+    apr_pool_t *scratch = run->engine->scratch;
+    acme_job_t *job = run->job;
+    const char *text = acme_proof_type_name(proof->type);
+    acme_proofs_t wanted;
+    char shown[sizeof(job->status.proof)];
+
+    acme_policy_wanted(&wanted, job->managed->policy);
+    for (int i = 0; i < wanted.count && wanted.types[i] != proof->type; i++) {
+        text = apr_pstrcat(
+            scratch, text, "; not by ", acme_proof_type_name(wanted.types[i]),
+            ": ", why_not(job, proof->ident, wanted.types[i], scratch), NULL);
+    }
+    apr_cpystrn(shown, text, sizeof(shown));
+    if (!strcmp(shown, job->status.proof)) {
+        return;
+    }
+    memcpy(job->status.proof, shown, sizeof(shown));
+    if (strcmp(text, acme_proof_type_name(proof->type))) {
+        acme_engine_log(run->engine, job, ACME_I_PROOF_CHOSEN,
+                        proof->ident->value, text, NULL);
+    }
+    acme_engine_report(run->engine, job);
+}
+
 void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err)
 {
+    if (!err) {
+        tell_choice(run, proof);
+    }
+    else if (err->msg == ACME_E_PROOF_BUSY) {
+        err->retry_at = acme_engine_now(run->engine) + BUSY_AGAIN;
+    }
     acme_order_published(run->order, proof, err);
+    acme_proving_learn(run);
+}
+
+/* --- what came to nothing --------------------------------------------------------- */
+
+static void begin_attempt(acme_job_t *job)
+{
+    if (job->attempt) {
+        return;
+    }
+    apr_pool_create(&job->attempt, job->link->pool);
+    job->failed =
+        apr_pcalloc(job->attempt, (size_t)job->managed->idents->nelts);
+}
+
+void acme_proving_learn(acme_run_t *run)
+{
+    const acme_setback_t *setback = acme_order_setback(run->order);
+    acme_job_t *job = run->job;
+    int position;
+
+    if (!setback || setback == run->setback) {
+        return;
+    }
+    run->setback = setback;
+    position = position_of(job, setback->ident);
+    if (position < 0 || has_failed(job, setback->ident, setback->type)) {
+        return;
+    }
+    begin_attempt(job);
+    job->failed[position] |= (unsigned char)ACME_PROOF_BIT(setback->type);
+    job->doubted |= ACME_PROOF_BIT(setback->type);
+    job->why[setback->type] = apr_pstrdup(job->attempt, setback->err->text);
+    acme_job_troubled(job, setback->err, acme_engine_now(run->engine),
+                      run->engine->scratch);
+    acme_engine_log(run->engine, job, ACME_W_PROOF_FAILED,
+                    acme_proof_type_name(setback->type), setback->ident->value,
+                    acme_err_line(setback->err, run->engine->scratch), NULL);
+}
+
+/* What is the CA's own trouble hits every kind of proof alike. */
+static int is_of_the_kind(const acme_err_t *err)
+{
+    return !acme_reaction(err->msg)->again
+           && acme_reaction(err->msg)->fate == ACME_FATE_DROP;
+}
+
+int acme_proving_has_next(acme_run_t *run)
+{
+    const acme_setback_t *setback = run->setback;
+    acme_job_t *job = run->job;
+    acme_proofs_t left;
+
+    if (!setback || !setback->last || !job->attempt
+        || job->rounds >= ACME_PROOF_TYPES || !is_of_the_kind(setback->err)) {
+        return 0;
+    }
+    rank(&left, job, setback->ident);
+    if (!left.count) {
+        return 0;
+    }
+    job->rounds++;
+    return 1;
+}
+
+void acme_proving_over(acme_job_t *job)
+{
+    if (job->attempt) {
+        apr_pool_destroy(job->attempt);
+    }
+    job->attempt = NULL;
+    job->failed = NULL;
+    job->doubted = 0;
+    job->rounds = 0;
+    memset(job->why, 0, sizeof(job->why));
 }

@@ -343,6 +343,7 @@ static void finish(acme_run_t *run, const char *chain_pem)
                     record.issuer ? record.issuer : "?",
                     acme_time_format(record.not_after, engine->scratch),
                     acme_idents_text(record.idents, 3, engine->scratch), NULL);
+    acme_proving_over(job);
     run_leave(run);
     acme_asked_outcome(engine, job, NULL);
     if (err) {
@@ -398,7 +399,7 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
     /* Taken up for nothing: no attempt of its own, and only one new order. */
     int forgotten =
         run->resumed && acme_reaction(err->msg)->fate == ACME_FATE_ANEW;
-    int at_once = run->superseded || forgotten;
+    int at_once = run->superseded || forgotten || acme_proving_has_next(run);
 
     if (is_kept(run, err)) {
         keep(run);

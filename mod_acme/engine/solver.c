@@ -278,10 +278,8 @@ void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof)
     const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
 
     if (!acme_proof_is_dns(proof->type)) {
-        acme_err_t *err = callbacks->publish(callbacks->baton, proof);
-        if (err) {
-            acme_engine_log_error(run->engine, run->job, err);
-        }
+        acme_proving_published(run, proof,
+                               callbacks->publish(callbacks->baton, proof));
         return;
     }
     if (proof->type != ACME_PROOF_DNS_PERSIST_01

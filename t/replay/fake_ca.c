@@ -216,15 +216,30 @@ static void show_order(ca_t *ca, acme_reply_t *reply, int status,
 static const char *const authz_names[] = { "pending", "pending", "valid",
                                            "invalid", "deactivated" };
 
+static int has_word(const char *words, const char *word)
+{
+    apr_size_t len = strlen(word);
+    const char *at;
+
+    for (at = words; (at = strstr(at, word)) != NULL; at += len) {
+        if ((at == words || at[-1] == ' ') && (!at[len] || at[len] == ' ')) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static const char *show_challenges(const ca_t *ca, int n, apr_pool_t *pool)
 {
     const char *list = ca->challenge_extra ? ca->challenge_extra : "";
     char *types = apr_pstrdup(pool, ca->challenge_types), *last = NULL, *type;
-    int failed = ca->authz[n] == CA_AUTHZ_INVALID, count = 0;
     int processing = ca->show_processing && ca->authz[n] == CA_AUTHZ_VALIDATING;
+    int count = 0;
 
     for (type = apr_strtok(types, " ", &last); type;
          type = apr_strtok(NULL, " ", &last)) {
+        int failed = ca->authz[n] == CA_AUTHZ_INVALID
+                     || (ca->broken[n] && has_word(ca->broken[n], type));
         /* draft-ietf-acme-dns-persist: nothing to be shown that is made here */
         const char *made_of =
             strcmp(type, "dns-persist-01")
@@ -310,10 +325,26 @@ static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
         ca->ip[i] = !strcmp(acme_json_string(ident, "type"), "ip");
         ca->authz[i] =
             i < ca->preauthorized ? CA_AUTHZ_VALID : CA_AUTHZ_PENDING;
+        ca->broken[i] = NULL;
     }
     ca->name_count = (int)json_array_size(list);
     show_order(ca, reply, 201, pool);
     reply->location = CA_URL "/order";
+}
+
+static void decide(ca_t *ca, int n)
+{
+    int fails =
+        ca->fail_name && !strcmp(ca->fail_name, ca->names[n])
+        && (!ca->fail_types || has_word(ca->fail_types, ca->answered[n]));
+
+    ca->authz[n] = fails ? CA_AUTHZ_INVALID : CA_AUTHZ_VALID;
+    if (fails && ca->forgiving) {
+        ca->authz[n] = CA_AUTHZ_PENDING;
+        ca->broken[n] =
+            apr_pstrcat(ca->pool, ca->answered[n], ca->broken[n] ? " " : NULL,
+                        ca->broken[n], NULL);
+    }
 }
 
 static void deactivate_or_read(ca_t *ca, int n, const json_t *payload,
@@ -324,8 +355,7 @@ static void deactivate_or_read(ca_t *ca, int n, const json_t *payload,
         ca->deactivated++;
     }
     else if (ca->authz[n] == CA_AUTHZ_VALIDATING && !ca->authz_left[n]--) {
-        int fails = ca->fail_name && !strcmp(ca->fail_name, ca->names[n]);
-        ca->authz[n] = fails ? CA_AUTHZ_INVALID : CA_AUTHZ_VALID;
+        decide(ca, n);
     }
     show_authz(ca, n, reply, pool);
 }
@@ -346,6 +376,7 @@ static void answer_challenge(ca_t *ca, const char *rest, acme_reply_t *reply,
         refuse(reply, 409, CA_PROBLEM("conflict", "already under validation"));
         return;
     }
+    ca->answered[n] = apr_pstrdup(ca->pool, type);
     ca->authz[n] = CA_AUTHZ_VALIDATING;
     ca->authz_left[n] = ca->authz_polls;
     set_body(reply, 200, "{\"type\":\"http-01\",\"status\":\"pending\"}");

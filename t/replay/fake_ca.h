@@ -63,7 +63,9 @@ typedef struct ca_t {
     int hide_authorizations; /* orders list none, and are ready at once */
     int shuffle;             /* authorizations in reverse order */
     const char *fail_name;   /* its validation fails ... */
-    const char *fail_error;  /* ... with this problem document */
+    const char *fail_error;  /* ... with this problem document ... */
+    const char *fail_types;  /* ... by these challenges; NULL: by any ... */
+    int forgiving;           /* ... and its authorization stays pending */
     const char *challenge_extra; /* JSON put in front of the challenges */
     int wrong_key, wrong_name;   /* of the certificate */
     const char *issued_names;    /* "DNS:a.example": instead of the CSR's */
@@ -89,6 +91,8 @@ typedef struct ca_t {
     int ip[CA_MAX_NAMES];
     ca_authz_state_t authz[CA_MAX_NAMES];
     int authz_left[CA_MAX_NAMES];
+    const char *answered[CA_MAX_NAMES]; /* type of the challenge */
+    const char *broken[CA_MAX_NAMES];   /* types that failed, or NULL */
     int name_count;
     enum { CA_ORDER_OPEN, CA_ORDER_PROCESSING, CA_ORDER_VALID } order_state;
     int order_left;

@@ -302,8 +302,34 @@ static void run_request(replay_t *replay)
 
 /* --- the loop ------------------------------------------------------------- */
 
+/* Why a proof cannot be shown now. */
+static acme_err_t *hindrance(replay_t *replay, const acme_proof_t *proof)
+{
+    acme_err_t *err = NULL;
+
+    if (replay->busy > 0) {
+        replay->busy--;
+        err = acme_err_make(replay->pool, ACME_E_PROOF_BUSY,
+                            proof->ident->value, NULL);
+        err->retry_at = replay->now + apr_time_from_sec(1);
+    }
+    else if (replay->unpublishable
+             && !strcmp(replay->unpublishable,
+                        acme_proof_type_name(proof->type))) {
+        err = acme_err_make(replay->pool, ACME_E_TOKENS_FULL,
+                            proof->ident->value, NULL);
+    }
+    return err;
+}
+
 static void on_publish(replay_t *replay, const acme_proof_t *proof)
 {
+    acme_err_t *err = hindrance(replay, proof);
+
+    if (err) {
+        acme_order_published(replay->order, proof, err);
+        return;
+    }
     show(replay, proof);
     replay->published++;
     save(replay);

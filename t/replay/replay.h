@@ -25,6 +25,8 @@ typedef struct replay_t {
     int disk_saved;                        /* that these two are there */
     apr_array_header_t *queue; /* acme_request_t *: waiting for a nonce */
     int newest_first;          /* answer in reverse order */
+    int busy;                  /* so many proofs have to wait at first */
+    const char *unpublishable; /* kind of proof that cannot be shown, or NULL */
 
     int kill_at;              /* die at this point of the run, 1..; 0: never */
     apr_time_t killed_at_now; /* the clock is set to that then, if not 0 */

@@ -752,6 +752,80 @@ static void test_has_issuer_anywhere_in_chain(void **state)
     assert_false(acme_chain_has_issuer(chain, ""));
 }
 
+/* --- tls-alpn-01 ----------------------------------------------------------- */
+
+/* As text: "critical <DER>" of the extension with this OID, or "". */
+static const char *extension_of(X509 *cert, const char *oid)
+{
+    ASN1_OBJECT *type = OBJ_txt2obj(oid, 1);
+    int at = X509_get_ext_by_OBJ(cert, type, -1);
+    X509_EXTENSION *extension = at < 0 ? NULL : X509_get_ext(cert, at);
+    const ASN1_OCTET_STRING *value;
+
+    assert_int_equal(X509_get_ext_by_OBJ(cert, type, at), -1);
+    ASN1_OBJECT_free(type);
+    if (!extension) {
+        return "";
+    }
+    value = X509_EXTENSION_get_data(extension);
+    return apr_pstrcat(
+        pool, X509_EXTENSION_get_critical(extension) ? "critical " : "",
+        acme_encode_hex(ASN1_STRING_get0_data(value),
+                        (apr_size_t)ASN1_STRING_length(value), pool),
+        NULL);
+}
+
+static void test_challenge_is_what_rfc_8737_asks_for(void **state)
+{
+    static const char *const kinds[] = { "EC", "RSA", "ED25519" };
+    unsigned char digest[ACME_ALPN_DIGEST];
+    const char *expected;
+    apr_size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(digest); i++) {
+        digest[i] = (unsigned char)(0xff - i);
+    }
+    expected = apr_pstrcat(pool, "critical 0420",
+                           acme_encode_hex(digest, sizeof(digest), pool), NULL);
+    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        EVP_PKEY *key = i == 0   ? EVP_EC_gen("P-256")
+                        : i == 1 ? EVP_RSA_gen(2048)
+                                 : EVP_PKEY_Q_keygen(NULL, NULL, kinds[i]);
+        acme_ident_t name = { ACME_IDENT_DNS, "shop.example.org" };
+        X509 *cert;
+
+        assert_no_err(
+            acme_cert_challenge(&cert, key, &name, digest, NOW, pool));
+        assert_string_equal(extension_of(cert, "1.3.6.1.5.5.7.1.31"), expected);
+        /* SEQUENCE of one dNSName, not critical */
+        assert_string_equal(extension_of(cert, "2.5.29.17"),
+                            "3012821073686f702e6578616d706c652e6f7267");
+        assert_int_equal(X509_get_ext_count(cert), 2);
+        assert_int_equal(X509_check_private_key(cert, key), 1);
+        assert_int_equal(X509_verify(cert, key), 1);
+        assert_int_equal(X509_NAME_cmp(X509_get_subject_name(cert),
+                                       X509_get_issuer_name(cert)),
+                         0);
+        assert_true(info_of(cert)->not_before < NOW);
+        assert_true(info_of(cert)->not_after > NOW);
+        EVP_PKEY_free(key);
+    }
+}
+
+static void test_challenge_types_an_address_as_one(void **state)
+{
+    unsigned char digest[ACME_ALPN_DIGEST] = { 0 };
+    acme_ident_t ident = { ACME_IDENT_IP, "2001:db8::1" };
+    X509 *cert;
+
+    (void)state;
+    assert_no_err(
+        acme_cert_challenge(&cert, leaf_key, &ident, digest, NOW, pool));
+    assert_string_equal(extension_of(cert, "2.5.29.17"),
+                        "3012871020010db8000000000000000000000001");
+}
+
 /* --- placeholder ----------------------------------------------------------- */
 
 static void test_placeholder_passes_own_check(void **state)
@@ -834,6 +908,8 @@ static const struct CMUnitTest tests[] = {
     CERT_TEST(test_verify_signatures_up_the_chain),
     CERT_TEST(test_verify_changed_octet_refused),
     CERT_TEST(test_has_issuer_anywhere_in_chain),
+    CERT_TEST(test_challenge_is_what_rfc_8737_asks_for),
+    CERT_TEST(test_challenge_types_an_address_as_one),
     CERT_TEST(test_placeholder_passes_own_check),
     CERT_TEST(test_placeholder_serials_differ),
     CERT_TEST(test_placeholder_without_names_refused),

@@ -285,6 +285,24 @@ static void test_filename_injective_over_lookalikes(void **state)
     }
 }
 
+static const char *server_name(const char *text)
+{
+    char *sni = apr_palloc(pool, ACME_IDENT_SNI);
+
+    acme_ident_server_name(sni, ident(text));
+    return sni;
+}
+
+static void test_server_name_of_an_address_is_its_reverse(void **state)
+{
+    (void)state;
+    assert_string_equal(server_name("a.org"), "a.org");
+    assert_string_equal(server_name("192.0.2.71"), "71.2.0.192.in-addr.arpa");
+    assert_string_equal(server_name("2001:db8::567:89ab"),
+                        "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+                        "8.b.d.0.1.0.0.2.ip6.arpa");
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_parse_names_made_canonical),
     POOL_TEST(test_parse_addresses_made_canonical),
@@ -296,6 +314,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_equal_compares_type_too),
     POOL_TEST(test_sets_compared_without_order),
     POOL_TEST(test_text_shows_some_and_counts_rest),
+    POOL_TEST(test_server_name_of_an_address_is_its_reverse),
     POOL_TEST(test_filename_readable),
     POOL_TEST(test_filename_injective_over_lookalikes),
 };

@@ -103,7 +103,7 @@
     M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
       "A closed account stays closed: move its folder out of accounts/ in AcmeStore and restart, and a new one is made; one of AcmeAccountKey needs another key.") \
     M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
-      "This version proves names by http-01 alone: choose a CA that offers it; wildcard names, which need dns-01, are not possible yet.") \
+      "Allow one of them with AcmeChallenges, or choose another CA; wildcard names need dns-01, and with it AcmeDnsCommand.") \
     M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
       "Correct AcmeProfile, or leave out \"required\".")                       \
     M(1355, E_ORDER_LOAD, WARNING, LOCAL, "the saved order cannot be resumed: %s", \
@@ -118,6 +118,9 @@
       "Report it to the CA.")                                                  \
     M(1360, E_ORDER_GONE, WARNING, CA_RETRY, "the CA does not know the order any more: %s", \
       "Nothing: a new order is made.")                                         \
+    M(1361, W_PROOF_FAILED, WARNING, NONE, "%s has failed for %s: %s",          \
+      "If another way is left it is tried at once. What cannot work here is better left out of AcmeChallenges.") \
+    M(1362, I_PROOF_CHOSEN, INFO, NONE, "control of %s is proved by %s", "") \
     M(1380, E_ACCOUNT_UNKNOWN, ERR, CONFIG, "the CA knows no account with the key of AcmeAccountKey", \
       "Check that it is the right key and that AcmeCA names the CA it was registered with. mod_acme registers no account with a key that it did not make, and makes no other account instead.")
 /* clang-format on */

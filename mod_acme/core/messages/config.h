@@ -19,8 +19,6 @@
       "Correct its ServerName, or give it AcmeManage off.") \
     M(1014, W_HOST_PRIVATE, WARNING, CONFIG, "the host %s (%s) is left alone, because no public CA certifies that name: %s", \
       "Use a public domain name, set AcmeCA to the URL of a CA of your own, or give it AcmeManage off.") \
-    M(1015, W_HOST_ADDRESS, WARNING, CONFIG, "the host %s (%s) is left alone, because certificates for IP addresses are not supported yet", \
-      "Give it a domain name as ServerName, or AcmeManage off and a certificate of its own.") \
     M(1016, W_ALIAS_NAME, WARNING, CONFIG, "of the host %s (%s) an alias is left out of the certificate: %s", \
       "Correct the ServerAlias, or remove it.") \
     M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, and none is set up", \
@@ -59,6 +57,8 @@
       "Most CAs have given up OCSP; remove SSLUseStapling.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.") \
+    M(1035, W_ALIAS_ADDRESS, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: few CAs certify addresses, and the others would refuse the whole certificate for it", \
+      "Where the CA does, list all names with the addresses in an <AcmeCertificate>.") \
     M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
       "Add the CA to AcmeCA, or correct the name.") \
     M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \

@@ -18,5 +18,10 @@
     M(1812, I_PROMOTED, NOTICE, NONE, "%s/%s: set %s adopted from live activation", "") \
     M(1813, I_CHALLENGE_ANSWERED, INFO, NONE, "answered the http-01 challenge for %s to %s", "") \
     M(1814, D_HOOKS_CPU, DEBUG, NONE, "hooks used %s us CPU for %s hosts", "") \
-    M(1815, I_LIVE_LOADED, INFO, NONE, "%s/%s: set %s is in service in this process", "")
+    M(1815, I_LIVE_LOADED, INFO, NONE, "%s/%s: set %s is in service in this process", "") \
+    M(1816, E_PROOF_BUSY, NOTICE, LOCAL, "another order is proving control of %s by tls-alpn-01 at this moment", \
+      "Nothing: it has its turn after that one.")                             \
+    M(1817, I_ALPN_ANSWERED, INFO, NONE, "answered the tls-alpn-01 challenge for %s to %s", "") \
+    M(1818, E_ALPN_KEY, ERR, LOCAL, "no key to show the tls-alpn-01 challenge of %s with", \
+      "Check that the virtual host which answers for this name at port 443 has a certificate, be it a temporary one.")
 /* clang-format on */
