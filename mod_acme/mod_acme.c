@@ -1,6 +1,7 @@
 /** The module record and the list of its hooks, nothing else. */
 #include <httpd.h>
 #include <http_config.h>
+#include <http_connection.h>
 #include <http_protocol.h>
 #include <http_ssl.h>
 #include <ap_mpm.h>
@@ -14,11 +15,17 @@
 #include "httpd/runner.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
+#include "httpd/tlsalpn.h"
 
 /* mod_ssl_openssl.h is not installed by every distribution. */
 APR_DECLARE_EXTERNAL_HOOK(ssl, SSL, int, init_server,
                           (server_rec * s, apr_pool_t *p, int is_proxy,
                            SSL_CTX *ctx))
+APR_DECLARE_EXTERNAL_HOOK(ssl, SSL, int, pre_handshake,
+                          (conn_rec * c, SSL *ssl, int is_proxy))
+APR_DECLARE_EXTERNAL_HOOK(ssl, SSL, int, answer_challenge,
+                          (conn_rec * c, const char *server_name, X509 **cert,
+                           EVP_PKEY **key))
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -45,6 +52,16 @@ static void register_hooks(apr_pool_t *pool)
                        APR_HOOK_REALLY_FIRST);
     ap_hook_child_stopping(acme_runner_child_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
+    /* handshakes */
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, acme_tlsalpn_pre_handshake, NULL,
+                      NULL, APR_HOOK_MIDDLE);
+    ap_hook_protocol_propose(acme_tlsalpn_propose, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_protocol_switch(acme_tlsalpn_switch, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_protocol_get(acme_tlsalpn_get, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, answer_challenge, acme_tlsalpn_answer, NULL, NULL,
+                      APR_HOOK_MIDDLE);
+    ap_hook_process_connection(acme_tlsalpn_close, after_ssl, NULL,
+                               APR_HOOK_MIDDLE);
     /* requests */
     ap_hook_post_read_request(acme_http01_answer, NULL, NULL,
                               APR_HOOK_REALLY_FIRST);

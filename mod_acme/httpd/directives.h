@@ -59,8 +59,9 @@
       "argument, and prints the pass phrase. A key that the CA does not know is refused; it is never registered. " \
       "With a CA in front, written as in `AcmeCA`, for that one alone.") \
     D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
-      "How control of the names is proved to the CA, the most preferred way first: `http-01` answers at " \
-      "port 80. Ways that this server cannot go, or that the CA does not offer, are passed over.") \
+      "How control of the names is proved to the CA, the most preferred way first: `tls-alpn-01` answers in " \
+      "a handshake at port 443, `http-01` a request at port 80. Ways that this server cannot go, or that the " \
+      "CA does not offer, are passed over; where one fails, the next is tried at once.") \
     D("AcmeDnsCommand", 1, 20, "program [argument ...] | none", "none", CERTIFICATE, acme_setters_dns_command, \
       "The program that publishes DNS records for `dns-01` and `dns-account-01`, by which alone a CA " \
       "certifies wildcards. It is called without a shell, as the user of httpd's children, with its arguments " \

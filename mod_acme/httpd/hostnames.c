@@ -30,9 +30,6 @@ int acme_hostnames_is_wildcard(const char *alias)
 const char *acme_hostnames_why_not(const acme_ident_t *ident,
                                    const acme_settings_t *settings)
 {
-    if (ident->type == ACME_IDENT_IP) {
-        return "certificates for IP addresses are not supported yet";
-    }
     if (acme_ident_is_wildcard(ident) && !acme_config_has_dns(settings)) {
         return "CAs certify a wildcard by a DNS challenge only, and none is "
                "set up (AcmeDnsCommand)";
@@ -62,10 +59,6 @@ static acme_err_t *read_name(acme_ident_t **ident, const reader_t *reader)
     if (err) {
         return acme_err_make(pool, ACME_W_HOST_NAME,
                              acme_hostnames_where(s, pool), err->text, NULL);
-    }
-    if ((*ident)->type == ACME_IDENT_IP) {
-        return acme_err_make(pool, ACME_W_HOST_ADDRESS, (*ident)->value,
-                             acme_hostnames_where(s, pool), NULL);
     }
     why = acme_hostnames_why_not(*ident, reader->settings);
     if (why) {

@@ -1,5 +1,6 @@
 #include "httpd/http01.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -27,8 +28,22 @@ static const char *asked_token(const request_rec *r)
     return r->uri + PREFIX_LEN;
 }
 
+/* The Host asked for, an IPv6 address as the CA was told it.
+ * @param buffer  INET6_ADDRSTRLEN octets */
+static const char *asked_host(char *buffer, const request_rec *r)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+
+    if (inet_pton(AF_INET6, r->hostname, address) == 1
+        && inet_ntop(AF_INET6, address, buffer, INET6_ADDRSTRLEN)) {
+        return buffer;
+    }
+    return r->hostname;
+}
+
 int acme_http01_answer(request_rec *r)
 {
+    char host[INET6_ADDRSTRLEN];
     acme_live_table_t *table = acme_live_table();
     char body[ACME_LIVE_KEY_AUTH + 1];
     const char *token;
@@ -38,7 +53,7 @@ int acme_http01_answer(request_rec *r)
         || !(token = asked_token(r))) {
         return DECLINED;
     }
-    len = acme_live_lookup(body, table, r->hostname, token);
+    len = acme_live_lookup(body, table, asked_host(host, r), token);
     if (!len) {
         return DECLINED;
     }

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <apr_lib.h>
 #include <apr_shm.h>
 #include <apr_strings.h>
 #include <http_config.h>
@@ -11,7 +12,7 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-1"
+#define LAYOUT       "mod_acme-live-2"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define FIRST_SLOTS  64
@@ -45,12 +46,11 @@ typedef struct segment_t {
 typedef struct token_t {
     _Atomic unsigned int sequence; /* odd while it is written */
     apr_int64_t epoch;
-    char host[NAME_MAX_LEN];
-    char key_authorization[ACME_LIVE_KEY_AUTH + 1];
+    acme_live_found_t found;
 } token_t;
 
 typedef struct tokens_t {
-    _Atomic unsigned int tags[TOKENS]; /* hash of the token, or TAG_* */
+    _Atomic unsigned int tags[TOKENS]; /* hash of the key, or TAG_* */
     token_t entries[TOKENS];
 } tokens_t;
 
@@ -294,53 +294,82 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     status->progress[sizeof(status->progress) - 1] = '\0';
     status->ca[sizeof(status->ca) - 1] = '\0';
     status->ca_why[sizeof(status->ca_why) - 1] = '\0';
+    status->proof[sizeof(status->proof) - 1] = '\0';
 }
 
 /* --- tokens ---------------------------------------------------------------- */
 
-/* FNV-1a, for spreading only. */
-static unsigned int hash_token(const char *token, apr_size_t len)
+/* What a challenge is looked up by: http-01 by its token, tls-alpn-01 by the
+ * name in the handshake. */
+static const char *key_of(char sni[ACME_IDENT_SNI], acme_proof_type_t type,
+                          const acme_ident_t *ident, const char *token)
 {
-    unsigned int hash = 2166136261u;
-    apr_size_t i;
+    if (type != ACME_PROOF_TLS_ALPN_01) {
+        return token;
+    }
+    acme_ident_server_name(sni, ident);
+    return sni;
+}
 
-    for (i = 0; i < len; ++i) {
-        hash = (hash ^ (unsigned char)token[i]) * 16777619u;
+/* FNV-1a, for spreading only: names are the same in any case. */
+static unsigned int hash_key(acme_proof_type_t type, const char *key)
+{
+    unsigned int hash = 2166136261u + (unsigned int)type;
+
+    for (; *key; ++key) {
+        hash = (hash ^ (unsigned char)apr_tolower(*key)) * 16777619u;
     }
     return hash > TAG_BUSY ? hash : hash + 2;
 }
 
-static int token_matches(const char *key_authorization, const char *token,
-                         apr_size_t len)
+static int token_matches(const char *key_authorization, const char *token)
 {
+    apr_size_t len = strlen(token);
+
     return !strncmp(key_authorization, token, len)
            && key_authorization[len] == '.';
 }
 
-/* Copy one entry if it is this token's and whole. */
-static int read_token(char *buffer, const token_t *entry, const char *host,
-                      const char *token)
+/* Copy one entry; 0 if it is being written. */
+static int read_entry(acme_live_found_t *found, const token_t *entry)
 {
-    char found_host[NAME_MAX_LEN];
     unsigned int before, after;
 
     before = atomic_load_explicit(&entry->sequence, memory_order_acquire);
-    memcpy(found_host, entry->host, sizeof(found_host));
-    memcpy(buffer, entry->key_authorization, ACME_LIVE_KEY_AUTH + 1);
+    memcpy(found, &entry->found, sizeof(*found));
     atomic_thread_fence(memory_order_acquire);
     after = atomic_load_explicit(&entry->sequence, memory_order_relaxed);
-    found_host[sizeof(found_host) - 1] = '\0';
-    buffer[ACME_LIVE_KEY_AUTH] = '\0';
-    return before == after && !(before & 1)
-           && token_matches(buffer, token, strlen(token))
-           && (!host || !strcasecmp(found_host, host));
+    found->name[sizeof(found->name) - 1] = '\0';
+    found->key_authorization[ACME_LIVE_KEY_AUTH] = '\0';
+    return before == after && !(before & 1);
+}
+
+static int is_token(const acme_live_found_t *found, const char *host,
+                    const char *token)
+{
+    return found->type == ACME_PROOF_HTTP_01
+           && token_matches(found->key_authorization, token)
+           && (!host || !strcasecmp(found->name, host));
+}
+
+static int is_handshake(const acme_live_found_t *found, const char *sni)
+{
+    const acme_ident_t ident = { found->ident_type, found->name };
+    char name[ACME_IDENT_SNI];
+
+    if (found->type != ACME_PROOF_TLS_ALPN_01) {
+        return 0;
+    }
+    acme_ident_server_name(name, &ident);
+    return !strcasecmp(name, sni);
 }
 
 apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
                             const char *host, const char *token)
 {
     const tokens_t *tokens = table->retained->tokens;
-    unsigned int hash = hash_token(token, strlen(token));
+    unsigned int hash = hash_key(ACME_PROOF_HTTP_01, token);
+    acme_live_found_t found;
     unsigned int i;
 
     for (i = 0; i < WINDOW; ++i) {
@@ -348,44 +377,109 @@ apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
 
         if (atomic_load_explicit(&tokens->tags[place], memory_order_acquire)
                 == hash
-            && read_token(buffer, &tokens->entries[place], host, token)) {
+            && read_entry(&found, &tokens->entries[place])
+            && is_token(&found, host, token)) {
+            apr_cpystrn(buffer, found.key_authorization,
+                        ACME_LIVE_KEY_AUTH + 1);
             return strlen(buffer);
         }
     }
     return 0;
 }
 
+/* @return the place, or -1 */
+static int find_handshake(acme_live_found_t *found, const tokens_t *tokens,
+                          const char *sni)
+{
+    unsigned int hash = hash_key(ACME_PROOF_TLS_ALPN_01, sni);
+    unsigned int i;
+
+    for (i = 0; i < WINDOW; ++i) {
+        unsigned int place = (hash + i) % TOKENS;
+
+        if (atomic_load_explicit(&tokens->tags[place], memory_order_acquire)
+                == hash
+            && read_entry(found, &tokens->entries[place])
+            && is_handshake(found, sni)) {
+            return (int)place;
+        }
+    }
+    return -1;
+}
+
+int acme_live_lookup_handshake(acme_live_found_t *found,
+                               const acme_live_table_t *table, const char *sni)
+{
+    return find_handshake(found, table->retained->tokens, sni) >= 0;
+}
+
 static void write_token(tokens_t *tokens, unsigned int place, unsigned int hash,
                         const acme_proof_t *proof, apr_int64_t epoch)
 {
     token_t *entry = &tokens->entries[place];
+    acme_live_found_t *found = &entry->found;
     unsigned int odd = begin_write(&entry->sequence);
 
     entry->epoch = epoch;
-    apr_cpystrn(entry->host, proof->ident->value, sizeof(entry->host));
-    apr_cpystrn(entry->key_authorization, proof->key_authorization,
-                sizeof(entry->key_authorization));
+    found->type = proof->type;
+    found->ident_type = proof->ident->type;
+    apr_cpystrn(found->name, proof->ident->value, sizeof(found->name));
+    apr_cpystrn(found->key_authorization, proof->key_authorization,
+                sizeof(found->key_authorization));
     end_write(&entry->sequence, odd);
     atomic_store_explicit(&tokens->tags[place], hash, memory_order_release);
 }
 
 /* The place that holds proof already, or -1. */
-static int find_token(tokens_t *tokens, unsigned int hash,
+static int find_proof(tokens_t *tokens, unsigned int hash,
                       const acme_proof_t *proof)
 {
-    char buffer[ACME_LIVE_KEY_AUTH + 1];
+    acme_live_found_t found;
     unsigned int i;
 
     for (i = 0; i < WINDOW; ++i) {
         unsigned int place = (hash + i) % TOKENS;
 
         if (atomic_load(&tokens->tags[place]) == hash
-            && read_token(buffer, &tokens->entries[place], proof->ident->value,
-                          proof->token)) {
+            && read_entry(&found, &tokens->entries[place])
+            && found.type == proof->type
+            && found.ident_type == proof->ident->type
+            && !strcmp(found.name, proof->ident->value)
+            && token_matches(found.key_authorization, proof->token)) {
             return (int)place;
         }
     }
     return -1;
+}
+
+static void free_token(tokens_t *tokens, unsigned int place, unsigned int hash)
+{
+    if (atomic_compare_exchange_strong(&tokens->tags[place], &hash, TAG_BUSY)) {
+        token_t *entry = &tokens->entries[place];
+        unsigned int odd = begin_write(&entry->sequence);
+
+        entry->found.name[0] = '\0';
+        entry->found.key_authorization[0] = '\0';
+        end_write(&entry->sequence, odd);
+        atomic_store_explicit(&tokens->tags[place], TAG_FREE,
+                              memory_order_release);
+    }
+}
+
+/* A handshake shows one digest, so orders for the same name take turns. What an
+ * earlier engine left there gives way.
+ * @return 1: another order's proof is there */
+static int is_taken(tokens_t *tokens, unsigned int hash, const char *sni,
+                    apr_int64_t epoch)
+{
+    acme_live_found_t found;
+    int place = find_handshake(&found, tokens, sni);
+
+    if (place < 0 || tokens->entries[place].epoch == epoch) {
+        return place >= 0;
+    }
+    free_token(tokens, (unsigned int)place, hash);
+    return 0;
 }
 
 acme_err_t *acme_live_publish(acme_live_table_t *table,
@@ -393,18 +487,25 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
                               apr_pool_t *pool)
 {
     tokens_t *tokens = table->retained->tokens;
-    unsigned int hash = hash_token(proof->token, strlen(proof->token));
-    int known = find_token(tokens, hash, proof);
+    char sni[ACME_IDENT_SNI];
+    const char *key = key_of(sni, proof->type, proof->ident, proof->token);
+    unsigned int hash = hash_key(proof->type, key);
+    int known = find_proof(tokens, hash, proof);
     unsigned int i;
 
     if (strlen(proof->key_authorization) > ACME_LIVE_KEY_AUTH
-        || strlen(proof->ident->value) >= NAME_MAX_LEN) {
+        || strlen(proof->ident->value) >= ACME_LIVE_NAME) {
         return acme_err_make(pool, ACME_E_TOKENS_FULL, proof->ident->value,
                              NULL);
     }
     if (known >= 0) {
         tokens->entries[known].epoch = epoch;
         return NULL;
+    }
+    if (proof->type == ACME_PROOF_TLS_ALPN_01
+        && is_taken(tokens, hash, sni, epoch)) {
+        return acme_err_make(pool, ACME_E_PROOF_BUSY, proof->ident->value,
+                             NULL);
     }
     for (i = 0; i < WINDOW; ++i) {
         unsigned int place = (hash + i) % TOKENS;
@@ -421,25 +522,13 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
     return acme_err_make(pool, ACME_E_TOKENS_FULL, proof->ident->value, NULL);
 }
 
-static void free_token(tokens_t *tokens, unsigned int place, unsigned int hash)
-{
-    if (atomic_compare_exchange_strong(&tokens->tags[place], &hash, TAG_BUSY)) {
-        token_t *entry = &tokens->entries[place];
-        unsigned int odd = begin_write(&entry->sequence);
-
-        entry->host[0] = '\0';
-        entry->key_authorization[0] = '\0';
-        end_write(&entry->sequence, odd);
-        atomic_store_explicit(&tokens->tags[place], TAG_FREE,
-                              memory_order_release);
-    }
-}
-
 void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof)
 {
     tokens_t *tokens = table->retained->tokens;
-    unsigned int hash = hash_token(proof->token, strlen(proof->token));
-    int place = find_token(tokens, hash, proof);
+    char sni[ACME_IDENT_SNI];
+    unsigned int hash = hash_key(
+        proof->type, key_of(sni, proof->type, proof->ident, proof->token));
+    int place = find_proof(tokens, hash, proof);
 
     if (place >= 0) {
         free_token(tokens, (unsigned int)place, hash);

@@ -43,12 +43,22 @@ void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
                           acme_family_t family);
 
-/* --- tokens ------------------------------------------------------------------ */
+/* --- challenges ------------------------------------------------------------------ */
 
 #define ACME_LIVE_KEY_AUTH (ACME_MAX_TOKEN + 1 + 43)
+#define ACME_LIVE_NAME     256
+
+/** A challenge that is published: http-01 or tls-alpn-01. */
+typedef struct acme_live_found_t {
+    acme_proof_type_t type;
+    acme_ident_type_t ident_type;
+    char name[ACME_LIVE_NAME]; /* whose control it proves */
+    char key_authorization[ACME_LIVE_KEY_AUTH + 1];
+} acme_live_found_t;
 
 /** Idempotent. @param epoch  of the lease, so that a later engine can sweep
- *  @return E_TOKENS_FULL */
+ *  @return E_TOKENS_FULL; E_PROOF_BUSY: another token is published for
+ *          tls-alpn-01 of this name, of which a handshake can show but one */
 acme_err_t *acme_live_publish(acme_live_table_t *table,
                               const acme_proof_t *proof, apr_int64_t epoch,
                               apr_pool_t *pool) ACME_MUST_CHECK;
@@ -62,6 +72,11 @@ void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
  *  @return its length, or 0 */
 apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
                             const char *host, const char *token);
+/** The tls-alpn-01 challenge for the name in a handshake (case ignored; of an
+ *  address, acme_ident_server_name). As cheap.
+ *  @return 0: there is none */
+int acme_live_lookup_handshake(acme_live_found_t *found,
+                               const acme_live_table_t *table, const char *sni);
 
 /** The table of this process; NULL before post_config. */
 acme_live_table_t *acme_live_table(void);

@@ -27,8 +27,8 @@ typedef struct acme_plan_t acme_plan_t;
  *    - else the certificate called after the ServerName, shared by all hosts
  *      that have it.
  *  A host is left alone if it has no ServerName, or one that no CA certifies
- *  (localhost always; private names unless AcmeCA is a URL of one's own), an IP
- *  address, or over 100 names. What has been found wrong is told by
+ *  (localhost always; private names unless AcmeCA is a URL of one's own), or
+ *  over 100 names. What has been found wrong is told by
  *  acme_managed_tls: hosts without TLS concern nobody. Nothing here stops the
  *  server.
  *  @param quiet  no messages: the first of httpd's two passes

@@ -54,7 +54,7 @@ static const char *set_manage(acme_target_t *to, int argc, char *const argv[])
     else if (!strcasecmp(argv[0], "off")) {
         to->host->manage = ACME_MANAGE_OFF;
     }
-    else if (strchr(argv[0], '.') == NULL
+    else if (!strpbrk(argv[0], ".:")
              || acme_ident_parse(&ident, argv[0], pool) != NULL) {
         return apr_psprintf(pool,
                             "\"%s\" is neither on nor off nor the name of an "

@@ -41,6 +41,15 @@ static void tell_taken(acme_plan_t *plan, const acme_host_t *host,
              holder->candidate->managed.name, place_of(holder, plan->ptemp));
 }
 
+/* An address among names: a site that answers to its address as well does not
+ * mean to have that certified, and most CAs would refuse. */
+static int is_strange(const acme_host_t *host, const acme_ident_t *ident)
+{
+    return ident->type == ACME_IDENT_IP
+           && APR_ARRAY_IDX(host->names.idents, 0, acme_ident_t *)->type
+                  != ACME_IDENT_IP;
+}
+
 /* Count the host's names into the certificate it has made or joined. */
 static void count_names(acme_plan_t *plan, const acme_host_t *host)
 {
@@ -57,6 +66,11 @@ static void count_names(acme_plan_t *plan, const acme_host_t *host)
             if (holder->candidate != candidate) {
                 tell_taken(plan, host, ident, holder);
             }
+        }
+        else if (is_strange(host, ident)) {
+            ACME_SAY(plan, ACME_W_ALIAS_ADDRESS, candidate->managed.name,
+                     acme_hostnames_where(host->server, plan->ptemp),
+                     ident->value);
         }
         else if (candidate->managed.idents->nelts == ACME_MAX_IDENTS) {
             if (!crowded) {
@@ -264,6 +278,18 @@ static void drop_redundant(acme_plan_t *plan, acme_candidate_t *candidate)
 
 /* --- finish ------------------------------------------------------------------ */
 
+static int is_bound(int port)
+{
+    const ap_listen_rec *listener;
+
+    for (listener = ap_listeners; listener; listener = listener->next) {
+        if (listener->bind_addr && listener->bind_addr->port == port) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A listener that speaks plain HTTP at this port. */
 static int has_plain_listener(const acme_plan_t *plan, int port)
 {
@@ -294,6 +320,23 @@ static const char *why_no_http(const acme_plan_t *plan)
         return apr_psprintf(plan->pconf,
                             "the world's port 80 arrives at the local port %d, "
                             "where httpd does not listen for plain HTTP",
+                            port);
+    }
+    return NULL;
+}
+
+/* Why tls-alpn-01 cannot work, or NULL. */
+static const char *why_no_alpn(const acme_plan_t *plan)
+{
+    int port = acme_config_global()->port_443;
+
+    if (!port) {
+        return "AcmePortMap says that the world's port 443 does not arrive";
+    }
+    if (!(plan->tls_ports[port / 8] & 1u << port % 8) || !is_bound(port)) {
+        return apr_psprintf(plan->pconf,
+                            "the world's port 443 arrives at the local port "
+                            "%d, where no virtual host has SSLEngine on",
                             port);
     }
     return NULL;
@@ -380,16 +423,20 @@ static void tell_unprovable(acme_plan_t *plan,
     }
 }
 
-static void set_usable(acme_policy_t *policy, const char *no_http)
+static void set_usable(acme_policy_t *policy, const char *no_http,
+                       const char *no_alpn)
 {
     policy->http_01 = !no_http;
     policy->obstacles[ACME_PROOF_HTTP_01] = no_http;
+    policy->tls_alpn_01 = !no_alpn;
+    policy->obstacles[ACME_PROOF_TLS_ALPN_01] = no_alpn;
 }
 
 apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
 {
     const acme_server_config_t *main_config = acme_config_of(plan->base);
     const char *no_http = why_no_http(plan);
+    const char *no_alpn = why_no_alpn(plan);
     apr_array_header_t *managed = apr_array_make(
         plan->pconf, plan->candidates->nelts + 1, sizeof(acme_managed_t *));
     int i;
@@ -400,7 +447,7 @@ apr_array_header_t *acme_managed_finish(acme_plan_t *plan)
             APR_ARRAY_IDX(plan->candidates, i, acme_candidate_t *);
 
         if (keep(plan, candidate)) {
-            set_usable(candidate->policy, no_http);
+            set_usable(candidate->policy, no_http, no_alpn);
             drop_redundant(plan, candidate);
             APR_ARRAY_PUSH(managed, acme_managed_t *) = &candidate->managed;
         }

@@ -17,6 +17,7 @@
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
 #include "httpd/tls.h"
+#include "httpd/tlsalpn.h"
 
 #ifndef ACME_VERSION
 #define ACME_VERSION PACKAGE_VERSION
@@ -401,6 +402,11 @@ int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
     (void)pool;
     if (!is_proxy && config->live) {
         acme_tls_attach(ctx, config->live);
+    }
+    /* Also on hosts that are not ours: the CA asks where a name leads to, and
+     * its name for an address leads to whichever host is the first. */
+    if (!is_proxy && the_start && the_start->store) {
+        acme_tlsalpn_allow(s, the_start->pconf);
     }
     return OK;
 }

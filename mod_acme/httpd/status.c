@@ -98,6 +98,7 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "Issuer", row->status.issuer);
     put_line(page, row, "CA", row->ca);
     put_line(page, row, "Next", row->next);
+    put_line(page, row, "Proof", row->status.proof);
     put_line(page, row, "Progress", row->status.progress);
     put_line(page, row, "Error", row->error);
 }
@@ -125,6 +126,7 @@ static void put_table_row(const page_t *page, const row_t *row)
     put_cell(page, row->ca);
     put_cell(page, row->expiry);
     put_cell(page, row->next);
+    put_cell(page, row->status.proof);
     put_cell(page, row->error);
     ap_rputs("</tr>\n", page->r);
 }
@@ -135,6 +137,7 @@ static void put_paragraph(const page_t *page, const row_t *row)
         page->pool, row->name, ": ", state_text(row, page->pool),
         *row->ca ? ", from " : "", row->ca, *row->expiry ? ", expires " : "",
         row->expiry, *row->next ? ", " : "", row->next,
+        *row->status.proof ? ", proved by " : "", row->status.proof,
         *row->error ? ", last error " : "", row->error, NULL);
 
     ap_rvputs(page->r, "<p>", acme_encode_html(text, page->pool), "</p>\n",
@@ -174,10 +177,10 @@ static void put_head(const page_t *page, int count)
     ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n",
              page->r);
     if (!(page->flags & AP_STATUS_NOTABLE)) {
-        ap_rputs(
-            "<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
-            "<th>CA</th><th>Expires</th><th>Next</th><th>Last error</th></tr>\n",
-            page->r);
+        ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
+                 "<th>CA</th><th>Expires</th><th>Next</th>"
+                 "<th>Proved by</th><th>Last error</th></tr>\n",
+                 page->r);
     }
 }
 

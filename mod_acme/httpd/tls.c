@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 
 #include "httpd/log.h"
+#include "httpd/tlsalpn.h"
 
 /* After a set could not be loaded, the next handshake that tries again. */
 #define LOAD_RETRY apr_time_from_sec(5)
@@ -327,16 +328,13 @@ static void use_pairs(SSL *ssl, const acme_live_t *live,
     }
 }
 
-/* OpenSSL asks for a certificate, SNI has been looked at. SSL_CTX_set_cert_cb(3):
- * 1 goes on. Nothing new costs two atomic reads. */
-static int choose_certificate(SSL *ssl, void *data)
+void acme_tls_choose(SSL *ssl, acme_live_t *live)
 {
-    acme_live_t *live = data;
     pair_t *pairs[ACME_FAMILIES];
     int i, any = 0;
 
     if (!live->slot) {
-        return 1;
+        return;
     }
     for (i = 0; i < ACME_FAMILIES; ++i) {
         pairs[i] = newer(live, i);
@@ -347,6 +345,15 @@ static int choose_certificate(SSL *ssl, void *data)
         for (i = 0; i < ACME_FAMILIES; ++i) {
             release(pairs[i]);
         }
+    }
+}
+
+/* OpenSSL asks for a certificate, SNI has been looked at. SSL_CTX_set_cert_cb(3):
+ * 1 goes on. Nothing new costs two atomic reads. */
+static int choose_certificate(SSL *ssl, void *data)
+{
+    if (!acme_tlsalpn_is_chosen(ssl)) {
+        acme_tls_choose(ssl, data);
     }
     return 1;
 }

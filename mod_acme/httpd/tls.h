@@ -29,6 +29,10 @@ acme_slot_t *acme_tls_slot(const acme_live_t *live);
 /** mod_ssl's SSL_CTX of a host that serves live. */
 void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live);
 
+/** Put what is in service now in place of what mod_ssl was given, as the callback
+ *  does. For those who must know it before OpenSSL asks. */
+void acme_tls_choose(SSL *ssl, acme_live_t *live);
+
 /** Whether a CA's certificate is in service; else the placeholder is. */
 int acme_tls_ready(const acme_live_t *live);
 

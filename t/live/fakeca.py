@@ -20,6 +20,7 @@ import base64
 import datetime
 import hashlib
 import http.client
+import ipaddress
 import itertools
 import json
 import re
@@ -108,7 +109,7 @@ class FakeCA:
     folder              for its TLS files
     validate            how challenges are proved. "none": each counts as met. "http": http-01
                         and tls-alpn-01 are really looked at, on http_port and tls_port of loopback
-    challenges          types offered
+    challenges          types offered; without a port to look at one, it is not
     validity            of certificates, in seconds
     processing_polls    how many replies say "processing" before an order is valid, finalize's own
                         being the first; 0: finalize itself answers with "valid"
@@ -121,6 +122,7 @@ class FakeCA:
     address, host       where it listens, and what its URLs call it
     alpn                protocols offered in its TLS; empty: it knows no ALPN
     http                "1.0", "1.1", or "close": 1.1 with each connection for one request
+    forgiving           an authorization outlives a challenge that failed
 
     To change at will: challenge_result(identifier, type) -> None or a problem dict;
     make_token(); make_nonce(); on_issue(leaf) edits a pki.Leaf before it is signed;
@@ -150,11 +152,14 @@ class FakeCA:
         host="localhost",
         alpn=("http/1.1",),
         http="1.1",
+        forgiving=False,
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.validate, self.http_port, self.tls_port = validate, http_port, tls_port
-        self.challenges, self.validity = tuple(challenges), validity
+        blind = {"http-01": not http_port, "tls-alpn-01": not tls_port} if validate == "http" else {}
+        self.challenges = tuple(kind for kind in challenges if not blind.get(kind))
+        self.validity = validity
         self.processing_polls, self.validation_polls = processing_polls, validation_polls
         self.retry_after, self.ari, self.profiles = retry_after, ari, dict(profiles or {})
         self.eab = {kid: _decode_mac(mac) for kid, mac in (eab or {}).items()}
@@ -163,6 +168,7 @@ class FakeCA:
         names = dict.fromkeys(["localhost", "127.0.0.1", "::1", host.strip("[]")])
         identity = pki.write_server_identity(self.folder, tuple(names))
         self.cert_file, self.key_file, self.ca_file = identity
+        self.forgiving = forgiving
         self.port = free_port()
         self.base = f"https://{host}:{self.port}"
         self.directory_url = f"{self.base}/directory"
@@ -665,9 +671,13 @@ class FakeCA:
         if authz["polls"] > 0:
             authz["polls"] -= 1
             return
-        authz["status"] = "invalid" if outcome["error"] else "valid"
         challenge = outcome["challenge"]
-        challenge["status"] = authz["status"]
+        challenge["status"] = "invalid" if outcome["error"] else "valid"
+        left = [one for one in authz["challenges"] if one["status"] == "pending"]
+        if outcome["error"] and self.forgiving and left:
+            authz["due"] = None
+        else:
+            authz["status"] = challenge["status"]
         if outcome["error"]:
             challenge["error"] = outcome["error"]
         else:
@@ -747,7 +757,7 @@ class FakeCA:
         context.set_alpn_protocols(["acme-tls/1"])
         try:
             with socket.create_connection(("127.0.0.1", self.tls_port), timeout=10) as raw:
-                with context.wrap_socket(raw, server_hostname=name) as conn:
+                with context.wrap_socket(raw, server_hostname=server_name(name)) as conn:
                     protocol = conn.selected_alpn_protocol()
                     cert = x509.load_der_x509_certificate(conn.getpeercert(True))
         except ssl.SSLError as err:
@@ -881,6 +891,14 @@ def _decode_mac(text):
 
 def _der(cert):
     return cert.public_bytes(serialization.Encoding.DER)
+
+
+def server_name(identifier):
+    """What stands in SNI for it; RFC 8738 section 6 for an address."""
+    try:
+        return ipaddress.ip_address(identifier).reverse_pointer
+    except ValueError:
+        return identifier
 
 
 def _wrong_alpn_cert(cert, name, key_auth):

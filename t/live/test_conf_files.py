@@ -26,8 +26,10 @@ def test_file_is_taken_by_configtest(httpd, path):
     text = re.sub(r"(AcmeAccountKey.*) /\S+", rf"\1 {own[1]}", text)
     own[1].chmod(0o600)
     text = re.sub(r"/usr/local/libexec/mod_acme/", f"{TOP}/conf/hooks/", text)
-    # Names for examples are nobody's, and port 80 is not ours: mod_acme would warn of both.
+    # Names for examples are nobody's, and ports 80 and 443 are not ours: mod_acme would
+    # warn of it all.
     text = re.sub(r"\bexample\.(org|net|com)\b", r"acme-module-\1.org", text)
+    text = re.sub(r"(<VirtualHost \*):8?443>", rf"\1:{httpd.https_port}>", text)
     ports = f"AcmePortMap 80:{httpd.http_port} 443:{httpd.https_port}"
     text, mapped = re.subn(r"^AcmePortMap .*", ports, text, flags=re.MULTILINE)
     text = text if mapped else f"{ports}\n{text}"

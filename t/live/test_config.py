@@ -254,9 +254,8 @@ def warned_of_host(httpd, number, *words, **vhost):
     [
         (1013, ["bad..test", "left alone"], {"name": "bad..test"}),
         (1014, ["localhost", "left alone"], {"name": "localhost"}),
-        (1015, ["10.0.0.1", "not supported yet"], {"name": "10.0.0.1"}),
         (1016, ["a..test", "left out"], {"name": "a.test", "aliases": ["a..test", "b.test"]}),
-        (1016, ["10.0.0.1", "left out"], {"name": "a.test", "aliases": ["10.0.0.1"]}),
+        (1035, ["10.0.0.1", "left out"], {"name": "a.test", "aliases": ["10.0.0.1"]}),
         (1017, ["*.a.test and *.b.test", "DNS challenge"], {"name": "a.test", "aliases": ["*.a.test", "*.b.test"]}),
         (1018, ["w?w.a.test", "pattern"], {"name": "a.test", "aliases": ["w?w.a.test"]}),
         (1019, ["whole.test", "left out"], {"name": "a.test", "aliases": ["whole.test"]}),

@@ -201,6 +201,7 @@ def test_unmanaged_host_next_to_a_managed_one_keeps_its_own(acme_httpd, pebble):
 def test_no_secret_in_log_status_or_process_list(acme_httpd, pebble):
     """At the loudest level, and with everything that holds a key or a token in it."""
     acme_httpd.loglevel = "info acme:trace8"
+    acme_httpd.config("AcmeChallenges http-01")  # its requests tell us the tokens
     issue_one(acme_httpd)
     assert acmectl(acme_httpd, "renew", SHOP).returncode == 0
     said = acme_httpd.log() + acme_httpd.get("/server-status", port=acme_httpd.admin_port).text

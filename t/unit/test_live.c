@@ -231,6 +231,89 @@ static void test_token_is_found_for_its_host_alone(void **state)
         acme_live_lookup(answer, table, "h0.example.org", "token-1"), 0);
 }
 
+static acme_proof_t *alpn_of(const char *host, const char *token,
+                             apr_pool_t *pool)
+{
+    acme_proof_t *proof = proof_of(host, token, pool);
+
+    proof->type = ACME_PROOF_TLS_ALPN_01;
+    return proof;
+}
+
+static void test_handshake_is_found_by_name_and_http_by_token(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *alpn = alpn_of("h0.example.org", "token-1", pconf);
+    acme_proof_t *http = proof_of("h1.example.org", "token-2", pconf);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+    acme_live_found_t found;
+
+    (void)state;
+    assert_false(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+    assert_null(acme_live_publish(table, alpn, 1, pconf));
+    assert_null(acme_live_publish(table, alpn, 1, pconf));
+    assert_null(acme_live_publish(table, http, 1, pconf));
+    assert_true(acme_live_lookup_handshake(&found, table, "H0.Example.org"));
+    assert_string_equal(found.name, "h0.example.org");
+    assert_string_equal(found.key_authorization, "token-1." THUMB);
+    assert_int_equal(found.ident_type, ACME_IDENT_DNS);
+    assert_false(acme_live_lookup_handshake(&found, table, "h1.example.org"));
+    assert_false(acme_live_lookup_handshake(&found, table, ""));
+    assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 0);
+    assert_true(acme_live_lookup(answer, table, NULL, "token-2") > 0);
+    acme_live_withdraw(table, alpn);
+    assert_false(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+}
+
+static void test_handshake_of_an_address_is_found_by_its_reverse_name(
+    void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    const acme_ident_t address = { ACME_IDENT_IP, "192.0.2.7" };
+    acme_proof_t *proof = alpn_of("", "token-1", pconf);
+    acme_live_found_t found;
+
+    (void)state;
+    proof->ident = &address;
+    assert_null(acme_live_publish(table, proof, 1, pconf));
+    assert_false(acme_live_lookup_handshake(&found, table, "192.0.2.7"));
+    assert_true(
+        acme_live_lookup_handshake(&found, table, "7.2.0.192.in-addr.arpa"));
+    assert_string_equal(found.name, "192.0.2.7");
+    assert_int_equal(found.ident_type, ACME_IDENT_IP);
+    acme_live_withdraw(table, proof);
+    assert_false(
+        acme_live_lookup_handshake(&found, table, "7.2.0.192.in-addr.arpa"));
+}
+
+/* A handshake has room for one digest. */
+static void test_handshakes_of_two_orders_take_turns(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *one = alpn_of("h0.example.org", "token-1", pconf);
+    acme_proof_t *two = alpn_of("h0.example.org", "token-2", pconf);
+    acme_live_found_t found;
+
+    (void)state;
+    assert_null(acme_live_publish(table, one, 1, pconf));
+    assert_int_equal(acme_live_publish(table, two, 1, pconf)->msg,
+                     ACME_E_PROOF_BUSY);
+    acme_live_withdraw(table, two);
+    assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+    assert_string_equal(found.key_authorization, "token-1." THUMB);
+    acme_live_withdraw(table, one);
+    assert_null(acme_live_publish(table, two, 1, pconf));
+    /* what an engine left that is no more gives way */
+    assert_null(acme_live_publish(table, one, 2, pconf));
+    assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+    assert_string_equal(found.key_authorization, "token-1." THUMB);
+    acme_live_sweep(table, 3);
+    assert_false(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+}
+
 static void test_tokens_of_earlier_engines_are_swept(void **state)
 {
     apr_pool_t *pconf;
@@ -322,6 +405,9 @@ int main(void)
         TEST(test_slots_hosts_added_one_reload_at_a_time_find_room),
         TEST(test_status_read_while_written_is_whole),
         TEST(test_token_is_found_for_its_host_alone),
+        TEST(test_handshake_is_found_by_name_and_http_by_token),
+        TEST(test_handshake_of_an_address_is_found_by_its_reverse_name),
+        TEST(test_handshakes_of_two_orders_take_turns),
         TEST(test_tokens_of_earlier_engines_are_swept),
         TEST(test_tokens_of_128_orders_of_100_names_have_room),
         TEST(test_token_too_long_is_refused),

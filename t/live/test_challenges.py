@@ -1,0 +1,185 @@
+"""Which challenge is taken: what the administrator wants, the CA offers, the host can, and fails."""
+
+import pytest
+
+from .fakeca import challenge_error
+from .proc import free_port, wait_until
+
+SHOP, WWW, BLOG = "shop.example.org", "www.shop.example.org", "blog.example.org"
+BOTH = "AcmeChallenges tls-alpn-01 http-01"
+
+
+def start(httpd, ca, *names, config="", **options):
+    httpd.acme(ca, config)
+    httpd.vhost(names[0], names[1:], https_extra="AcmeManage on", **options)
+    httpd.start()
+
+
+def status_of(httpd, key, name=SHOP):
+    return httpd.server_status().get(f"Acme[{name}/ecdsa]{key}")
+
+
+def wait_status(httpd, key, value):
+    wait_until(lambda: status_of(httpd, key) == value, 30, lambda: status_of(httpd, key))
+
+
+def answered(ca):
+    """[(name, type)] of the challenges that were answered, in that order."""
+    kinds = {
+        one["url"]: (authz["identifier"]["value"], one["type"])
+        for authz in ca.authzs.values()
+        for one in authz["challenges"]
+    }
+    return [kinds[exchange.url] for exchange in ca.requests_to("challenge")]
+
+
+@pytest.fixture
+def picky(make_fakeca):
+    """A CA that takes each challenge as met, but for those in refused: (name, type)."""
+
+    def make(refused, **options):
+        ca = make_fakeca(**options)
+        ca.challenge_result = lambda identifier, kind: (
+            challenge_error("connection", "192.0.2.1: connection refused")
+            if (identifier["value"], kind) in refused
+            else None
+        )
+        return ca
+
+    return make
+
+
+# What is taken at first
+
+
+@pytest.mark.parametrize(
+    "wanted, taken",
+    [
+        ("", "tls-alpn-01"),
+        ("AcmeChallenges http-01 tls-alpn-01", "http-01"),
+        ("AcmeChallenges tls-alpn-01", "tls-alpn-01"),
+    ],
+)
+def test_preferred_challenge_is_taken(httpd, fakeca, wanted, taken):
+    start(httpd, fakeca, SHOP, config=wanted)
+    httpd.wait_cert(SHOP)
+    assert answered(fakeca) == [(SHOP, taken)]
+    wait_status(httpd, "Proof", taken)
+    assert "ACME1362" not in httpd.log()  # nothing was passed over
+
+
+def test_what_the_ca_does_not_offer_is_passed_over_and_told(httpd, make_fakeca):
+    ca = make_fakeca(challenges=("http-01", "dns-01"))
+    start(httpd, ca, SHOP)
+    httpd.wait_cert(SHOP)
+    told = "http-01; not by tls-alpn-01: the CA does not offer it"
+    assert f"ACME1362: [{SHOP}/ecdsa order=authorizing] control of {SHOP} is proved by {told}" in httpd.log()
+    wait_status(httpd, "Proof", told)
+    html = httpd.get("/server-status", port=httpd.admin_port).text
+    assert told in html
+
+
+@pytest.mark.parametrize(
+    "ports, told",
+    [
+        ("80:{http} 443:-", "AcmePortMap says that the world's port 443 does not arrive"),
+        ("80:{http} 443:1", "the world's port 443 arrives at the local port 1, where no virtual host has SSLEngine on"),
+        ("80:{http} 443:{admin}", "where no virtual host has SSLEngine on"),
+    ],
+    ids=["closed", "nobody", "plain"],
+)  # fmt: skip
+def test_what_the_host_cannot_is_passed_over_and_told(httpd, fakeca, ports, told):
+    httpd.acme(fakeca)
+    ports = ports.format(http=httpd.http_port, admin=httpd.admin_port)
+    mapped = f"80:{httpd.http_port} 443:{httpd.https_port}"
+    httpd._global[-1] = httpd._global[-1].replace(mapped, ports)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    assert answered(fakeca) == [(SHOP, "http-01")]
+    assert "not by tls-alpn-01: " in status_of(httpd, "Proof") and told in httpd.log()
+
+
+def test_no_way_at_all_is_told_for_each_challenge(httpd, fakeca):
+    start(httpd, fakeca, SHOP, config="AcmeChallenges dns-01")
+    line = httpd.wait_log(f"ACME1508: .*{SHOP} to the CA: (.*)")[1]
+    assert "dns-01: there is no program for DNS records" in line
+    assert not fakeca.requests_to("new-order")
+
+
+def test_wanted_challenge_that_is_not_offered_is_an_error_that_says_what_is(httpd, make_fakeca):
+    ca = make_fakeca(challenges=("dns-01",))
+    start(httpd, ca, SHOP)
+    httpd.wait_log(f"ACME1353: .*control of {SHOP}: the CA offers dns-01")
+
+
+# What comes after one that failed
+
+
+def test_next_challenge_within_the_authorization_where_it_stays_pending(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01")}, forgiving=True)
+    start(httpd, ca, SHOP, WWW)
+    httpd.wait_cert(SHOP)
+    assert len(ca.orders) == 1
+    assert sorted(answered(ca)) == [
+        (SHOP, "http-01"), (SHOP, "tls-alpn-01"), (WWW, "tls-alpn-01"),
+    ]  # fmt: skip
+    assert f"ACME1361: [{SHOP}/ecdsa order=authorizing] tls-alpn-01 has failed for {SHOP}: " in httpd.log()
+
+
+def test_next_challenge_in_a_new_order_at_once(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01")})
+    start(httpd, ca, SHOP)
+    httpd.wait_cert(SHOP, timeout=20)
+    assert answered(ca) == [(SHOP, "tls-alpn-01"), (SHOP, "http-01")]
+    assert len(ca.orders) == 2
+    log = httpd.log()
+    assert f"tls-alpn-01 has failed for {SHOP}: the CA could not connect to this name" in log
+    assert "192.0.2.1: connection refused" in log
+    proof = status_of(httpd, "Proof")
+    assert proof.startswith("http-01; not by tls-alpn-01: it failed: ")
+    wait_status(httpd, "State", "valid")
+    assert status_of(httpd, "Error") is None
+
+
+def test_many_names_cost_one_order_more_not_one_each(httpd, picky):
+    names = [SHOP] + [f"n{i}.shop.example.org" for i in range(12)]
+    ca = picky({(name, "tls-alpn-01") for name in names})
+    start(httpd, ca, *names)
+    httpd.wait_cert(SHOP, timeout=40)
+    assert len(ca.orders) == 2
+
+
+def test_each_name_by_what_works_for_it(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01"), (WWW, "http-01")}, authz_reuse=True)
+    start(httpd, ca, SHOP, WWW)
+    httpd.wait_cert(SHOP, timeout=40)
+    assert len(ca.orders) <= 3
+
+
+def test_when_all_fail_it_is_one_failure_and_the_next_attempt_begins_with_the_best(httpd, picky):
+    refused = {(SHOP, "tls-alpn-01"), (SHOP, "http-01")}
+    ca = picky(refused)
+    start(httpd, ca, SHOP, config="AcmeRetry 2s")
+    httpd.wait_log("ACME1310: .*next attempt at")
+    assert answered(ca) == [(SHOP, "tls-alpn-01"), (SHOP, "http-01")]
+    assert status_of(httpd, "State") == "error"
+    refused.clear()
+    httpd.wait_cert(SHOP, timeout=30)
+    assert answered(ca)[2:] == [(SHOP, "tls-alpn-01")]
+
+
+def test_trouble_of_the_ca_is_no_reason_for_another_challenge(httpd, make_fakeca):
+    ca = make_fakeca()
+    ca.challenge_result = lambda *_: challenge_error("serverInternal", "out of order")
+    start(httpd, ca, SHOP)
+    httpd.wait_log("ACME1321: .*next attempt at")
+    assert answered(ca) == [(SHOP, "tls-alpn-01")]
+
+
+def test_with_pebble_a_closed_port_leads_to_http(make_httpd, make_pebble):
+    httpd = make_httpd()
+    ca = make_pebble(http_port=httpd.http_port, tls_port=free_port())
+    start(httpd, ca, SHOP, WWW)
+    httpd.wait_cert(SHOP, timeout=30)
+    assert "tls-alpn-01 has failed for" in httpd.log() and "ACME1813" in httpd.log()
