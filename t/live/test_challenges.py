@@ -103,7 +103,7 @@ def test_what_the_host_cannot_is_passed_over_and_told(httpd, fakeca, ports, told
 def test_no_way_at_all_is_told_for_each_challenge(httpd, fakeca):
     start(httpd, fakeca, SHOP, config="AcmeChallenges dns-01")
     line = httpd.wait_log(f"ACME1508: .*{SHOP} to the CA: (.*)")[1]
-    assert "dns-01: there is no program for DNS records" in line
+    assert "dns-01: no AcmeDnsCommand publishes DNS records" in line
     assert not fakeca.requests_to("new-order")
 
 
