@@ -92,6 +92,14 @@ void acme_order_doubt(acme_order_t *order, const acme_err_t *err)
     }
 }
 
+void acme_order_note(acme_order_t *order, const acme_err_t *err,
+                     apr_time_t retry_at)
+{
+    apr_pool_clear(order->trouble_pool);
+    order->trouble = acme_err_dup(err, order->trouble_pool);
+    order->trouble->retry_at = retry_at;
+}
+
 acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
                              const acme_reply_t *reply, acme_err_t *err,
                              apr_time_t now)
@@ -99,9 +107,7 @@ acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
     acme_err_t *final = acme_exchange_retry(exchange, reply, err, now);
 
     if (!final) {
-        apr_pool_clear(order->trouble_pool);
-        order->trouble = acme_err_dup(err, order->trouble_pool);
-        order->trouble->retry_at = exchange->due;
+        acme_order_note(order, err, exchange->due);
     }
     return final;
 }
@@ -395,6 +401,11 @@ apr_array_header_t *acme_order_proofs(const acme_order_t *order,
         }
     }
     return proofs;
+}
+
+int acme_order_accepted(const acme_order_t *order)
+{
+    return order->url != NULL;
 }
 
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool)

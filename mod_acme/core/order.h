@@ -29,6 +29,9 @@ typedef struct acme_order_config_t {
     const char *profile;              /* or NULL */
     int profile_required; /* unadvertised: fail, instead of without */
     int must_staple;
+    const char *replaces; /* RFC 9773 section 5: identifier of the certificate
+                             that this one replaces, from this CA and account;
+                             or NULL */
     const acme_proofs_t *proofs; /* one for each of idents, in that order:
                                     those usable here */
 } acme_order_config_t;
@@ -118,6 +121,9 @@ const acme_err_t *acme_order_trouble(const acme_order_t *order);
 /** The newest challenge that came to nothing; another pointer each time. NULL:
  *  there was none. Lives as long as the order. */
 const acme_setback_t *acme_order_setback(const acme_order_t *order);
+
+/** Whether the CA has taken the order: it has a URL. */
+int acme_order_accepted(const acme_order_t *order);
 
 /** For people: "waiting for the CA to validate 2 of 3 names". From pool. */
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool);

@@ -35,9 +35,11 @@ struct acme_order_t {
     acme_exchange_t exchange;
     apr_array_header_t *authzs; /* acme_authz_t *; empty until known */
     const char *url, *finalize, *certificate; /* NULL until known */
-    int finalized;            /* a CSR was sent, perhaps in vain */
-    int without_profile;      /* the CA refused it, and it is not required */
-    apr_time_t stuck_since;   /* the CA shows a status that is none now */
+    int finalized;          /* a CSR was sent, perhaps in vain */
+    int without_profile;    /* the CA refused it, and it is not required */
+    int without_replaces;   /* the CA does not take it as a replacement */
+    int replacing;          /* the newOrder under way names what it replaces */
+    apr_time_t stuck_since; /* the CA shows a status that is none now */
     apr_time_t issuing_since; /* the CA has accepted the CSR, and was seen to
                                  work on it then; 0: not yet */
     acme_err_t *doubt;   /* an authorization cannot be read: an error, unless
@@ -90,6 +92,9 @@ acme_err_t *acme_order_retry(acme_order_t *order, acme_exchange_t *exchange,
  *  @param due    when it is asked about again */
 void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
                      apr_time_t due, apr_time_t now);
+/** Remember err as the trouble that is being asked again about. */
+void acme_order_note(acme_order_t *order, const acme_err_t *err,
+                     apr_time_t retry_at);
 
 /** Authorizations that are proved. */
 int acme_order_count_valid(const acme_order_t *order);

@@ -127,6 +127,7 @@ acme_err_t *acme_order_save(const char **json, acme_order_t *order,
     put_text(object, "certificate", order->certificate);
     put_number(object, "finalized", order->finalized);
     put_number(object, "without_profile", order->without_profile);
+    put_number(object, "without_replaces", order->without_replaces);
     put_number(object, "stuck_since", order->stuck_since);
     put_number(object, "issuing_since", order->issuing_since);
     put_error(object, "error", order->error);
@@ -440,6 +441,7 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json,
     }
     order->finalized = get_count(json, "finalized");
     order->without_profile = get_count(json, "without_profile");
+    order->without_replaces = get_count(json, "without_replaces");
     order->stuck_since = get_number(json, "stuck_since");
     order->issuing_since = get_number(json, "issuing_since");
     order->error = get_error(json, "error", order->pool);

@@ -95,6 +95,14 @@ static acme_err_t *choose_profile(const char **profile,
                          NULL);
 }
 
+/* RFC 9773 section 5: only to a CA that knows renewal information. */
+static int names_replaced(const acme_order_t *order,
+                          const acme_session_t *session)
+{
+    return order->config->replaces && !order->without_replaces
+           && acme_session_directory(session)->renewal_info;
+}
+
 static acme_err_t *build_new_order(acme_order_t *order,
                                    const acme_session_t *session,
                                    acme_request_t *request)
@@ -108,6 +116,11 @@ static acme_err_t *build_new_order(acme_order_t *order,
                         identifier_list(order->config->idents));
     if (profile) {
         json_object_set_new(payload, "profile", json_string(profile));
+    }
+    order->replacing = names_replaced(order, session);
+    if (order->replacing) {
+        json_object_set_new(payload, "replaces",
+                            json_string(order->config->replaces));
     }
     request->url = apr_pstrdup(order->request_pool,
                                acme_session_directory(session)->new_order);
@@ -358,12 +371,31 @@ static acme_err_t *on_error(acme_order_t *order, const acme_reply_t *reply,
                 acme_order_retry(order, &order->exchange, reply, err, now));
 }
 
+/* A certificate is not to be lost for want of a privilege: whatever the CA has
+ * against the replacement, it is asked once more without (RFC 9773 section 5).
+ * "conflict" is Boulder's, "serverInternal" Pebble's. */
+static int refuses_replacement(acme_msg_t msg)
+{
+    return msg == ACME_E_CA_PROBLEM_REPLACED
+           || msg == ACME_E_CA_PROBLEM_CONFLICT
+           || msg == ACME_E_CA_PROBLEM_MALFORMED
+           || msg == ACME_E_CA_PROBLEM_UNAUTHORIZED
+           || msg == ACME_E_CA_PROBLEM_INTERNAL;
+}
+
 static acme_err_t *on_new_order_error(acme_order_t *order,
                                       const acme_reply_t *reply,
                                       acme_err_t *err, apr_time_t now)
 {
     const acme_order_config_t *config = order->config;
 
+    if (order->replacing && refuses_replacement(err->msg)) {
+        order->without_replaces = 1;
+        order->dirty = 1;
+        order->exchange.due = err->retry_at;
+        acme_order_note(order, err, err->retry_at ? err->retry_at : now);
+        return NULL;
+    }
     if (err->msg == ACME_E_CA_PROBLEM_PROFILE && config->profile
         && !config->profile_required && !order->without_profile) {
         order->without_profile = 1;

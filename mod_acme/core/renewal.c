@@ -128,15 +128,14 @@ static unsigned int mixed(unsigned int seed)
     return seed ^ seed >> 16;
 }
 
-apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
-                             const acme_span_t *span, unsigned int seed)
+/* How old a certificate may get, and the age before which it is never renewed. */
+static apr_interval_time_t longest_age(apr_interval_time_t life,
+                                       const acme_span_t *span,
+                                       apr_interval_time_t *earliest)
 {
-    apr_time_t from = not_before > 0 ? not_before : 0;
-    apr_interval_time_t life = not_after > from ? not_after - from : 0;
-    apr_interval_time_t earliest = life / 3;
-    apr_interval_time_t spread = life / 50;
-    apr_interval_time_t ahead, age;
+    apr_interval_time_t ahead;
 
+    *earliest = life / 3;
     if (!span) {
         ahead = life < SHORT_LIFETIME ? life / 2 : life / 3;
     }
@@ -144,8 +143,28 @@ apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
         ahead = span->percent ? life / 100 * span->percent : span->duration;
     }
     /* Without room before it the spread goes after the first third. */
-    age = ahead > life - earliest ? earliest + spread : life - ahead;
-    age -= share(spread, mixed(seed));
+    return ahead > life - *earliest ? *earliest + life / 50 : life - ahead;
+}
+
+apr_time_t acme_renewal_latest(apr_time_t not_before, apr_time_t not_after,
+                               const acme_span_t *span)
+{
+    apr_time_t from = not_before > 0 ? not_before : 0;
+    apr_interval_time_t earliest;
+
+    return from
+           + longest_age(not_after > from ? not_after - from : 0, span,
+                         &earliest);
+}
+
+apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
+                             const acme_span_t *span, unsigned int seed)
+{
+    apr_time_t from = not_before > 0 ? not_before : 0;
+    apr_interval_time_t life = not_after > from ? not_after - from : 0;
+    apr_interval_time_t earliest, age = longest_age(life, span, &earliest);
+
+    age -= share(life / 50, mixed(seed));
     return from + (age > earliest ? age : earliest);
 }
 

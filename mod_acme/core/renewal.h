@@ -33,6 +33,10 @@ const char *acme_duration_text(apr_interval_time_t duration, apr_pool_t *pool);
 apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
                              const acme_span_t *span, unsigned int seed);
 
+/** The latest moment to renew: as acme_renewal_time, but without the spread. */
+apr_time_t acme_renewal_latest(apr_time_t not_before, apr_time_t not_after,
+                               const acme_span_t *span);
+
 /** Delay before the next attempt after the count-th failure in a row (1..):
  *  first, ten times longer each time, at most max; jitter adds up to a fifth,
  *  still within max. Never overflows (CVE-2025-55753). count below 1 is 1;

@@ -412,8 +412,11 @@ static void show_directory(const ca_t *ca, acme_reply_t *reply,
              apr_psprintf(pool,
                           "{\"newNonce\":\"" CA_URL "/nonce\","
                           "\"newAccount\":\"" CA_URL "/new-account\","
-                          "\"newOrder\":\"" CA_URL "/new-order\","
+                          "\"newOrder\":\"" CA_URL "/new-order\",%s"
                           "\"unknown\":[1],\"meta\":{%s}}",
+                          ca->renewal_info ? "\"renewalInfo\":\"" CA_URL
+                                             "/renewal\","
+                                           : "",
                           ca->meta ? ca->meta : ""));
 }
 

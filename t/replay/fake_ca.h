@@ -76,6 +76,7 @@ typedef struct ca_t {
     int nonces_by_newnonce_alone;
     int show_processing; /* a challenge under validation says "processing" */
     int reuse_orders;    /* newOrder gives the one that is there already */
+    int renewal_info;    /* the directory has it */
     apr_time_t now;
 
     /* what happened */
