@@ -188,7 +188,7 @@ const char *acme_err_line(const acme_err_t *err, apr_pool_t *pool)
     if (err->identifier) {
         line = apr_pstrcat(pool, line, " [", err->identifier, "]", NULL);
     }
-    if (err->instance) {
+    if (err->instance && !strstr(line, err->instance)) {
         line = apr_pstrcat(pool, line, ", see ", err->instance, NULL);
     }
     /* Once more, in case a field was filled with raw text. */

@@ -228,6 +228,24 @@ static void show_terms(acme_err_t *err, const char *terms, apr_pool_t *pool)
     }
 }
 
+/* The address in a sentence; NULL if none can be used. From the CA's own words,
+ * since it may be longer than what is kept of them. */
+static const char *address_in(const char *text, apr_pool_t *pool)
+{
+    const char *start = text ? strstr(text, "https://") : NULL;
+    apr_size_t len = start ? strcspn(start, " \t\r\n\"<>") : 0;
+    const char *url;
+
+    while (len && strchr(".,;:)", start[len - 1])) {
+        len--;
+    }
+    if (!len || len > ACME_MAX_URL) {
+        return NULL;
+    }
+    url = apr_pstrmemdup(pool, start, len);
+    return acme_url_valid(url) ? url : NULL;
+}
+
 acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
                              apr_pool_t *pool)
 {
@@ -254,6 +272,10 @@ acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
         paused->detail = err->detail;
         paused->identifier = err->identifier;
         paused->instance = err->instance;
+        if (!paused->instance) {
+            paused->instance =
+                address_in(acme_json_string(problem, "detail"), pool);
+        }
         return paused;
     }
     return err;

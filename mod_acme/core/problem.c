@@ -151,9 +151,12 @@ static void summarise(summary_t *summary, const json_t *problem,
 static acme_err_t *error_by_status(int status, const char *type,
                                    apr_pool_t *pool)
 {
-    int passes = status >= 500 || status == 429 || status == 408;
+    int passes = status >= 500 || status == 408;
     const char *what = apr_itoa(pool, status);
 
+    if (status == 429) {
+        return acme_err_make(pool, ACME_E_CA_PROBLEM_RATE, NULL);
+    }
     if (*type) {
         what = apr_pstrcat(pool, what, ", problem ", type, NULL);
     }

@@ -752,6 +752,32 @@ static void test_order_paused_identifier_needs_a_human(void **state)
     (void)state;
     assert_failed(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
     assert_non_null(strstr(replay->error->detail, "unpause"));
+    assert_string_equal(replay->error->instance, "https://ca.test/unpause?x=1");
+}
+
+/* Let's Encrypt's address holds a token: it must not be cut off. */
+static void test_order_paused_address_is_kept_whole(void **state)
+{
+    char token[1501];
+    const char *url, *body;
+
+    (void)state;
+    memset(token, 'x', sizeof(token) - 1);
+    token[sizeof(token) - 1] = '\0';
+    url = apr_pstrcat(pool, "https://ca.test/unpause?jwt=", token, NULL);
+    body = apr_pstrcat(pool,
+                       "{\"type\":\"urn:ietf:params:acme:error:rateLimited\","
+                       "\"detail\":\"Please visit: ",
+                       url, ".\"}", NULL);
+    const ca_rule_t rules[] = {
+        { "newOrder", 1, CA_REPLY, 429, body },
+        { NULL },
+    };
+    replay_t *replay = run("a.example", rules);
+
+    assert_failed(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
+    assert_string_equal(replay->error->instance, url);
+    assert_non_null(strstr(acme_err_line(replay->error, pool), url));
 }
 
 static void test_order_neworder_busy_is_asked_again(void **state)
@@ -1086,6 +1112,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_neworder_lost_is_repeated),
     POOL_TEST(test_order_neworder_ratelimited_fails_until_then),
     POOL_TEST(test_order_paused_identifier_needs_a_human),
+    POOL_TEST(test_order_paused_address_is_kept_whole),
     POOL_TEST(test_order_neworder_busy_is_asked_again),
     POOL_TEST(test_order_rejected_names_are_all_named),
     POOL_TEST(test_order_profile_is_sent_if_advertised),

@@ -198,7 +198,7 @@ static void test_error_without_known_type_goes_by_status(void **state)
     (void)state;
     for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         assert_int_equal(error_of(502, bodies[i])->msg, ACME_E_CA_BUSY);
-        assert_int_equal(error_of(429, bodies[i])->msg, ACME_E_CA_BUSY);
+        assert_int_equal(error_of(429, bodies[i])->msg, ACME_E_CA_PROBLEM_RATE);
         assert_int_equal(error_of(403, bodies[i])->msg, ACME_E_CA_REFUSED);
         assert_int_equal(error_of(302, bodies[i])->msg, ACME_E_CA_REFUSED);
     }
