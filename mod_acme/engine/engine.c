@@ -96,6 +96,7 @@ void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job)
     apr_time_t due =
         acme_job_plan(job, acme_engine_now(engine), engine->scratch);
     acme_timer_set(engine->timers, &job->timer, due);
+    acme_asking_plan(engine, job);
     acme_engine_report(engine, job);
 }
 
@@ -173,7 +174,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
 void acme_engine_place_free(acme_engine_t *engine)
 {
     for (acme_link_t *link = engine->links; link; link = link->next) {
-        if (link->backlog) {
+        if (acme_timers_first(link->backlog)) {
             acme_timer_hasten(engine->timers, &link->timer, ACME_DUE_LINK);
         }
     }
@@ -210,6 +211,7 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
             acme_job_t *job = &engine->jobs[engine->job_count++];
             acme_job_init(job, one, one->policy->key_types[k], engine->scratch);
             job->timer.kind = ACME_TIMER_JOB;
+            job->ask.kind = ACME_TIMER_ASK;
             job->link = link;
         }
         apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
@@ -329,6 +331,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         beat(engine);
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);
+        acme_asking_load(engine, &engine->jobs[i]);
         load_order(engine, &engine->jobs[i]);
     }
     apr_pool_clear(engine->scratch);
@@ -343,12 +346,9 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
 
 /* --- rounds ----------------------------------------------------------------------- */
 
-#define OWNER_OF(timer, type)                                                  \
-    ((type *)(void *)((char *)(timer)-APR_OFFSETOF(type, timer)))
-
 static void begin_attempt(acme_engine_t *engine, acme_job_t *job)
 {
-    if (!job->queued && job->managed->policy->ca_count > 1) {
+    if (!job->turn.place && job->managed->policy->ca_count > 1) {
         acme_job_choose(job, acme_engine_now(engine), engine->scratch);
         job->link = acme_link_for(engine, job->managed, job->ca);
     }
@@ -361,16 +361,22 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
     acme_timer_clear(engine->timers, timer);
     switch (timer->kind) {
     case ACME_TIMER_RUN:
-        acme_run_pump(OWNER_OF(timer, acme_run_t));
+        acme_run_pump(ACME_OWNER(timer, acme_run_t, timer));
         break;
     case ACME_TIMER_LINK:
-        acme_link_pump(OWNER_OF(timer, acme_link_t));
+        acme_link_pump(ACME_OWNER(timer, acme_link_t, timer));
+        break;
+    case ACME_TIMER_ASK:
+        acme_asking_due(ACME_OWNER(timer, acme_job_t, ask));
+        break;
+    case ACME_TIMER_ASK_LINK:
+        acme_asking_pump(ACME_OWNER(timer, acme_link_t, asking.timer));
         break;
     case ACME_TIMER_TXT:
         acme_txt_pump(timer);
         break;
     default:
-        begin_attempt(engine, OWNER_OF(timer, acme_job_t));
+        begin_attempt(engine, ACME_OWNER(timer, acme_job_t, timer));
         break;
     }
 }

@@ -11,8 +11,10 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
+#include "core/ari.h"
 #include "core/err.h"
 #include "core/proof.h"
+#include "engine/limits.h"
 #include "engine/policy.h"
 #include "engine/store.h"
 
@@ -38,15 +40,21 @@ typedef struct acme_status_t {
     apr_time_t not_before, not_after; /* of the newest set; 0: none */
     apr_time_t next_time;             /* of the next action; 0: none planned */
     apr_time_t error_time;            /* of the last failure */
-    int error_code; /* message number; 0: the last attempt went well */
-    int failures;   /* in a row */
+    int error_code;         /* message number; 0: the last attempt went well */
+    int failures;           /* in a row */
+    apr_time_t limit_until; /* held back by a limit of the CA; 0: not */
+    apr_time_t ari_start, ari_end; /* window that the CA suggests; 0: none */
     char serial[48], issuer[72];
-    char next_action[96]; /* "renew", "order", "retry" and why */
-    char error[384];      /* acme_err_line */
-    char progress[96];    /* of the order in progress, or "" */
-    char ca[80];          /* that the newest set is from; "" if none */
-    char ca_why[224];     /* of several CAs: why not the first, or "" */
-    char proof[192]; /* how control is proved, and why not otherwise; or "" */
+    char limit[96]; /* which: "50 certificates in 7 days for example.org" */
+    char ari_url[ACME_ARI_URL]; /* the CA's explanation of the window, or "" */
+    char next_action[96];       /* "renew", "order", "retry" and why */
+    char error[384];            /* acme_err_line */
+    char visit[512];   /* page that the CA names with the error, or "" (also
+                             for a longer address, which is in the log) */
+    char progress[96]; /* of the order in progress, or "" */
+    char ca[80];       /* that the newest set is from; "" if none */
+    char ca_why[224];  /* of several CAs: why not the first, or "" */
+    char proof[192];   /* how control is proved, and why not otherwise; or "" */
 } acme_status_t;
 
 /** Upward calls; all from the thread that runs the engine. */
@@ -74,7 +82,8 @@ typedef struct acme_engine_config_t {
     const apr_array_header_t *managed; /* acme_managed_t * */
     int concurrency;                   /* orders in progress at once, 1.. */
     apr_interval_time_t retry_first, retry_max;
-    const char *version; /* "0.1.0" for User-Agent */
+    const char *version;              /* "0.1.0" for User-Agent */
+    const acme_limit_rules_t *limits; /* for every CA; NULL: as it publishes */
 } acme_engine_config_t;
 
 /** @param config, callbacks  borrowed for the engine's life

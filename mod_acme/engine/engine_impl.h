@@ -6,6 +6,8 @@
  *   link_account.c  which account that is, and what is kept of it
  *   run.c      one order in progress
  *   proving.c  how control of its names is proved
+ *   planner.c  limits of CAs: who may order now
+ *   ari.c      questions for renewal information, in a queue of their own
  *   request.c  what the administrator asked for
  *
  * Everything that can become due has a timer; a thing that something happened to
@@ -27,11 +29,23 @@ typedef struct acme_link_t acme_link_t;
 typedef struct acme_run_t acme_run_t;
 typedef struct acme_call_t acme_call_t;
 typedef struct acme_asked_t acme_asked_t;
+typedef struct acme_planner_t acme_planner_t;
 
 /* How long a CA may be in trouble where there is another to ask. */
 #define ACME_PATIENCE apr_time_from_sec(30)
 
-enum { ACME_TIMER_JOB, ACME_TIMER_RUN, ACME_TIMER_LINK, ACME_TIMER_TXT };
+enum {
+    ACME_TIMER_JOB,
+    ACME_TIMER_RUN,
+    ACME_TIMER_LINK,
+    ACME_TIMER_TXT,
+    ACME_TIMER_ASK,     /* a job's: time to ask about it */
+    ACME_TIMER_ASK_LINK /* a link's: its questions go on */
+};
+
+/** What a timer is part of. */
+#define ACME_OWNER(timer, type, member)                                        \
+    ((type *)(void *)((char *)(timer)-APR_OFFSETOF(type, member)))
 
 /* Moments in the past: orders are moved before the links send, so that one
  * newNonce serves what all of them have to say. */
@@ -60,9 +74,11 @@ struct acme_engine_t {
     acme_job_t *jobs;
     int job_count;
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */
+    acme_planner_t *planners;
     acme_link_t *links;
     int link_count;
     int active;                   /* orders in progress */
+    apr_time_t turns;             /* ranks given to what comes first */
     apr_interval_time_t starting; /* time this round took to begin orders */
     apr_time_t looked;            /* for requests */
     apr_time_t latest;            /* moment that the clock has shown */
@@ -77,6 +93,20 @@ typedef struct acme_calls_t {
     acme_call_t *first, **end;
     int count;
 } acme_calls_t;
+
+/** Questions for renewal information to one CA. */
+typedef struct acme_asking_t {
+    acme_timer_t timer;       /* goes on */
+    acme_timers_t *queue;     /* of jobs: those that expire first, first */
+    int in_flight;            /* of them */
+    apr_time_t next;          /* question, not before */
+    apr_pool_t *pool;         /* of renewal_info */
+    const char *renewal_info; /* of the directory, if we asked for that */
+    int directory_asked;      /* it is under way */
+    apr_time_t directory_due; /* ask for it again from then on; 0: never did */
+    int directory_failures;
+    acme_told_t told;
+} acme_asking_t;
 
 /** One account at one CA. Lives as long as the engine. */
 struct acme_link_t {
@@ -104,7 +134,11 @@ struct acme_link_t {
     int in_flight;
     acme_run_t *runs;
     int run_count;
-    acme_job_t *backlog, **backlog_end; /* due, in order of becoming so */
+    acme_planner_t *planner;
+    acme_timers_t *backlog; /* jobs that are due, the most urgent first */
+    acme_timers_t *held;    /* those that wait for an order of the account */
+    int unanswered;         /* new orders that the CA has not accepted yet */
+    acme_asking_t asking;
 };
 
 /** An order in progress. */
@@ -127,6 +161,9 @@ struct acme_run_t {
     acme_msg_t told;     /* the trouble that was told last */
     apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
     const acme_setback_t *setback; /* the newest that was learned of */
+    int unanswered;                /* the CA has not accepted it yet */
+    int spent; /* it has taken of the CA's limits: its cost */
+    acme_limits_order_t cost;
 };
 
 /* --- engine.c --------------------------------------------------------------- */
@@ -178,7 +215,8 @@ void acme_link_remember(acme_link_t *link);
 /* --- link.c ----------------------------------------------------------------- */
 
 void acme_link_log(acme_link_t *link, acme_msg_t msg, const char *text);
-/** Give a due job its turn when there is a place. */
+/** Give a due job its turn when there is a place. Who was asked for by the
+ *  administrator or serves nothing yet comes first, then who expires first. */
 void acme_link_enqueue(acme_link_t *link, acme_job_t *job);
 /** Send a request of an order, as soon as a nonce and a place are there. */
 void acme_link_submit(acme_link_t *link, acme_run_t *run,
@@ -225,6 +263,51 @@ void acme_run_pump(acme_run_t *run);
 void acme_run_called(acme_run_t *run);
 /** After a reply: log, and show in the status, what passes by itself. */
 void acme_run_tell_trouble(acme_run_t *run);
+
+/* --- planner.c ---------------------------------------------------------------- */
+
+/** The planner of a CA; made, and its state read, if there is none. */
+acme_planner_t *acme_planner_for(acme_engine_t *engine, const acme_ca_t *ca);
+/** Write down what was spent, if anything was. */
+void acme_planner_save(acme_link_t *link);
+/** A new account is about to be made. @return E_LIMIT, from scratch */
+acme_err_t *acme_planner_take_account(acme_link_t *link) ACME_MUST_CHECK;
+/** Whether acme_planner_take has one. */
+int acme_planner_has_turn(const acme_link_t *link);
+/** Let the link go on when the account's next order is possible. */
+void acme_planner_wake(acme_link_t *link);
+/** The most urgent job that is due, out of its queue; NULL: none. */
+acme_job_t *acme_planner_take(acme_link_t *link);
+/** Out of the queue of those that a limit holds, if it is there. */
+void acme_planner_unhold(acme_link_t *link, acme_job_t *job);
+/** Whether one more new order may be sent, if one that the CA has not answered. */
+int acme_planner_window_left(const acme_link_t *link);
+/** Whether a limit stands before the job. Then it has been put off, and told.
+ *  @param rank  its own among those that wait */
+int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank);
+/** A new order is about to be sent. */
+void acme_planner_begun(acme_run_t *run);
+/** A reply of it has come. */
+void acme_planner_replied(acme_run_t *run);
+/** It has failed for good. */
+void acme_planner_failed(acme_run_t *run, const acme_err_t *err);
+/** It is over, one way or the other. */
+void acme_planner_left(acme_run_t *run);
+
+/* --- ari.c ------------------------------------------------------------------ */
+
+/** Decide when the CA is asked about a job that was planned. */
+void acme_asking_plan(acme_engine_t *engine, acme_job_t *job);
+/** It is not to be asked about for now. */
+void acme_asking_stop(acme_job_t *job);
+/** A job's turn to be asked about has come. */
+void acme_asking_due(acme_job_t *job);
+/** Its timer is due: send questions. */
+void acme_asking_pump(acme_link_t *link);
+/** After a start: what was answered about the newest set. */
+void acme_asking_load(acme_engine_t *engine, acme_job_t *job);
+/** After an issue: what must be known of the new set from the one before. */
+void acme_asking_keep(acme_engine_t *engine, acme_job_t *job);
 
 /* --- request.c -------------------------------------------------------------- */
 

@@ -32,7 +32,7 @@ static unsigned int hash_text(const char *text, unsigned int hash)
     return hash;
 }
 
-static void fingerprint(char *out, const char *text)
+void acme_job_fingerprint(char *out, const char *text)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)text, strlen(text), digest);
@@ -80,7 +80,7 @@ static const char *subject_of(const acme_job_t *job, apr_pool_t *scratch)
 
 void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch)
 {
-    fingerprint(job->subject, subject_of(job, scratch));
+    acme_job_fingerprint(job->subject, subject_of(job, scratch));
 }
 
 /* What the administrator can say of CAs and accounts. */
@@ -139,7 +139,7 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         acme_policy_challenges(policy, scratch), contacts);
     settings = apr_pstrcat(scratch, settings, "\n",
                            dns_settings(policy, scratch), NULL);
-    fingerprint(job->settings, settings);
+    acme_job_fingerprint(job->settings, settings);
 }
 
 /* --- what there is ------------------------------------------------------------ */
@@ -195,11 +195,14 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
                     apr_pool_t *scratch)
 {
     const acme_policy_t *policy = job->managed->policy;
+    const acme_span_t *span = policy->renew_set ? &policy->renew : NULL;
     acme_status_t *status = &job->status;
 
+    acme_job_learn_ari(job, record);
     if (!record) {
         job->renew_at = 0;
         job->differs = NULL;
+        job->same_names = 0;
         status->set_number = 0;
         status->not_before = status->not_after = 0;
         status->serial[0] = status->issuer[0] = status->ca[0] = '\0';
@@ -208,13 +211,16 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     unsigned int seed = hash_text(acme_family_name(job->family),
                                   hash_text(job->managed->name, 2166136261U));
     job->renew_at =
-        acme_renewal_time(record->not_before, record->not_after,
-                          policy->renew_set ? &policy->renew : NULL, seed);
+        acme_renewal_time(record->not_before, record->not_after, span, seed);
+    job->renew_latest =
+        acme_renewal_latest(record->not_before, record->not_after, span);
+    job->issued = record->issued;
     if (job->renew_at <= 0) {
         job->renew_at = 1; /* 0 means that there is no set */
     }
     job->differs = difference(job, record);
     tell_ca(status, record);
+    job->same_names = acme_idents_equal(record->idents, job->managed->idents);
     status->set_number = record->number;
     status->not_before = record->not_before;
     status->not_after = record->not_after;
@@ -274,8 +280,9 @@ static apr_time_t wanted(const acme_job_t *job, const char **verb,
         *why = job->differs;
         return 0;
     }
-    *why = renewal_words(job, scratch);
-    return job->renew_at;
+    apr_time_t suggested = acme_job_ari_moment(job);
+    *why = suggested ? "when the CA suggests it" : renewal_words(job, scratch);
+    return suggested ? suggested : job->renew_at;
 }
 
 static acme_state_t resting_state(const acme_job_t *job)
@@ -294,11 +301,18 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
     acme_status_t *status = &job->status;
     const char *verb, *why;
     apr_time_t due = wanted(job, &verb, &why, scratch);
+    acme_job_plan_asking(job, due, now);
     int held = !job->requested && due != ACME_NEVER && job->retry_at > due;
 
     if (held) {
         due = job->retry_at;
     }
+    if (!job->requested && due != ACME_NEVER && status->limit_until > due) {
+        due = status->limit_until;
+    }
+    status->ari_start = job->ari.start;
+    status->ari_end = job->ari.end;
+    apr_cpystrn(status->ari_url, job->ari.url, sizeof(status->ari_url));
     status->state = resting_state(job);
     status->next_time = due == ACME_NEVER ? 0 : due < now ? now : due;
     if (held && status->failures) {
@@ -310,6 +324,14 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
 }
 
 /* --- how it went ---------------------------------------------------------------- */
+
+/* Half an address is of no use. */
+static void keep_visit(acme_status_t *status, const char *url)
+{
+    int usable =
+        url && acme_url_valid(url) && strlen(url) < sizeof(status->visit);
+    apr_cpystrn(status->visit, usable ? url : "", sizeof(status->visit));
+}
 
 /* How long to wait after so many failures in a row. */
 static apr_interval_time_t delay_after(int failures, const acme_err_t *err,
@@ -368,6 +390,7 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
     status->error_code = (int)err->msg;
     apr_cpystrn(status->error, acme_err_line(err, scratch),
                 sizeof(status->error));
+    keep_visit(status, err->instance);
 }
 
 acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
@@ -382,6 +405,7 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
     status->error_code = 0;
     status->error_time = 0;
     status->error[0] = '\0';
+    status->visit[0] = '\0';
     job->requested = 0;
     job->retry_at = 0;
     acme_job_settle(job);
@@ -418,12 +442,12 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
 {
     const acme_status_t *status = &job->status;
     json_t *doc = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:o}", "settings",
+        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "settings",
         job->settings, "request", job->request, "failures", status->failures,
         "retry_at", acme_time_format(job->retry_at, pool), "failed_at",
         acme_time_format(status->error_time, pool), "error_code",
-        status->error_code, "error", status->error, "not_first", status->ca_why,
-        "cas", format_turns(job, pool));
+        status->error_code, "error", status->error, "visit", status->visit,
+        "not_first", status->ca_why, "cas", format_turns(job, pool));
     char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
     json_decref(doc);
     if (!text) {
@@ -492,6 +516,7 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     status->error_time = time_member(doc, "failed_at");
     job->retry_at = time_member(doc, "retry_at");
     parse_turns(job, doc, scratch);
+    keep_visit(status, acme_json_string(doc, "visit"));
     apr_cpystrn(
         status->error,
         text ? acme_encode_printable(text, sizeof(status->error) - 1, scratch)

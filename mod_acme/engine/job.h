@@ -5,6 +5,7 @@
 #ifndef ACME_JOB_H
 #define ACME_JOB_H
 
+#include "core/ari.h"
 #include "engine/engine.h"
 #include "engine/record.h"
 #include "engine/timer.h"
@@ -27,12 +28,16 @@ struct acme_job_t {
     acme_turn_t turns[ACME_MAX_CAS];
     int kept;             /* an order at that CA is on disk */
     acme_status_t status; /* what the world knows; failures are kept here too */
-    apr_time_t renew_at;  /* of the newest set; 0: there is none */
-    apr_time_t retry_at;  /* not before, after a failure; 0: at any time */
-    const char *differs;  /* how the newest set is not as configured; static */
-    int requested;        /* by the administrator: now, whatever the mode */
-    int has_doc;          /* something is saved of it */
-    char request[24];     /* id of the request it answers, or "" */
+    apr_time_t renew_at;  /* of the newest set, by our rule; 0: none */
+    apr_time_t renew_latest; /* the same, without the spread */
+    apr_time_t issued;       /* the newest set */
+    apr_time_t retry_at;     /* not before, after a failure; 0: at any time */
+    int from_ca;             /* that the newest set is from; -1: none of them */
+    int same_names;          /* the newest set is for the names wanted now */
+    const char *differs; /* how the newest set is not as configured; static */
+    int requested;       /* by the administrator: now, whatever the mode */
+    int has_doc;         /* something is saved of it */
+    char request[24];    /* id of the request it answers, or "" */
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
     char subject[ACME_JOB_FINGERPRINT];  /* of what an order is about */
 
@@ -44,11 +49,22 @@ struct acme_job_t {
     const char *why[ACME_PROOF_TYPES];
     int rounds; /* orders that were begun anew for it */
 
+    /* renewal information */
+    char ari_id[ACME_ARI_ID]; /* of the newest set; "": it has none */
+    acme_ari_t ari;           /* about that one */
+    int asks;    /* the CA is to be asked about it; set by acme_job_plan */
+    int rushing; /* it is renewed young because the CA wants it */
+    char account[ACME_JOB_FINGERPRINT]; /* of the account URL it came by */
+
     /* the engine's */
     struct acme_link_t *link;
-    struct acme_run_t *run; /* order in progress, or NULL */
-    acme_job_t *next;       /* in its link's backlog */
-    int queued;
+    struct acme_run_t *run;    /* order in progress, or NULL */
+    acme_timer_t turn;         /* in its link's backlog: due is its rank */
+    int held;                  /* the backlog is the one that a limit holds */
+    acme_timer_t ask;          /* when the CA is asked about it */
+    acme_timer_t ask_turn;     /* in its link's queue of questions */
+    int asking;                /* the question is under way */
+    struct acme_link_t *asked; /* of the CA that is asked */
 };
 
 /** The CA that is asked for it. */
@@ -65,6 +81,34 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
 /** When the next attempt is due (ACME_NEVER: none planned), and into the status
  *  what and why. Cheap: allocates nothing that stays. */
 apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch);
+
+/* --- job_ari.c: renewal information, RFC 9773 --- */
+
+/** Part of acme_job_learn. */
+void acme_job_learn_ari(acme_job_t *job, const acme_record_t *record);
+/** Part of acme_job_plan: no question about what is replaced already, or about to
+ *  be, or over. @param due  of the next attempt, failures aside */
+void acme_job_plan_asking(acme_job_t *job, apr_time_t due, apr_time_t now);
+
+/** Identifier of the certificate that a new one replaces, in the sense of RFC 9773
+ *  section 5: the newest set's, if it came from the configured CA and this
+ *  account. @return borrowed from the job; NULL: there is none */
+const char *acme_job_replaces(const acme_job_t *job, const char *account_url);
+
+/** The moment that renewal information asks for: within the CA's window, but not
+ *  after our own time, and for a certificate that replaces one that the CA wanted
+ *  replaced young not at once (10, 100 and 1000 minutes after its issue, then a
+ *  day).
+ *  @return 0: it asks for none */
+apr_time_t acme_job_ari_moment(const acme_job_t *job);
+
+/** An order for it begins, or goes on. */
+void acme_job_begun(acme_job_t *job, apr_time_t now);
+
+/* --- how it goes --- */
+
+/** Sixteen hexadecimal digits over a text. @param out  ACME_JOB_FINGERPRINT */
+void acme_job_fingerprint(char *out, const char *text);
 
 /** Backoff of AcmeRetry. */
 typedef struct acme_job_retry_t {

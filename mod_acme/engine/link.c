@@ -108,6 +108,7 @@ static void deliver(acme_call_t *call, const acme_reply_t *reply)
     }
     else if (!run->ended) {
         acme_order_reply(run->order, call->request, reply, now);
+        acme_planner_replied(run);
         acme_run_tell_trouble(run);
         acme_proving_learn(run);
         acme_run_poke(run);
@@ -206,31 +207,23 @@ void acme_link_submit(acme_link_t *link, acme_run_t *run,
 
 /* --- backlog ------------------------------------------------------------------ */
 
-void acme_link_enqueue(acme_link_t *link, acme_job_t *job)
+static apr_time_t rank_of(const acme_link_t *link, const acme_job_t *job)
 {
-    if (!job->queued) {
-        job->queued = 1;
-        job->next = NULL;
-        *link->backlog_end = job;
-        link->backlog_end = &job->next;
-    }
-    if (job->requested) {
-        forget_failure(link);
-    }
-    poke(link);
+    /* A count is less than any moment of these days. */
+    return job->requested || !job->renew_at ? ++link->engine->turns
+                                            : job->status.not_after;
 }
 
-static acme_job_t *backlog_take(acme_link_t *link)
+void acme_link_enqueue(acme_link_t *link, acme_job_t *job)
 {
-    acme_job_t *job = link->backlog;
-    if (job) {
-        link->backlog = job->next;
-        if (!link->backlog) {
-            link->backlog_end = &link->backlog;
-        }
-        job->queued = 0;
+    if (job->requested) {
+        acme_planner_unhold(link, job);
+        forget_failure(link);
     }
-    return job;
+    if (!job->held) {
+        acme_timer_hasten(link->backlog, &job->turn, rank_of(link, job));
+    }
+    poke(link);
 }
 
 /* A CA that does not answer must not take every place from the others. */
@@ -242,21 +235,36 @@ static int place_left(const acme_link_t *link)
     return engine->active < limit && link->run_count < share;
 }
 
-static void start_backlog(acme_link_t *link)
+/* @return 0: enough for this round */
+static int start_next(acme_link_t *link)
 {
     acme_engine_t *engine = link->engine;
-    while (link->backlog && place_left(link) && !engine->lost) {
-        if (engine->starting > STARTS_TIME) {
-            /* Making keys takes time (RSA): the network comes first. Later
-             * than now, so that this round comes to its end. */
-            acme_timer_hasten(engine->timers, &link->timer,
-                              acme_engine_now(engine) + 1);
-            return;
-        }
+    acme_job_t *job = acme_planner_take(link);
+    apr_time_t rank = job->turn.due;
+
+    if (engine->starting <= STARTS_TIME) {
         apr_time_t start = apr_time_now();
-        acme_run_begin(link, backlog_take(link));
+        if (!acme_planner_holds(link, job, rank)) {
+            acme_run_begin(link, job);
+        }
         engine->starting += apr_time_now() - start;
+        return 1;
     }
+    /* Making keys takes time (RSA): the network comes first. Later than now, so
+     * that this round comes to its end. */
+    acme_timer_set(link->backlog, &job->turn, rank);
+    acme_timer_hasten(engine->timers, &link->timer,
+                      acme_engine_now(engine) + 1);
+    return 0;
+}
+
+static void start_backlog(acme_link_t *link)
+{
+    while (acme_planner_has_turn(link) && place_left(link)
+           && acme_planner_window_left(link) && !link->engine->lost
+           && start_next(link)) {
+    }
+    acme_planner_save(link);
 }
 
 static void fail_backlog(acme_link_t *link, const acme_err_t *err)
@@ -265,10 +273,10 @@ static void fail_backlog(acme_link_t *link, const acme_err_t *err)
     if (each->retry_at < link->until) {
         each->retry_at = link->until;
     }
-    for (int i = 0; link->backlog && i < FAILURES_A_ROUND; i++) {
-        acme_engine_fail(link->engine, backlog_take(link), each, 1);
+    for (int i = 0; acme_planner_has_turn(link) && i < FAILURES_A_ROUND; i++) {
+        acme_engine_fail(link->engine, acme_planner_take(link), each, 1);
     }
-    if (link->backlog) {
+    if (acme_planner_has_turn(link)) {
         poke(link);
     }
 }
@@ -333,7 +341,7 @@ static void take_state(acme_link_t *link, const acme_session_step_t *step)
         leave_runs(link, step->error);
         tell_failure(link, step);
     }
-    if (step->until && (link->backlog || link->run_count)) {
+    if (step->until && (acme_planner_has_turn(link) || link->run_count)) {
         acme_timer_hasten(engine->timers, &link->timer, step->until);
     }
 }
@@ -366,7 +374,8 @@ void acme_link_pump(acme_link_t *link)
     acme_engine_t *engine = link->engine;
     acme_err_t *err;
 
-    if (!link->backlog && !link->run_count && !link->own.count) {
+    acme_planner_wake(link);
+    if (!acme_planner_has_turn(link) && !link->run_count && !link->own.count) {
         return; /* no work: the session rests */
     }
     err = acme_link_open(link);

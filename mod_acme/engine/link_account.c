@@ -101,8 +101,14 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
     link->terms = apr_array_make(engine->pool, 1, sizeof(const char *));
     add_policy(link, managed->policy);
     link->state = ACME_SESSION_WAIT;
-    link->backlog_end = &link->backlog;
+    link->ca.trust_file = settings->trust_file;
+    link->planner = acme_planner_for(engine, settings);
+    link->backlog = acme_timers_create(engine->pool);
+    link->held = acme_timers_create(engine->pool);
+    link->asking.timer.kind = ACME_TIMER_ASK_LINK;
+    link->asking.queue = acme_timers_create(engine->pool);
     apr_pool_create(&link->pool, engine->pool);
+    apr_pool_create(&link->asking.pool, link->pool);
     link->next = engine->links;
     engine->links = link;
     engine->link_count++;
@@ -136,6 +142,7 @@ static acme_err_t *make_account(acme_link_t *link)
         account->key = own_key(link)->key;
     }
     else {
+        ACME_TRY(acme_planner_take_account(link));
         ACME_TRY(acme_key_make(&account->key, key_type_of(link->settings),
                                link->pool));
     }
@@ -191,7 +198,6 @@ acme_err_t *acme_link_open(acme_link_t *link)
     if (!link->account) {
         ACME_TRY(acme_engine_note(link->engine, load_account(link)));
     }
-    link->ca.trust_file = link->settings->trust_file;
     config->directory_url = link->settings->url;
     config->key = link->account->key;
     config->adopted = own_key(link) != NULL;

@@ -90,16 +90,26 @@ static const char *meant_account(const acme_ca_t *ca, apr_pool_t *pool)
     return text;
 }
 
-const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
+/* The same directory by name and by URL is one. */
+static const char *name_of(const acme_ca_t *ca, const char *meant,
+                           apr_pool_t *pool)
 {
-    /* The same directory by name and by URL is one account. */
     const acme_policy_ca_t *known = acme_policy_find_ca(ca->url);
     const char *alias = known ? known->alias : ca->alias;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    const char *meant = meant_account(ca, pool);
     SHA256((const unsigned char *)meant, strlen(meant), digest);
     return apr_pstrcat(pool, alias ? alias : host_part(ca->url, pool), "-",
                        acme_encode_hex(digest, 4, pool), NULL);
+}
+
+const char *acme_policy_ca_dir(const acme_ca_t *ca, apr_pool_t *pool)
+{
+    return name_of(ca, ca->url, pool);
+}
+
+const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
+{
+    return name_of(ca, meant_account(ca, pool), pool);
 }
 
 /* --- how control is proved ------------------------------------------------------ */

@@ -64,6 +64,7 @@ typedef struct acme_policy_t {
     int key_type_count;                       /* 1.. ACME_FAMILIES */
     acme_span_t renew;                        /* before expiry */
     int renew_set; /* 0: the default of acme_renewal_time */
+    int no_ari;    /* renew is not only the latest time, but the time */
     acme_renew_mode_t renew_mode;
     const apr_array_header_t *challenges; /* acme_proof_type_t, the most
                                              preferred first; NULL or empty:
@@ -125,6 +126,10 @@ const char *acme_policy_challenges(const acme_policy_t *policy,
                                    apr_pool_t *pool);
 /** Whether the terms of service at this URL are agreed to. */
 int acme_policy_agrees(const acme_policy_t *policy, const char *terms);
+
+/** Name of the directory of what is kept of this CA, whatever the account: alias
+ *  or host, and eight hexadecimal digits over the directory URL. */
+const char *acme_policy_ca_dir(const acme_ca_t *ca, apr_pool_t *pool);
 
 /** Name of the account directory at this CA: alias or host, and eight
  *  hexadecimal digits over the directory URL and what says which account there

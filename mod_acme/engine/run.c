@@ -27,6 +27,8 @@ static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
     run->timer.kind = ACME_TIMER_RUN;
     run->config.profile = acme_job_ca(job)->profile;
     run->config.profile_required = acme_job_ca(job)->profile_required;
+    run->config.replaces =
+        acme_job_replaces(job, acme_session_kid(link->session));
     return run;
 }
 
@@ -45,7 +47,9 @@ static void run_enter(acme_run_t *run)
     link->run_count++;
     run->engine->active++;
     job->run = run;
+    acme_job_begun(job, acme_engine_now(run->engine));
     acme_timer_clear(run->engine->timers, &job->timer);
+    acme_asking_stop(job);
     job->status.state =
         job->renew_at ? ACME_STATE_RENEWING : ACME_STATE_ORDERING;
     job->status.next_time = 0;
@@ -56,6 +60,7 @@ static void run_leave(acme_run_t *run)
 {
     acme_link_t *link = run->link;
 
+    acme_planner_left(run);
     *run->prev = run->next;
     if (run->next) {
         run->next->prev = run->prev;
@@ -238,6 +243,7 @@ static acme_err_t *begin_new(acme_run_t *run)
                                      run->engine->scratch));
     run->config.key = run->key;
     run->order = acme_order_create(&run->config, run->pool);
+    acme_planner_begun(run);
     return NULL;
 }
 
@@ -336,6 +342,7 @@ static void finish(acme_run_t *run, const char *chain_pem)
     }
     remove_work(run);
     acme_job_learn(job, &record, engine->scratch);
+    acme_asking_keep(engine, job);
     err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
@@ -405,6 +412,7 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
         keep(run);
     }
     else {
+        acme_planner_failed(run, err);
         remove_work(run);
     }
     if (run->superseded) {

@@ -17,6 +17,7 @@
  *   archive/<certificate>/<family>.<n>/      root       the last three
  *   control/<id>.json                        root       requests
  *   accounts/<account>/account.json          worker     with the key, sealed
+ *   accounts/<ca>/limits.json                worker
  *   work/<certificate>/<family>.order ...    worker
  *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
  *   replies/<id>.json                        worker
@@ -178,6 +179,7 @@ acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
 typedef enum acme_doc_t {
     ACME_DOC_ORDER, /* the order in progress (acme_order_save) */
     ACME_DOC_JOB,   /* failures so far, next attempt, last error */
+    ACME_DOC_ARI,   /* what the CA suggests for the newest set */
 } acme_doc_t;
 
 acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,
@@ -250,6 +252,15 @@ acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
 
 /** AcmeStore itself, for messages and programs. */
 const char *acme_store_root(const acme_store_t *store);
+
+/** What is spent of a CA's limits: a JSON document. *json NULL if there is none.
+ *  @param ca_dir  acme_policy_ca_dir */
+acme_err_t *acme_store_get_limits(const char **json, apr_size_t *len,
+                                  acme_store_t *store, const char *ca_dir,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
+                                  const char *json,
+                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /* --- requests of the administrator ----------------------------------------- */
 

@@ -74,8 +74,12 @@ static acme_err_t *read_file(const char **data, apr_size_t *len,
 static const char *doc_name(acme_family_t family, acme_doc_t doc,
                             apr_pool_t *pool)
 {
-    return apr_pstrcat(pool, acme_family_name(family),
-                       doc == ACME_DOC_ORDER ? ".order" : ".job", NULL);
+    static const char *const SUFFIXES[] = {
+        [ACME_DOC_ORDER] = ".order",
+        [ACME_DOC_JOB] = ".job",
+        [ACME_DOC_ARI] = ".ari",
+    };
+    return apr_pstrcat(pool, acme_family_name(family), SUFFIXES[doc], NULL);
 }
 
 static const char *key_name(acme_family_t family, apr_pool_t *pool)
@@ -394,4 +398,31 @@ acme_err_t *acme_store_set_account_aside(acme_store_t *store,
         err = acme_store_commit(store, set_aside, &aside, sub);
     }
     return acme_store_leave(err, sub, scratch);
+}
+
+/* --- limits ----------------------------------------------------------------------- */
+
+#define LIMITS_FILE "limits.json"
+
+acme_err_t *acme_store_get_limits(const char **json, apr_size_t *len,
+                                  acme_store_t *store, const char *ca_dir,
+                                  apr_pool_t *pool)
+{
+    const change_t where = {
+        store, ACME_PART_ACCOUNTS, ca_dir, NULL, { LIMITS_FILE, NULL }
+    };
+
+    return read_file(json, len, store, &where, pool);
+}
+
+acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
+                                  const char *json, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    acme_fsfile_entry_t entry = { LIMITS_FILE, 0600, json, strlen(json) };
+    change_t what = {
+        store, ACME_PART_ACCOUNTS, ca_dir, &entry, { NULL, NULL }
+    };
+
+    return acme_store_leave(change(&what, sub), sub, scratch);
 }

@@ -111,3 +111,8 @@ acme_timer_t *acme_timers_first(const acme_timers_t *timers)
 {
     return timers->count ? timers->heap[0] : NULL;
 }
+
+int acme_timers_count(const acme_timers_t *timers)
+{
+    return timers->count;
+}

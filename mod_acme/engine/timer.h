@@ -29,6 +29,8 @@ void acme_timer_clear(acme_timers_t *timers, acme_timer_t *timer);
 void acme_timer_hasten(acme_timers_t *timers, acme_timer_t *timer,
                        apr_time_t due);
 
+/** How many are set. */
+int acme_timers_count(const acme_timers_t *timers);
 /** The earliest; NULL if none is set. */
 acme_timer_t *acme_timers_first(const acme_timers_t *timers);
 

@@ -129,6 +129,7 @@ void acme_config_merge_settings(acme_settings_t *out,
     if (over->renew_set != UNSET) {
         merged.renew = over->renew;
         merged.renew_set = over->renew_set;
+        merged.no_ari = over->no_ari;
     }
     if (over->renew_mode != UNSET) {
         merged.renew_mode = over->renew_mode;
@@ -244,6 +245,7 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     }
     policy->renew = settings->renew;
     policy->renew_set = settings->renew_set == 1;
+    policy->no_ari = settings->no_ari;
     policy->renew_mode = settings->renew_mode == UNSET
                              ? ACME_RENEW_AUTO
                              : (acme_renew_mode_t)settings->renew_mode;
@@ -365,6 +367,7 @@ const char *acme_config_differences(const acme_policy_t *a,
         same_keys(a, b) ? "" : " AcmeKeyType",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent
                 && a->renew.duration == b->renew.duration
+                && a->no_ari == b->no_ari
             ? ""
             : " AcmeRenew",
         a->renew_mode == b->renew_mode ? "" : " AcmeRenewMode", NULL);

@@ -60,6 +60,7 @@ typedef struct acme_settings_t {
     int key_type_count; /* 0: unset */
     acme_span_t renew;
     int renew_set;  /* -1: unset */
+    int no_ari;     /* set together with renew */
     int renew_mode; /* acme_renew_mode_t, or -1 */
 } acme_settings_t;
 

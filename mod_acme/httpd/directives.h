@@ -82,9 +82,11 @@
       "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
       "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \
       "can use.") \
-    D("AcmeRenew", 1, 1, "duration | percent", "a third of the lifetime, half of it if that is under 10 days", CERTIFICATE, set_renew, \
-      "How long before its end a certificate is renewed: `30d`, `12h`, `90min`, or a share of its " \
-      "lifetime such as `33%`.") \
+    D("AcmeRenew", 1, 2, "duration | percent [noari]", "a third of the lifetime, half of it if that is under 10 days", CERTIFICATE, set_renew, \
+      "How long before its end a certificate is renewed at the latest: `30d`, `12h`, `90min`, or a share of its " \
+      "lifetime such as `33%`. Where the CA suggests a time of its own for each certificate (ARI, RFC 9773), that " \
+      "is kept if it is earlier, as after a mass revocation it is; `noari` does without. Renewals at the CA's time " \
+      "are free of Let's Encrypt's rate limits.") \
     D("AcmeRenewMode", 1, 1, "auto | always | manual", "auto", CERTIFICATE, set_renew_mode, \
       "`auto`: a certificate is obtained and renewed while a virtual host uses it. `always`: also one " \
       "that no virtual host uses, as long as an `<AcmeCertificate>` declares it. `manual`: only when " \

@@ -295,6 +295,9 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     status->ca[sizeof(status->ca) - 1] = '\0';
     status->ca_why[sizeof(status->ca_why) - 1] = '\0';
     status->proof[sizeof(status->proof) - 1] = '\0';
+    status->visit[sizeof(status->visit) - 1] = '\0';
+    status->limit[sizeof(status->limit) - 1] = '\0';
+    status->ari_url[sizeof(status->ari_url) - 1] = '\0';
 }
 
 /* --- tokens ---------------------------------------------------------------- */

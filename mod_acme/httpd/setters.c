@@ -154,7 +154,6 @@ static const char *set_renew(acme_target_t *to, int argc, char *const argv[])
     acme_span_t span;
     acme_err_t *err = acme_span_parse(&span, argv[0], 1, pool);
 
-    (void)argc;
     if (err) {
         return acme_setters_sentence(err, pool);
     }
@@ -164,8 +163,15 @@ static const char *set_renew(acme_target_t *to, int argc, char *const argv[])
                             "are durations from 1s on, and percentages",
                             argv[0]);
     }
+    if (argc == 2 && strcasecmp(argv[1], "noari")) {
+        return apr_psprintf(pool,
+                            "\"%s\" follows the time, where only noari is "
+                            "allowed",
+                            argv[1]);
+    }
     to->settings->renew = span;
     to->settings->renew_set = 1;
+    to->settings->no_ari = argc == 2;
     return NULL;
 }
 

@@ -16,6 +16,8 @@ typedef struct row_t {
     const char *next;   /* "renew at ...", or "" */
     const char *error;  /* with its number and remedy, or "" */
     const char *ca;     /* "zerossl (not letsencrypt: ...)", or "" */
+    const char *limit;  /* what it is held back by, or "" */
+    const char *window; /* "... to ...": when the CA suggests to renew, or "" */
 } row_t;
 
 static const char *next_text(const acme_status_t *status, apr_pool_t *pool)
@@ -50,6 +52,25 @@ static const char *ca_text(const acme_status_t *status, apr_pool_t *pool)
                            : apr_pstrdup(pool, status->ca_why);
 }
 
+static const char *window_text(const acme_status_t *status, apr_pool_t *pool)
+{
+    return status->ari_start
+               ? apr_pstrcat(pool, acme_time_format(status->ari_start, pool),
+                             " to ", acme_time_format(status->ari_end, pool),
+                             NULL)
+               : "";
+}
+
+/* "50 certificates in 7 days for example.org, next possible at ...". */
+static const char *limit_text(const acme_status_t *status, apr_pool_t *pool)
+{
+    return status->limit_until > apr_time_now()
+               ? apr_pstrcat(pool, "the CA allows ", status->limit,
+                             "; next possible at ",
+                             acme_time_format(status->limit_until, pool), NULL)
+               : "";
+}
+
 /* @return 0 where the table has no slot for it */
 static int read_row(row_t *row, const acme_managed_t *managed,
                     acme_family_t family, apr_pool_t *pool)
@@ -69,6 +90,8 @@ static int read_row(row_t *row, const acme_managed_t *managed,
     row->next = next_text(&row->status, pool);
     row->error = error_text(&row->status, pool);
     row->ca = ca_text(&row->status, pool);
+    row->limit = limit_text(&row->status, pool);
+    row->window = window_text(&row->status, pool);
     return 1;
 }
 
@@ -99,8 +122,12 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "CA", row->ca);
     put_line(page, row, "Next", row->next);
     put_line(page, row, "Proof", row->status.proof);
+    put_line(page, row, "Limit", row->limit);
+    put_line(page, row, "Suggested", row->window);
+    put_line(page, row, "Explanation", row->status.ari_url);
     put_line(page, row, "Progress", row->status.progress);
     put_line(page, row, "Error", row->error);
+    put_line(page, row, "Visit", row->status.visit);
 }
 
 static const char *state_text(const row_t *row, apr_pool_t *pool)
@@ -118,6 +145,34 @@ static void put_cell(const page_t *page, const char *text)
               NULL);
 }
 
+static void put_link(const page_t *page, const char *words, const char *url)
+{
+    if (*url) {
+        const char *text = acme_encode_html(url, page->pool);
+        ap_rvputs(page->r, "<br />", words, ": <a href=\"", text, "\">", text,
+                  "</a>", NULL);
+    }
+}
+
+/* What is next, and why the CA wants it so. */
+static void put_next(const page_t *page, const row_t *row)
+{
+    ap_rvputs(page->r, "<td>", acme_encode_html(row->next, page->pool), NULL);
+    if (*row->limit) {
+        ap_rvputs(page->r, "<br />", acme_encode_html(row->limit, page->pool),
+                  NULL);
+    }
+    put_link(page, "the CA explains", row->status.ari_url);
+    ap_rputs("</td>", page->r);
+}
+
+static void put_error(const page_t *page, const row_t *row)
+{
+    ap_rvputs(page->r, "<td>", acme_encode_html(row->error, page->pool), NULL);
+    put_link(page, "see", *row->error ? row->status.visit : "");
+    ap_rputs("</td>", page->r);
+}
+
 static void put_table_row(const page_t *page, const row_t *row)
 {
     ap_rputs("<tr>", page->r);
@@ -125,9 +180,9 @@ static void put_table_row(const page_t *page, const row_t *row)
     put_cell(page, state_text(row, page->pool));
     put_cell(page, row->ca);
     put_cell(page, row->expiry);
-    put_cell(page, row->next);
+    put_next(page, row);
     put_cell(page, row->status.proof);
-    put_cell(page, row->error);
+    put_error(page, row);
     ap_rputs("</tr>\n", page->r);
 }
 
@@ -136,9 +191,11 @@ static void put_paragraph(const page_t *page, const row_t *row)
     const char *text = apr_pstrcat(
         page->pool, row->name, ": ", state_text(row, page->pool),
         *row->ca ? ", from " : "", row->ca, *row->expiry ? ", expires " : "",
-        row->expiry, *row->next ? ", " : "", row->next,
-        *row->status.proof ? ", proved by " : "", row->status.proof,
-        *row->error ? ", last error " : "", row->error, NULL);
+        row->expiry, *row->next ? ", " : "", row->next, *row->limit ? ", " : "",
+        row->limit, row->status.ari_url[0] ? ", the CA explains: " : "",
+        row->status.ari_url, *row->status.proof ? ", proved by " : "",
+        row->status.proof, *row->error ? ", last error " : "", row->error,
+        NULL);
 
     ap_rvputs(page->r, "<p>", acme_encode_html(text, page->pool), "</p>\n",
               NULL);

@@ -12,6 +12,8 @@
  *     --until-failed      end when every name has failed
  *     --stop-at N         stop where it looks at the N-th certificate
  *     --clock FILE        seconds by which the clock is wrong, read each time
+ *     --limits O/S,D/S,N/S  orders, certificates of a domain and of a set of names
+ *                         that the CA is taken to allow in S seconds
  *
  * A NAME may be several with commas between: one certificate for all of them.
  * One that begins with "!" does not agree to the CA's terms, one with "@" has a
@@ -34,9 +36,12 @@
 
 typedef struct options_t {
     const char *store, *ca, *trust, *profile;
+    const char *limits;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
 } options_t;
+
+static acme_limit_rules_t limits = { .ca_url = "https://limited.example/" };
 
 static struct {
     apr_pool_t *pool;
@@ -159,13 +164,16 @@ static void on_status(void *baton, const acme_managed_t *managed,
     drive.failed += (status->state == ACME_STATE_ERROR)
                     - (known->state == ACME_STATE_ERROR);
     if (known->state != status->state
-        || strcmp(known->progress, status->progress)) {
-        printf("status %s %s failures=%d next=%ld: %s %s%s\n", managed->name,
+        || strcmp(known->progress, status->progress)
+        || known->limit_until != status->limit_until
+        || known->ari_start != status->ari_start) {
+        printf("status %s %s failures=%d next=%ld: %s %s%s%s\n", managed->name,
                acme_state_name(status->state), status->failures,
                status->next_time
                    ? (long)apr_time_sec(status->next_time - apr_time_now())
                    : 0L,
-               status->next_action, status->progress, status->error);
+               status->next_action, status->progress,
+               status->limit_until ? status->limit : "", status->error);
     }
     *known = *status;
 }
@@ -312,6 +320,7 @@ static int drive_names(const options_t *options, char **names, int count)
                                     .retry_first =
                                         apr_time_from_sec(options->retry),
                                     .retry_max = apr_time_from_sec(86400),
+                                    .limits = options->limits ? &limits : NULL,
                                     .version = "0.0.0-drive" };
     acme_store_t *store;
     acme_lease_t *lease;
@@ -342,6 +351,21 @@ static int drive_names(const options_t *options, char **names, int count)
     return status;
 }
 
+static void parse_limits(const char *text)
+{
+    static const acme_limit_t ORDER[] = { ACME_LIMIT_ORDERS, ACME_LIMIT_DOMAIN,
+                                          ACME_LIMIT_SET };
+    for (int i = 0; i < 3; i++) {
+        int count = 0, seconds = 0;
+        if (sscanf(text, "%d/%d", &count, &seconds) == 2) {
+            limits.of[ORDER[i]].count = count;
+            limits.of[ORDER[i]].period = apr_time_from_sec(seconds);
+        }
+        text += strcspn(text, ",");
+        text += *text == ',';
+    }
+}
+
 static int parse(options_t *options, int argc, char **argv)
 {
     int i;
@@ -367,6 +391,10 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "profile")) {
             options->profile = value;
+        }
+        else if (!strcmp(name, "limits")) {
+            options->limits = value;
+            parse_limits(value);
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

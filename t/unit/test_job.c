@@ -479,6 +479,174 @@ static void test_job_turns_of_a_clock_ahead_hold_nothing_back(void **state)
     assert_int_equal(job.ca, 0);
 }
 
+/* --- renewal information -------------------------------------------------------- */
+
+#define ACCOUNT "https://ca.example/account/1"
+
+/* As issued by the configured CA to ACCOUNT, with what that suggests. */
+static void suggest(apr_time_t start, apr_time_t end)
+{
+    record.ari_id = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
+    record.account_url = ACCOUNT;
+    record.issued = record.not_before;
+    plan(&record);
+    job.ari.start = start;
+    job.ari.end = end;
+}
+
+static apr_time_t replan(void)
+{
+    return acme_job_plan(&job, NOW, pool);
+}
+
+static void test_job_renews_within_the_window_of_the_ca(void **state)
+{
+    (void)state;
+    suggest(NOW + 20 * DAY, NOW + 22 * DAY);
+    apr_time_t due = replan();
+    assert_in_range(due, NOW + 20 * DAY, NOW + 22 * DAY);
+    assert_int_equal(replan(), due);
+    assert_true(job.asks);
+    assert_string_equal(job.status.next_action,
+                        "renew: when the CA suggests it");
+    assert_int_equal(job.status.ari_start, NOW + 20 * DAY);
+}
+
+static void test_job_window_cannot_make_it_later_than_acmerenew(void **state)
+{
+    (void)state;
+    policy.renew_set = 1;
+    policy.renew.duration = 60 * DAY; /* of 90: in 20 days */
+    suggest(NOW + 40 * DAY, NOW + 42 * DAY);
+    assert_in_range(replan(), NOW + 18 * DAY, NOW + 20 * DAY);
+    suggest(NOW + 19 * DAY, NOW + 42 * DAY);
+    assert_in_range(replan(), NOW + 19 * DAY, NOW + 20 * DAY);
+}
+
+static void test_job_window_in_the_past_means_now(void **state)
+{
+    (void)state;
+    suggest(NOW - 2 * DAY, NOW - 1 * DAY);
+    assert_true(replan() <= NOW);
+    assert_int_equal(job.status.next_time, NOW);
+    assert_false(job.asks);
+    /* own failures still put it off */
+    fail_with(ACME_E_CA_UNREACHABLE, ACME_CLASS_CA_RETRY, 0);
+    assert_int_equal(replan(), NOW + apr_time_from_sec(60));
+}
+
+static void test_job_noari_neither_asks_nor_follows(void **state)
+{
+    (void)state;
+    policy.no_ari = 1;
+    suggest(NOW - 2 * DAY, NOW - 1 * DAY);
+    assert_true(replan() > NOW + 40 * DAY);
+    assert_false(job.asks);
+    assert_null(acme_job_replaces(&job, ACCOUNT));
+}
+
+static void test_job_asks_about_nothing_expired_replaced_or_foreign(
+    void **state)
+{
+    (void)state;
+    suggest(0, 0);
+    replan();
+    assert_true(job.asks);
+    job.requested = 1; /* about to be replaced */
+    replan();
+    assert_false(job.asks);
+    job.requested = 0;
+    policy.renew_mode = ACME_RENEW_MANUAL;
+    replan();
+    assert_false(job.asks);
+    policy.renew_mode = ACME_RENEW_AUTO;
+    record.not_before -= 200 * DAY;
+    record.not_after -= 200 * DAY;
+    suggest(0, 0);
+    replan();
+    assert_false(job.asks);
+    record.not_before += 200 * DAY;
+    record.not_after += 200 * DAY;
+    record.ca_url = "https://other.example/dir";
+    suggest(0, 0);
+    replan();
+    assert_false(job.asks);
+    record.ca_url = policy.cas[0].url;
+    record.ari_id = NULL;
+    plan(&record);
+    assert_false(job.asks);
+}
+
+static void test_job_replaces_what_is_of_this_ca_and_account(void **state)
+{
+    (void)state;
+    suggest(0, 0);
+    assert_string_equal(acme_job_replaces(&job, ACCOUNT), record.ari_id);
+    assert_null(acme_job_replaces(&job, "https://ca.example/account/2"));
+    assert_null(acme_job_replaces(&job, NULL));
+    record.account_url = NULL;
+    plan(&record);
+    assert_null(acme_job_replaces(&job, ACCOUNT));
+    record.account_url = ACCOUNT;
+    record.ca_url = "https://other.example/dir";
+    plan(&record);
+    assert_null(acme_job_replaces(&job, ACCOUNT));
+    plan(NULL);
+    assert_null(acme_job_replaces(&job, ACCOUNT));
+}
+
+static void test_job_answer_about_the_old_set_says_nothing_of_the_new(
+    void **state)
+{
+    (void)state;
+    suggest(NOW + 20 * DAY, NOW + 22 * DAY);
+    job.ari.next_ask = NOW + HOUR;
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(job.ari.next_ask, NOW + HOUR);
+    record.ari_id = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyF";
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(job.ari.start, 0);
+    assert_int_equal(job.ari.next_ask, 0);
+}
+
+/* A CA that wants every certificate replaced at once, the new ones too. */
+static void test_job_ca_that_is_never_content_does_not_get_a_loop(void **state)
+{
+    static const apr_interval_time_t waits[] = {
+        0, HOUR / 6, HOUR * 10 / 6, HOUR * 100 / 6, DAY, DAY
+    };
+    (void)state;
+    record.not_before = NOW;
+    record.not_after = NOW + 90 * DAY;
+    suggest(NOW - 2 * DAY, NOW - DAY);
+    for (unsigned i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        record.ari_id = apr_psprintf(pool, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.%u", i);
+        acme_job_learn(&job, &record, pool);
+        assert_int_equal(job.ari.rushed, i);
+        job.ari.start = NOW - 2 * DAY;
+        job.ari.end = NOW - DAY;
+        apr_time_t due = replan();
+        assert_int_equal(due < NOW ? 0 : due - NOW, waits[i]);
+        acme_job_begun(&job, NOW + waits[i]);
+    }
+    /* one that was renewed in its time ends the row */
+    acme_job_begun(&job, NOW + 70 * DAY);
+    record.ari_id = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.x";
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(job.ari.rushed, 0);
+}
+
+static void test_job_hold_of_a_limit_puts_off_but_not_a_request(void **state)
+{
+    (void)state;
+    plan(NULL);
+    job.status.limit_until = NOW + HOUR;
+    assert_int_equal(replan(), NOW + HOUR);
+    assert_int_equal(job.status.next_time, NOW + HOUR);
+    job.requested = 1;
+    assert_int_equal(replan(), 0);
+}
+
 static void test_timers_give_the_earliest(void **state)
 {
     (void)state;
@@ -592,6 +760,15 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_rate_limit_that_ends_soon_is_waited_for),
     JOB_TEST(test_job_kept_order_is_worth_more_than_the_first_ca),
     JOB_TEST(test_job_turns_of_a_clock_ahead_hold_nothing_back),
+    JOB_TEST(test_job_renews_within_the_window_of_the_ca),
+    JOB_TEST(test_job_window_cannot_make_it_later_than_acmerenew),
+    JOB_TEST(test_job_window_in_the_past_means_now),
+    JOB_TEST(test_job_noari_neither_asks_nor_follows),
+    JOB_TEST(test_job_asks_about_nothing_expired_replaced_or_foreign),
+    JOB_TEST(test_job_replaces_what_is_of_this_ca_and_account),
+    JOB_TEST(test_job_answer_about_the_old_set_says_nothing_of_the_new),
+    JOB_TEST(test_job_ca_that_is_never_content_does_not_get_a_loop),
+    JOB_TEST(test_job_hold_of_a_limit_puts_off_but_not_a_request),
     JOB_TEST(test_timers_give_the_earliest),
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
     JOB_TEST(test_policy_accounts_differ_by_who_is_meant),

@@ -36,6 +36,8 @@
     M(1216, W_CAA_CRITICAL, WARNING, CA_RETRY, "the CA may refuse %s: among the CAA records of %s (%s) is a critical one of an unknown kind", \
       "Remove it, unless the CA is known to understand it.")                   \
     M(1217, D_CAA_UNKNOWN, DEBUG, NONE, "nothing is known of CAA records: %s", "") \
+    M(1230, E_ARI, NOTICE, CA_RETRY, "the CA's renewal information is not to be had: %s; it is asked for again at %s", \
+      "Nothing: certificates are renewed as AcmeRenew says. If it lasts, look at the CA's status page, or do without by AcmeRenew ... noari.") \
     M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
       "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
     M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
@@ -121,6 +123,8 @@
     M(1361, W_PROOF_FAILED, WARNING, NONE, "%s has failed for %s: %s",          \
       "If another way is left it is tried at once. What cannot work here is better left out of AcmeChallenges.") \
     M(1362, I_PROOF_CHOSEN, INFO, NONE, "control of %s is proved by %s", "") \
+    M(1370, E_LIMIT, WARNING, CA_RETRY, "this server has used up what the CA allows (%s): next possible at %s", \
+      "Nothing: it goes on by itself. Use the CA's staging service for experiments.") \
     M(1380, E_ACCOUNT_UNKNOWN, ERR, CONFIG, "the CA knows no account with the key of AcmeAccountKey", \
       "Check that it is the right key and that AcmeCA names the CA it was registered with. mod_acme registers no account with a key that it did not make, and makes no other account instead.")
 /* clang-format on */

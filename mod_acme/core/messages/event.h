@@ -47,6 +47,17 @@
       "Create exactly this TXT record, once; it serves all later renewals.")   \
     M(1527, W_PERSIST_ENDS, WARNING, CONFIG, "the TXT record %s proves control only until %s: later renewals will fail", \
       "Write a later persistUntil into it, or none.") \
+    M(1530, I_ARI_WINDOW, DEBUG, NONE, "the CA suggests to renew between %s and %s; planned for %s", "") \
+    M(1531, I_ARI_EARLY, NOTICE, NONE, "the CA wants this certificate renewed between %s and %s; planned for %s%s", \
+      "Nothing need be done; read the CA's explanation, if it gives one.")     \
+    M(1532, W_ARI_RUSH, WARNING, CA_RETRY, "the CA wants a certificate renewed that it has just renewed early; put off until %s", \
+      "It is renewed then. If it comes again, ask the CA why, or do without its suggestions by AcmeRenew ... noari.") \
+    M(1533, W_ARI_DAMAGED, NOTICE, LOCAL, "what the CA last suggested is lost, so it is asked again: %s", \
+      "Nothing need be done. If it comes again, check the disk and who else writes to AcmeStore.") \
+    M(1534, I_LIMIT_HELD, NOTICE, NONE, "held back, since the CA allows no more (%s): next possible at %s; %s certificates wait for this CA", \
+      "Nothing need be done: it goes on by itself, those that expire first before the others.") \
+    M(1535, W_LIMITS_DAMAGED, WARNING, LOCAL, "what was known of the limits of the CA %s is lost: %s", \
+      "Nothing need be done: the CA refuses what is too much. If it comes again, check the disk and who else writes to AcmeStore.") \
     M(1545, I_CONTACTS, NOTICE, NONE, "the CA was told the contacts of the account: %s", "") \
     M(1546, I_TERMS_AGREED, NOTICE, NONE, "the CA was told that its terms of service at %s are agreed to", "") \
     M(1547, W_CA_TURNED, WARNING, NONE, "%s is asked now, because %s failed: %s", \
