@@ -15,6 +15,8 @@ Commands, one a line on the control port, each answered by a line:
   closed    refuse every new connection, drop those there are
   swallow   answer challenge POSTs `processing` without passing them on, so
             that orders stay pending and their tokens stay published
+  suggest   answer questions for renewal information with a window weeks away
+            (the CA behind knows only certificates of its own), forward the rest
   stats     CPU seconds used, connections taken
 """
 import argparse
@@ -108,6 +110,16 @@ class Upstream:
                 return b"".join(parts)
 
 
+def suggestion():
+    """A reply of renewalInfo (RFC 9773) as Let's Encrypt's."""
+    window = {name: time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                  time.gmtime(time.time() + day * 86400))
+              for name, day in (("start", 59), ("end", 61))}
+    return 200, [("Content-Type", "application/json"),
+                 ("Retry-After", "21600")], \
+        json.dumps({"suggestedWindow": window}).encode()
+
+
 class Gate:
     """What all connections share: the CA, the log, the mode."""
 
@@ -123,6 +135,9 @@ class Gate:
         if self.mode == "swallow" and method == "POST" \
                 and path in self.challenges:
             reply = await self.swallow(path, headers)
+        elif self.mode == "suggest" and method == "GET" \
+                and "/renewalInfo/" in path:
+            reply = suggestion()
         else:
             try:
                 reply = await self.upstream.fetch(method, path, headers,
@@ -376,7 +391,7 @@ class Client(asyncio.Protocol):
 
 
 def command(gate, line):
-    if line in ("pass", "swallow", "closed"):
+    if line in ("pass", "swallow", "suggest", "closed"):
         gate.mode = line
         if line == "closed":
             for client in list(gate.connections):

@@ -7,6 +7,7 @@ import subprocess
 import stats
 
 TITLES = {"ssl": "mod_ssl", "md": "mod_md", "acme": "mod_acme",
+          "acme alone": "mod_acme, nothing else to do",
           "md file": "file (mod_md)", "acme file": "file (mod_acme)"}
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 
 import servers  # noqa: F401  (makes t/live importable)
 from live import pki
+from live.fakeca import cert_id
 
 
 def write(path, content, mode):
@@ -60,8 +61,8 @@ def record(name, chain, key, directory):
         "serial": "%x" % leaf.serial_number,
         "issuer": pki.common_name(leaf.issuer),
         "fingerprint": leaf.fingerprint(hashes.SHA256()).hex(),
-        "files_sha256": hashlib.sha256(chain + b"\0" + key).hexdigest()},
-        indent=1)
+        "files_sha256": hashlib.sha256(chain + b"\0" + key).hexdigest(),
+        "ari_id": cert_id(leaf)}, indent=1)
 
 
 def fill_acme(folder, names, pairs, directory):

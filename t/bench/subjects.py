@@ -280,8 +280,8 @@ class Acme(Subject):
             return None
         return sum(us for us, _ in used) / max(n for _, n in used)
 
-    def renew(self):
-        """New certificates for all hosts; returns when they are there."""
+    def renew(self, names=None):
+        """New certificates for these hosts (all); returns when they are there."""
         tool = pathlib.Path(os.environ.get("ACMECTL")
                             or httpd.acme_module().parents[2]
                             / "acmectl")
@@ -290,7 +290,7 @@ class Acme(Subject):
         asked = [subprocess.Popen(  # pylint: disable=consider-using-with
             [tool, "--store", self.store, "renew", name],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-                 for name in self.names]
+                 for name in names or self.names]
         said = [each.communicate()[1] for each in asked]
         for each, text in zip(asked, said):
             if each.returncode:
