@@ -121,6 +121,8 @@ int acme_config_has_dns(const acme_settings_t *settings);
 /** Directives in which two policies differ: "AcmeCA AcmeKeyType", or "". */
 const char *acme_config_differences(const acme_policy_t *a,
                                     const acme_policy_t *b, apr_pool_t *pool);
+/** All unset. */
+void acme_config_init_settings(acme_settings_t *settings);
 /** over wins where it is set. */
 void acme_config_merge_settings(acme_settings_t *out,
                                 const acme_settings_t *base,
