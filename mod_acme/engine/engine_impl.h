@@ -8,6 +8,9 @@
  *   proving.c  how control of its names is proved
  *   planner.c  limits of CAs: who may order now
  *   ari.c      questions for renewal information, in a queue of their own
+ *   solver.c   proofs made visible, by the server or in DNS (txt.c), and again
+ *              invisible
+ *   caacheck.c whether CAA records let the CA issue
  *   request.c  what the administrator asked for
  *
  * Everything that can become due has a timer; a thing that something happened to

@@ -388,6 +388,7 @@ static void retry_later(txt_t *txt, acme_err_t *err)
     apr_time_t now = acme_engine_now(engine);
     unsigned int random = 0;
 
+    txt->settled = 0; /* it may be half gone */
     RAND_bytes((unsigned char *)&random, sizeof(random));
     apr_time_t next =
         now + acme_retry_delay(++txt->failures, RETRY_FIRST, RETRY_MAX, random);

@@ -5,6 +5,7 @@
  *   drive --store DIR --ca URL --trust FILE --http PORT [options] NAME...
  *     --key TYPE          key type of every certificate (ecdsa-p256)
  *     --profile NAME
+ *     --dns PROGRAM       prove by dns-01, which it publishes
  *     --concurrency N     orders at once (128)
  *     --retry SECONDS     first delay after a failure (1)
  *     --seconds N         give up after (60)
@@ -35,7 +36,7 @@
 #include "engine/transport.h"
 
 typedef struct options_t {
-    const char *store, *ca, *trust, *profile;
+    const char *store, *ca, *trust, *profile, *dns;
     const char *limits;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
@@ -293,6 +294,22 @@ static void tell_usage(apr_time_t start)
            usage.ru_maxrss, usage.ru_nvcsw);
 }
 
+static void prove_by_dns(acme_policy_t *policy, const char *program)
+{
+    apr_array_header_t *command =
+        apr_array_make(drive.pool, 1, sizeof(const char *));
+    apr_array_header_t *challenges =
+        apr_array_make(drive.pool, 1, sizeof(acme_proof_type_t));
+
+    if (program) {
+        APR_ARRAY_PUSH(command, const char *) = program;
+        APR_ARRAY_PUSH(challenges, acme_proof_type_t) = ACME_PROOF_DNS_01;
+        policy->dns = 1;
+        policy->dns_command = command;
+        policy->challenges = challenges;
+    }
+}
+
 static int drive_names(const options_t *options, char **names, int count)
 {
     static const acme_engine_callbacks_t CALLBACKS = {
@@ -309,6 +326,7 @@ static int drive_names(const options_t *options, char **names, int count)
                              .key_type_count = 1,
                              .http_01 = 1 };
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
+    prove_by_dns(&policy, options->dns);
     apr_array_header_t *managed =
         apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
     for (int i = 0; i < count; i++) {
@@ -395,6 +413,9 @@ static int parse(options_t *options, int argc, char **argv)
         else if (!strcmp(name, "limits")) {
             options->limits = value;
             parse_limits(value);
+        }
+        else if (!strcmp(name, "dns")) {
+            options->dns = value;
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

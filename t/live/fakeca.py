@@ -125,6 +125,7 @@ class FakeCA:
     forgiving           an authorization outlives a challenge that failed
 
     To change at will: challenge_result(identifier, type) -> None or a problem dict;
+    hash_prefix (of accounts in dns-persist-01, which is that of draft -02 then);
     make_token(); make_nonce(); on_issue(leaf) edits a pki.Leaf before it is signed;
     make_chain(leaf_cert, intermediate_cert, csr) -> certificates; renewal_window(cert) -> Range.
     validation_gate and issuance_gate: threading.Events; while clear, no challenge becomes valid,
@@ -178,6 +179,7 @@ class FakeCA:
         self.cross = self.root2.intermediate("Fake Intermediate", key=self.intermediate.key)
         self.challenge_result = lambda identifier, kind: None
         self.make_token = lambda: secrets.token_urlsafe(32)
+        self.hash_prefix = None
         self.make_nonce = lambda: secrets.token_urlsafe(16)
         self.on_issue = lambda leaf: None
         self.make_chain = None
@@ -447,6 +449,8 @@ class FakeCA:
             meta["termsOfService"] = f"{self.base}/terms/v1"
         if self.profiles:
             meta["profiles"] = self.profiles
+        if self.hash_prefix:
+            meta["accountHashPrefix"] = self.hash_prefix
         if self.eab:
             meta["externalAccountRequired"] = True
         names = {
@@ -600,7 +604,10 @@ class FakeCA:
         for kind in kinds:
             path = f"/challenge/{next(self._ids)}"
             one = {"type": kind, "url": self.base + path, "status": "pending"}
-            one["token"] = self.make_token()
+            if kind != "dns-persist-01":
+                one["token"] = self.make_token()
+            else:
+                one["issuerDomainNames" if self.hash_prefix else "issuer-domain-names"] = ["ca.invalid"]
             authz["challenges"].append(one)
         self.authzs[authz["path"]] = authz
         return authz["path"]

@@ -1,5 +1,6 @@
 """Control proved by DNS: programs that publish records, wildcards, records that stay, CAA."""
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 
 import pytest
 
+from . import jose
 from .bind import Named
 from .httpd import TOP
 from .proc import living, wait_until
@@ -121,6 +123,34 @@ def test_wildcard_alone_as_declared_certificate(acme_httpd, pebble):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_both_key_types_and_both_names_have_four_values_at_one_name(acme_httpd, pebble):
+    program = Program(acme_httpd, pebble)
+    acme_httpd.config(directives(program, pebble) + "AcmeKeyType rsa2048 ecdsa-p256")
+    acme_httpd.config("AcmeChallenges dns-01")
+    acme_httpd.vhost(APEX, [WILD], https_extra="AcmeManage on")
+    acme_httpd.start()
+    for sigalgs in ("rsa_pss_rsae_sha256", "ecdsa_secp256r1_sha256"):
+        assert sorted(acme_httpd.wait_cert(APEX, sigalgs=sigalgs).names) == [WILD, APEX]
+    wait_until(lambda: not program.left() and not journal(acme_httpd), 20, program.calls)
+    assert len({call[2] for call in program.calls("setup")}) == 4
+
+
+def test_graceful_in_the_middle_goes_on_with_the_order(acme_httpd, pebble):
+    """The next generation's engine sets the record up again, and ends with one certificate."""
+    before = "test -e go || test $verb = teardown || sleep 300"
+    program = Program(acme_httpd, pebble, before)
+    acme_httpd.config(directives(program, pebble) + "AcmeChallenges dns-01")
+    acme_httpd.vhost(SHOP, https_extra="AcmeManage on")
+    acme_httpd.start()
+    wait_until(program.calls, 30, "set up")
+    (program.folder / "go").touch()
+    acme_httpd.graceful()
+    acme_httpd.wait_cert(SHOP)
+    wait_until(lambda: not program.left() and not journal(acme_httpd), 20, program.calls)
+    assert len({call[2] for call in program.calls()}) == 1
+    assert pebble.log.read_text().count("Issued certificate serial") == 1
+
+
 def test_wildcard_without_dns_challenge_is_left_out(acme_httpd):
     acme_httpd.vhost(SHOP, ["*.shop.example.org"], https_extra="AcmeManage on")
     done = acme_httpd.configtest()
@@ -165,6 +195,20 @@ def test_dns_persist_01_warns_of_the_end(acme_httpd, pebble):
     pebble.set_txt(found[1], f"{found[2]}; persistUntil={now + 86400}")
     acme_httpd.wait_cert(SHOP)
     assert re.search(r"ACME1527: .*proves control only until 20\d\d-", acme_httpd.log())
+
+
+def test_dns_persist_01_in_the_form_of_draft_02(httpd, make_fakeca):
+    ca = make_fakeca(challenges=["dns-persist-01"])
+    ca.hash_prefix = f"{ca.base}/hash/"
+    httpd.acme(ca, "AcmeChallenges dns-persist-01")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    (account,) = ca.accounts.values()
+    text = chr(len(SHOP)) + SHOP + jose.thumbprint(account["jwk"]) + account["url"]
+    digest = jose.b64(hashlib.sha256(text.encode()).digest())
+    record = f'IN TXT "ca.invalid; accounturi={ca.hash_prefix}sha-256/{digest}"'
+    assert f"_validation-persist.{SHOP}. {record}" in httpd.log()
 
 
 def test_program_that_fails_is_shown_with_its_words(acme_httpd, pebble):

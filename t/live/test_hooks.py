@@ -53,7 +53,7 @@ PROGRAMS = sorted(path.name for path in HOOKS.iterdir() if path.name.startswith(
 def test_hook_refuses_what_is_no_name_or_value(hook, name, value, tmp_path):
     args = ["http://127.0.0.1:1/", tmp_path] if hook == "dns-challtestsrv" else ["/dev/null"] * 2
     args = ["127.0.0.1", "/dev/null"] if hook == "dns-rfc2136" else args
-    args = args[:1] if hook == "dns-cloudflare" else args
+    args = args[:1] if hook in ("dns-cloudflare", "dns-follow") else args
     done = run(hook, *args, "setup", name, value)
     assert done.returncode == 1
     assert done.stderr.startswith("not a ")
@@ -101,6 +101,20 @@ def test_rfc2136_refused_update_fails(named, tmp_path):
     assert named.txt(NAME) == []
     done = run("dns-rfc2136", "127.0.0.1", "/nonexistent", "setup", NAME, ONE)
     assert done.returncode == 1 and done.stderr == "cannot read /nonexistent\n"
+
+
+def test_follow_gives_the_name_that_an_alias_leads_to(tmp_path):
+    alias = f"{NAME}. IN CNAME one.acme.example.org.\none.acme IN CNAME two.acme"
+    with Named(tmp_path / "aliases", extra=alias) as server:
+        env = {"DNS_FOLLOW_DIG": f"-p {server.port} @127.0.0.1"}
+        rfc2136 = [HOOKS / "dns-rfc2136", f"127.0.0.1#{server.port}", server.key_file]
+        ok("dns-follow", *rfc2136, "setup", NAME, ONE, **env)
+        assert server.txt("two.acme.example.org") == [ONE]
+        ok("dns-follow", *rfc2136, "teardown", NAME, ONE, **env)
+        assert server.txt("two.acme.example.org") == []
+        # arguments stay as they are; a name without an alias does, too
+        done = run("dns-follow", "/usr/bin/printf", "<%s>", "a b", "$(id)", "setup", "x.example.org", ONE, **env)
+        assert done.stdout == f"<a b><$(id)><setup><x.example.org><{ONE}>"
 
 
 # dns-cloudflare, against answers as Cloudflare's API has given them

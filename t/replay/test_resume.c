@@ -120,6 +120,31 @@ static void test_resume_after_kill_at_every_point_between_challenges(
     assert_true(kill_everywhere(&scenario) > 40);
 }
 
+static replay_t *run_persistent(int kill_at, apr_pool_t *p)
+{
+    replay_t *replay = replay_create("*.a.example", p);
+    acme_proofs_t *proofs = apr_pcalloc(p, sizeof(*proofs));
+
+    proofs->types[0] = ACME_PROOF_DNS_PERSIST_01;
+    proofs->count = 1;
+    replay->wanted.proofs = proofs;
+    replay->ca->challenge_types = "dns-persist-01";
+    replay->ca->authz_polls = 1;
+    replay->kill_at = kill_at;
+    replay_run(replay);
+    return replay;
+}
+
+static void test_resume_after_kill_at_every_point_without_a_token(void **state)
+{
+    int points = run_persistent(0, pool)->points, kill_at;
+
+    (void)state;
+    for (kill_at = 1; kill_at <= points; kill_at++) {
+        assert_non_null(run_persistent(kill_at, pool)->chain_pem);
+    }
+}
+
 /* --- a later attempt ------------------------------------------------------ */
 
 /* The order failed, was put back and is taken up by another process. */
@@ -569,6 +594,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_resume_after_kill_at_every_point_three_names),
     POOL_TEST(test_resume_after_kill_at_every_point_of_failure),
     POOL_TEST(test_resume_after_kill_at_every_point_between_challenges),
+    POOL_TEST(test_resume_after_kill_at_every_point_without_a_token),
     POOL_TEST(test_resume_after_outage_before_the_first_authorization),
     POOL_TEST(test_resume_after_outage_while_the_ca_validates),
     POOL_TEST(test_resume_after_outage_of_one_authorization),
