@@ -348,11 +348,23 @@ void acme_tls_choose(SSL *ssl, acme_live_t *live)
     }
 }
 
+/* TLS 1.3 has agreed on acme-tls/1 by now; TLS 1.2 does so later. */
+static int is_for_ca(const SSL *ssl)
+{
+    const unsigned char *protocol = NULL;
+    unsigned int len = 0;
+
+    SSL_get0_alpn_selected(ssl, &protocol, &len);
+    return len == sizeof(ACME_TLSALPN_PROTOCOL) - 1
+           && !memcmp(protocol, ACME_TLSALPN_PROTOCOL, len);
+}
+
 /* OpenSSL asks for a certificate, SNI has been looked at. SSL_CTX_set_cert_cb(3):
  * 1 goes on. Nothing new costs two atomic reads. */
 static int choose_certificate(SSL *ssl, void *data)
 {
-    if (!acme_tlsalpn_is_chosen(ssl)) {
+    /* the certificate of the challenge is in place, and must stay */
+    if (!is_for_ca(ssl)) {
         acme_tls_choose(ssl, data);
     }
     return 1;

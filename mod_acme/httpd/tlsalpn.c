@@ -17,7 +17,7 @@
 
 extern module AP_MODULE_DECLARE_DATA acme_module;
 
-#define PROTOCOL "acme-tls/1"
+#define PROTOCOL ACME_TLSALPN_PROTOCOL
 
 /* What we know of a connection of TLS. ssl is good while hands are shaken. */
 typedef struct handshake_t {
@@ -47,15 +47,6 @@ void acme_tlsalpn_allow(server_rec *s, apr_pool_t *pconf)
     /* last: what comes before the present protocol is advertised (Upgrade) */
     APR_ARRAY_PUSH(protocols, const char *) = PROTOCOL;
     core->protocols = protocols;
-}
-
-int acme_tlsalpn_is_chosen(const SSL *ssl)
-{
-    const unsigned char *protocol = NULL;
-    unsigned int len = 0;
-
-    SSL_get0_alpn_selected(ssl, &protocol, &len);
-    return len == sizeof(PROTOCOL) - 1 && !memcmp(protocol, PROTOCOL, len);
 }
 
 int acme_tlsalpn_pre_handshake(conn_rec *c, SSL *ssl, int is_proxy)

@@ -16,13 +16,11 @@
 #include <httpd.h>
 #include <openssl/ssl.h>
 
+#define ACME_TLSALPN_PROTOCOL "acme-tls/1"
+
 /** Let the host's TLS connections choose acme-tls/1, whatever Protocols says.
  *  In post_config. */
 void acme_tlsalpn_allow(server_rec *s, apr_pool_t *pconf);
-
-/** Whether acme-tls/1 was agreed on in this handshake (TLS 1.3: before it asks
- *  for a certificate): its certificate is in place and must stay. */
-int acme_tlsalpn_is_chosen(const SSL *ssl);
 
 int acme_tlsalpn_pre_handshake(conn_rec *c, SSL *ssl, int is_proxy);
 int acme_tlsalpn_propose(conn_rec *c, request_rec *r, server_rec *s,

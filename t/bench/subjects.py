@@ -36,6 +36,7 @@ class Subject(httpd.Httpd):
     name = "ssl"
     title = "mod_ssl"
     more_modules = ()
+    challenge = "http-01"  # by which names are proved; before the start
 
     def __init__(self, folder, names, directory=None, trust=None,
                  children=None, threads=25, debug=False, key="ecdsa",
@@ -201,11 +202,13 @@ class Md(Subject):
                                                  self.https_port),
                  "MDCertificateAgreement accepted",
                  "MDContactEmail bench@example.org",
-                 "MDCAChallenges http-01",
+                 "MDCAChallenges " + self.challenge,
                  "MDCertificateAuthority " + self.directory,
                  "MDCACertificateFile %s" % self.trust]
         if self.key == "ecdsa":
             lines.append("MDPrivateKeys secp256r1")
+        if self.challenge == "tls-alpn-01":
+            lines.append("Protocols http/1.1 acme-tls/1")
         return lines + ["MDomain " + name for name in self.names]
 
     def debug_level(self):
@@ -256,6 +259,7 @@ class Acme(Subject):
                 "AcmeCATrustFile %s" % self.trust,
                 # the names are nobody's, and this machine's resolvers are not to be measured
                 "AcmeDnsWait 0",
+                "AcmeChallenges " + self.challenge,
                 "AcmeKeyType " + {"ecdsa": "ecdsa-p256",
                                   "rsa": "rsa2048"}[self.key],
                 "AcmeManage on"]

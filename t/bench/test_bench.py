@@ -55,6 +55,6 @@ def test_bench_tiny_run_measures_everything(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     result = json.loads(out.read_text())
     measured = {(row["measure"], row["subject"]) for row in result["rows"]}
-    for measure in ("issue", "start", "handshake", "tokens", "idle", "swap",
-                    "ari"):
+    for measure in ("issue", "alpn", "start", "handshake", "tokens", "idle",
+                    "swap", "ari"):
         assert (measure, "acme") in measured, measure

@@ -28,6 +28,7 @@ def test_file_is_taken_by_configtest(httpd, path):
     text = re.sub(r"/usr/local/libexec/mod_acme/", f"{TOP}/conf/hooks/", text)
     # Names for examples are nobody's, and ports 80 and 443 are not ours: mod_acme would
     # warn of it all.
+    text = text.replace("192.0.2.1", "1.1.1.1").replace("2001:db8::1", "2606:4700::1111")
     text = re.sub(r"\bexample\.(org|net|com)\b", r"acme-module-\1.org", text)
     text = re.sub(r"(<VirtualHost \*):8?443>", rf"\1:{httpd.https_port}>", text)
     ports = f"AcmePortMap 80:{httpd.http_port} 443:{httpd.https_port}"

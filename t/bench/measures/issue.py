@@ -71,11 +71,12 @@ def wait_served(subject, root, seconds):
             time.sleep(0.1)
 
 
-def one(bench, key, size):
+def one(bench, key, size, challenge="http-01"):
     """One run of one subject; metric -> (unit, value)."""
     names = bench.names(size)
     folder = bench.folder("issue-" + key)
     subject = bench.subject(key, folder / "httpd", names)
+    subject.challenge = challenge
     limit = 60 + 10 * size
     with pebble(folder / "ca", subject, bench.args.validation,
                 (1, 1) if bench.args.tiny else RETRY_AFTER) as ca, \
