@@ -56,8 +56,9 @@ static void register_hooks(apr_pool_t *pool)
     APR_OPTIONAL_HOOK(ssl, pre_handshake, acme_tlsalpn_pre_handshake, NULL,
                       NULL, APR_HOOK_MIDDLE);
     ap_hook_protocol_propose(acme_tlsalpn_propose, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_protocol_switch(acme_tlsalpn_switch, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_protocol_get(acme_tlsalpn_get, NULL, NULL, APR_HOOK_MIDDLE);
+    /* before mod_md, which takes every acme-tls/1 for its own */
+    ap_hook_protocol_switch(acme_tlsalpn_switch, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_protocol_get(acme_tlsalpn_get, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, answer_challenge, acme_tlsalpn_answer, NULL, NULL,
                       APR_HOOK_MIDDLE);
     ap_hook_process_connection(acme_tlsalpn_close, after_ssl, NULL,

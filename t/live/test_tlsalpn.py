@@ -303,6 +303,45 @@ def test_session_of_a_challenge_opens_no_door(stage, version, tickets):
             pass  # no client certificate, no handshake
 
 
+@pytest.mark.all_mpms
+def test_challenge_outlives_children_and_reloads(stage, mpm):
+    on = stage(mpm=mpm)
+    on.begin()
+    shown = on.digests()
+    for child in on.httpd.children():
+        on.httpd.kill_child(child.pid)
+    assert_challenge(served_again(on.httpd), SHOP, shown)
+    on.httpd.graceful()
+    assert_challenge(served_again(on.httpd), SHOP, shown)
+    on.ca.validation_gate.set()
+    on.httpd.wait_cert(SHOP)
+    assert len(on.ca.orders) == 1
+
+
+def served_again(httpd):
+    """By a new child, once there is one that listens."""
+    return httpd.wait_cert(SHOP, lambda served: served.alpn == ALPN, alpn=[ALPN])
+
+
+def test_beside_mod_md_each_answers_for_its_own(make_httpd, make_pebble):
+    """mod_md takes every connection of acme-tls/1 for its own if it is asked first."""
+    httpd = make_httpd(modules=("md",))
+    ca = make_pebble(tls_port=httpd.https_port)
+    httpd.acme(
+        ca,
+        "AcmeChallenges tls-alpn-01\nProtocols http/1.1 acme-tls/1\n"
+        f"MDStoreDir {httpd.folder}/md\nMDPortMap http:- https:{httpd.https_port}\n"
+        f"MDCertificateAuthority {ca.directory_url}\nMDCACertificateFile {ca.ca_file}\n"
+        "MDCertificateAgreement accepted\nMDCAChallenges tls-alpn-01\n"
+        f"MDContactEmail webmaster@{BLOG}\nMDomain {BLOG}",
+    )
+    httpd.vhost(BLOG)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    httpd.wait_log(f"The Managed Domain {BLOG} has been setup")
+
+
 def test_upgrade_is_neither_offered_nor_taken(stage):
     on = stage()
     on.begin()
