@@ -63,11 +63,13 @@ def memory(pid):
 def test_hundred_renewals_under_valgrind(make_httpd, make_fakeca, live_dir):
     log = live_dir / "valgrind.%p.log"
     httpd = make_httpd(wrapper=[part.format(log=log) for part in VALGRIND])
-    ca = make_fakeca(retry_after=None, validate="http", http_port=httpd.http_port)
+    ports = {"http_port": httpd.http_port, "tls_port": httpd.https_port}
+    ca = make_fakeca(retry_after=None, validate="http", **ports)
     ca.on_issue = short_lived
     httpd.acme(ca, f"AcmeManage on\nAcmeRenew 3s\n{ONE_CHILD}")
-    for name in NAMES:
-        httpd.vhost(name)
+    for number, name in enumerate(NAMES):
+        challenge = ("http-01", "tls-alpn-01")[number % 2]
+        httpd.vhost(name, https_extra=f"AcmeChallenges {challenge}")
     httpd.start()
 
     def issued(count):
