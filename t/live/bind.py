@@ -17,14 +17,15 @@ class Named:
     """A running named with one zone, which a TSIG key may update.
 
     extra  more records of the zone, as in a zone file
+    port   None: a free one
     """
 
-    def __init__(self, folder, zone="example.org", extra=""):
+    def __init__(self, folder, zone="example.org", extra="", port=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         self.zone = zone
-        self.port = free_port()
+        self.port = port or free_port()
         self.log = self.folder / "named.log"
         self.key_file = self.folder / "tsig.key"
         secret = base64.b64encode(secrets.token_bytes(32)).decode()

@@ -13,7 +13,7 @@ import pytest
 from . import jose
 from .bind import Named
 from .httpd import TOP
-from .proc import living, wait_until
+from .proc import accepts, living, wait_until
 from .test_issue import acmectl, serial
 
 APEX, WILD, SHOP = "example.org", "*.example.org", "shop.example.org"
@@ -293,6 +293,34 @@ def test_rfc2136_with_bind_end_to_end(make_httpd, make_pebble, live_dir):
         httpd.start()
         assert sorted(httpd.wait_cert(APEX).names) == [WILD, APEX]
         wait_until(lambda: named.txt(CHALLENGE) == [], 20, "removed")
+
+
+@pytest.mark.needs_root
+def test_servers_of_the_zone_are_found_and_asked(make_httpd, make_pebble, live_dir):
+    """No resolver is named: the machine's own (here in a mount namespace) leads to the zone's."""
+    if accepts(53):
+        pytest.skip("this machine has a name server of its own")
+    resolv_conf = live_dir / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.0.0.1\n")
+    script = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
+    httpd = make_httpd(wrapper=["unshare", "--mount", "sh", "-c", script, "sh"])
+    extra = f"{CHALLENGE}. IN CNAME there.acme.example.org."
+    with Named(live_dir / "named", extra=extra, port=53) as named:
+        ca = make_pebble(
+            http_port=httpd.http_port, tls_port=httpd.https_port, dns_server="127.0.0.1:53"
+        )
+        for name in ("dns-rfc2136", "dns-follow"):
+            hook = httpd.folder / name
+            shutil.copy(TOP / "conf/hooks" / name, hook)
+            hook.chmod(0o755)
+        rfc2136 = f"{httpd.folder}/dns-rfc2136 127.0.0.1 {named.key_file}"
+        httpd.acme(ca, "AcmeDnsWait 20s\nAcmeChallenges dns-01")
+        httpd.config(f"AcmeDnsCommand {httpd.folder}/dns-follow {rfc2136}")
+        httpd.vhost(APEX, [WILD], https_extra="AcmeManage on")
+        httpd.start()
+        assert sorted(httpd.wait_cert(APEX).names) == [WILD, APEX]
+        assert "ACME1212" not in httpd.log(), "nobody was asked"
+        wait_until(lambda: named.txt("there.acme.example.org") == [], 20, "removed")
 
 
 def test_caa_record_that_names_another_ca_is_told(make_httpd, make_pebble):
