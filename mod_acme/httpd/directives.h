@@ -60,13 +60,16 @@
       "With a CA in front, written as in `AcmeCA`, for that one alone.") \
     D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
       "How control of the names is proved to the CA, the most preferred way first: `tls-alpn-01` answers in " \
-      "a handshake at port 443, `http-01` a request at port 80. Ways that this server cannot go, or that the " \
+      "a handshake at port 443, `http-01` a request at port 80; for `dns-01` and `dns-account-01` the program " \
+      "of `AcmeDnsCommand` publishes a DNS record, for `dns-persist-01` you make one yourself, once: the error " \
+      "log and the status page show it. Ways that this server cannot go, or that the " \
       "CA does not offer, are passed over; where one fails, the next is tried at once.") \
     D("AcmeDnsCommand", 1, 20, "program [argument ...] | none", "none", CERTIFICATE, acme_setters_dns_command, \
-      "The program that publishes DNS records for `dns-01` and `dns-account-01`, by which alone a CA " \
-      "certifies wildcards. It is called without a shell, as the user of httpd's children, with its arguments " \
-      "and `setup` or `teardown`, the record's name and its value. Ready ones, and how to write one, are in " \
-      "`conf/hooks`. A relative path counts from `ServerRoot`. Arguments can be read by everybody on the " \
+      "The program that publishes DNS records for `dns-01` and `dns-account-01`. CAs certify wildcards by " \
+      "DNS alone: with it, `ServerAlias *.example.org` comes into the certificate, and names that it covers " \
+      "are not ordered as well. It is called without a shell, as the user of httpd's children, with its arguments " \
+      "and `setup` or `teardown`, the record's name and its value, and may take two minutes. Ready ones, and " \
+      "how to write one, are in `conf/hooks`. A relative path counts from `ServerRoot`. Arguments can be read by everybody on the " \
       "machine: secrets belong into files.") \
     D("AcmeDnsWait", 1, 9, "duration [resolver ...]", "2min", CERTIFICATE, acme_setters_dns_wait, \
       "How long to look for a published record before the CA is told, 0 to 24h. Every name server of the " \
