@@ -128,12 +128,14 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
 
 /* Another CA is asked at once. */
 static void turn(acme_engine_t *engine, acme_job_t *job, const acme_err_t *err,
-                 const char *failed)
+                 const char *failed, int quiet)
 {
     acme_err_t *line = acme_err_make(engine->scratch, ACME_W_CA_TURNED,
                                      acme_job_ca_name(job, job->ca), failed,
                                      acme_err_line(err, engine->scratch), NULL);
-    acme_engine_log_text(engine, job, line->msg, line->text);
+    if (!quiet) {
+        acme_engine_log_text(engine, job, line->msg, line->text);
+    }
     acme_asked_progress(engine, job, line->text);
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
@@ -152,7 +154,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     const char *failed = acme_job_ca_name(job, job->ca);
     acme_proving_over(job);
     if (acme_job_failed(job, err, &retry, now, engine->scratch)) {
-        turn(engine, job, err, failed);
+        turn(engine, job, err, failed, quiet);
         return;
     }
     acme_asked_outcome(engine, job, err);

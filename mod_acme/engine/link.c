@@ -267,14 +267,40 @@ static void start_backlog(acme_link_t *link)
     acme_planner_save(link);
 }
 
+/* A thousand certificates that another CA is asked for make one line. */
+static void tell_turned(acme_link_t *link, const acme_job_t *last, int count,
+                        const acme_err_t *err)
+{
+    apr_pool_t *scratch = link->engine->scratch;
+    const char *failed =
+        link->settings->alias ? link->settings->alias : link->settings->url;
+    acme_err_t *line =
+        acme_err_make(scratch, ACME_W_CA_TURNED,
+                      apr_psprintf(scratch, "%s (certificates: %d)",
+                                   acme_job_ca_name(last, last->ca), count),
+                      failed, acme_err_line(err, scratch), NULL);
+    acme_link_log(link, line->msg, line->text);
+}
+
 static void fail_backlog(acme_link_t *link, const acme_err_t *err)
 {
+    acme_job_t *turned = NULL;
+    int count = 0;
     acme_err_t *each = acme_err_dup(err, link->engine->scratch);
     if (each->retry_at < link->until) {
         each->retry_at = link->until;
     }
     for (int i = 0; acme_planner_has_turn(link) && i < FAILURES_A_ROUND; i++) {
-        acme_engine_fail(link->engine, acme_planner_take(link), each, 1);
+        acme_job_t *job = acme_planner_take(link);
+        int ca = job->ca;
+        acme_engine_fail(link->engine, job, each, 1);
+        if (job->ca != ca && !job->status.failures) {
+            turned = job;
+            count++;
+        }
+    }
+    if (turned) {
+        tell_turned(link, turned, count, err);
     }
     if (acme_planner_has_turn(link)) {
         poke(link);
