@@ -313,6 +313,11 @@ const char *acme_setters_external(acme_target_t *to, int argc,
     if (argc == 2) {
         return set_binding(external, to, argv[0], argv[1]);
     }
+    /* It may be a key that got here by mistake: not to be repeated. */
+    if (!strpbrk(argv[0], "/.") || strpbrk(argv[0], " \t")) {
+        return "a single argument is the path of a file; key identifier and "
+               "HMAC key are two, without quotation marks around both";
+    }
     external->file = ap_server_root_relative(pool, argv[0]);
     if (!external->file) {
         return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);

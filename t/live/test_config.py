@@ -21,6 +21,8 @@ REFUSED = [
     ("AcmeAgreeTerms on https://ca.example/terms", '"on" is neither on nor off nor the URL of terms'),
     ("AcmeAgreeTerms ftp://ca.example/terms", '"ftp://ca.example/terms" is neither on nor off nor the URL of terms'),
     ("AcmeExternalAccount kid-1 not_base64!", "the key of the external account binding is not usable: it is not base64"),
+    ('AcmeExternalAccount "kid-1 c2VjcmV0"', "a single argument is the path of a file; key identifier and HMAC key are two"),
+    ("AcmeExternalAccount c2VjcmV0", "a single argument is the path of a file"),
     ("AcmeExternalAccount kid-1 c2VjcmV0 x", '"kid-1" is neither the https URL'),
     ("AcmeAccountKey ecdsa-p521", '"ecdsa-p521" is neither a key type (rsa2048, rsa3072, rsa4096, ecdsa-p256, ecdsa-p384) nor the path of a file'),
     ("AcmeAccountKey key.pem /bin/phrase", '"/bin/phrase" follows the key\'s file, where only exec: and the path'),

@@ -173,6 +173,30 @@ def test_settings_for_one_ca_hold_for_that_one_alone(httpd, make_fakeca):
     assert "profile" not in second.requests_to("new-order")[0].payload
 
 
+def test_innermost_setting_counts_first_and_in_it_that_for_the_ca(httpd, make_fakeca):
+    profiles = {name: "" for name in ("outer", "first", "inner", "second")}
+    first, second = make_fakeca(profiles=profiles), make_fakeca(profiles=profiles)
+    one, two = first.directory_url, second.directory_url
+    configure(httpd, first, second, f"AcmeProfile outer\nAcmeProfile {one} first")
+    hosts = {
+        "a.example.org": ("", "first", "outer"),
+        "b.example.org": ("AcmeProfile inner", "inner", "inner"),
+        "c.example.org": (f"AcmeProfile {two} second", "first", "second"),
+        "d.example.org": (f"AcmeProfile {two} second\nAcmeProfile inner", "inner", "second"),
+    }
+    first.script("finalize", f.problem("badCSR", "no"), times=None)
+    for name, (text, _, _) in hosts.items():
+        httpd.vhost(name, https_extra=f"AcmeManage on\n{text}")
+    httpd.start()
+    for name, (_, *wanted) in hosts.items():
+        httpd.wait_cert(name)
+        asked = [
+            one.payload["profile"] for ca in (first, second) for one in ca.requests_to("new-order")
+            if one.payload["identifiers"][0]["value"] == name
+        ]  # fmt: skip
+        assert asked == wanted, name
+
+
 def test_setting_for_a_ca_that_is_not_named_is_told(httpd, make_fakeca):
     ca = make_fakeca()
     httpd.acme(ca, "AcmeProfile google short")
