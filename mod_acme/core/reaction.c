@@ -52,6 +52,8 @@ static const acme_msg_t elsewhere[] = {
     ACME_E_CA_DIRECTORY,
     ACME_E_CA_RESOURCE,
     ACME_E_CA_BUSY,
+    ACME_E_CAA_OTHER_CA,
+    ACME_E_LIMIT,
     ACME_E_CA_REFUSED,
     ACME_E_CA_PROBLEM_ACCOUNT,
     ACME_E_CA_PROBLEM_CSR,

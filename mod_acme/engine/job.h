@@ -164,6 +164,8 @@ int acme_job_find_account(const acme_job_t *job, const char *account_dir,
 /** Whether the failure is the CA's own, and there are others. */
 int acme_job_may_pass_on(const acme_job_t *job, const acme_err_t *err,
                          apr_time_t now);
+/** Whether another CA may be asked now. */
+int acme_job_has_other(const acme_job_t *job, apr_time_t now);
 /** Hold the present CA back until then and turn to the next; job->retry_at is when
  *  that one may be asked. @return whether that is now */
 int acme_job_pass_on(acme_job_t *job, const acme_err_t *err, apr_time_t until,

@@ -20,8 +20,10 @@ const char *acme_job_ca_name(const acme_job_t *job, int ca)
 /* Whether another CA may do better. */
 static int is_its_own(const acme_err_t *err, apr_time_t now)
 {
-    if (err->msg == ACME_E_CA_PROBLEM_RATE && err->retry_at
-        && err->retry_at <= now + SOON) {
+    int is_limit =
+        err->msg == ACME_E_CA_PROBLEM_RATE || err->msg == ACME_E_LIMIT;
+
+    if (is_limit && err->retry_at && err->retry_at <= now + SOON) {
         return 0;
     }
     return acme_reaction_elsewhere(err->msg);
@@ -78,6 +80,16 @@ int acme_job_may_pass_on(const acme_job_t *job, const acme_err_t *err,
                          apr_time_t now)
 {
     return job->managed->policy->ca_count > 1 && is_its_own(err, now);
+}
+
+int acme_job_has_other(const acme_job_t *job, apr_time_t now)
+{
+    for (int i = 0; i < job->managed->policy->ca_count; i++) {
+        if (i != job->ca && job->turns[i].until <= now) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int acme_job_pass_on(acme_job_t *job, const acme_err_t *err, apr_time_t until,

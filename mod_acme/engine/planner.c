@@ -184,6 +184,24 @@ static void tell_held(acme_link_t *link, const acme_job_t *job,
     }
 }
 
+/* A limit far away is a reason to ask another CA, as a refusal for it would be. */
+static int passes_on(acme_link_t *link, acme_job_t *job,
+                     const acme_limits_wait_t *wait)
+{
+    acme_engine_t *engine = link->engine;
+    apr_time_t now = acme_engine_now(engine);
+    acme_err_t *err =
+        acme_err_make(engine->scratch, ACME_E_LIMIT, wait->what,
+                      acme_time_format(wait->until, engine->scratch), NULL);
+
+    err->retry_at = wait->until;
+    if (!acme_job_may_pass_on(job, err, now) || !acme_job_has_other(job, now)) {
+        return 0;
+    }
+    acme_engine_fail(engine, job, err, 0);
+    return 1;
+}
+
 int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
 {
     acme_engine_t *engine = link->engine;
@@ -199,6 +217,10 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     apr_pool_create(&pool, engine->scratch);
     if (!job->requested) {
         acme_limits_check(&wait, limits, &order, now, pool);
+    }
+    if (wait.until && passes_on(link, job, &wait)) {
+        apr_pool_destroy(pool);
+        return 1;
     }
     if (wait.until) {
         tell_held(link, job, &wait);

@@ -4,6 +4,8 @@
  *
  *   drive --store DIR --ca URL --trust FILE --http PORT [options] NAME...
  *     --key TYPE          key type of every certificate (ecdsa-p256)
+ *     --second URL        another CA, with the same trust, that is asked when the
+ *                         first fails
  *     --profile NAME
  *     --dns PROGRAM       prove by dns-01, which it publishes
  *     --concurrency N     orders at once (128)
@@ -36,7 +38,7 @@
 #include "engine/transport.h"
 
 typedef struct options_t {
-    const char *store, *ca, *trust, *profile, *dns;
+    const char *store, *ca, *second, *trust, *profile, *dns;
     const char *limits;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
@@ -316,11 +318,13 @@ static int drive_names(const options_t *options, char **names, int count)
         NULL,        on_log,    on_publish, on_withdraw,
         on_activate, on_status, on_now,     on_stopping
     };
-    acme_ca_t ca = { .url = options->ca,
-                     .trust_file = options->trust,
-                     .profile = options->profile };
-    acme_policy_t policy = { .cas = &ca,
-                             .ca_count = 1,
+    acme_ca_t cas[2] = { { .url = options->ca,
+                           .trust_file = options->trust,
+                           .profile = options->profile },
+                         { .url = options->second,
+                           .trust_file = options->trust } };
+    acme_policy_t policy = { .cas = cas,
+                             .ca_count = options->second ? 2 : 1,
                              .agree_terms = 1,
                              .key_types = { options->key_type },
                              .key_type_count = 1,
@@ -403,6 +407,9 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "ca")) {
             options->ca = value;
+        }
+        else if (!strcmp(name, "second")) {
+            options->second = value;
         }
         else if (!strcmp(name, "trust")) {
             options->trust = value;

@@ -7,6 +7,7 @@ import pytest
 
 from . import fakeca as f
 from .proc import wait_until
+from .test_engine import hosts, make_drive  # noqa: F401  (fixtures)
 from .test_issue import SHOP, acmectl, issue_one, serial
 
 
@@ -222,3 +223,14 @@ def test_many_certificates_go_to_the_second_with_few_lines(two):
         assert of(second, httpd.wait_cert(name))
     assert len(second.orders) == 40 and len(second.accounts) == 1
     assert httpd.log().count("ACME1547") <= 3
+
+
+def test_known_limit_far_away_is_a_reason_for_the_second(make_fakeca, make_drive, live_dir):  # noqa: F811
+    first, second = make_fakeca(), make_fakeca()
+    trust = live_dir / "both.pem"
+    trust.write_bytes(first.ca_file.read_bytes() + second.ca_file.read_bytes())
+    limits = ["--limits", "0/0,2/7200,0/0", "--second", second.directory_url, "--trust", trust]
+    drive = make_drive(first, [*limits, *hosts(4)])
+    assert drive.run() == 0, drive.text()
+    assert len(first.certs) == 2 and len(second.certs) == 2
+    assert re.search(r"ACME1547 .*2 certificates for names of example.org in 2 hours", drive.text())
