@@ -3,14 +3,23 @@
 import base64
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 from .proc import Process, free_port, tail, wait_until
 
+TOP = Path(__file__).resolve().parents[2]
 KEY_NAME = "mod-acme-test"
+
+
+def program():
+    """named: of the system, else what build/deps unpacked."""
+    deps = Path(os.environ.get("ACME_DEPS_DIR") or TOP / "build" / ".deps")
+    for path in (Path("/usr/sbin/named"), deps / "bind9/usr/sbin/named"):
+        if os.access(path, os.X_OK):
+            return path
+    raise FileNotFoundError("no named: run build/deps test")
 
 
 class Named:
@@ -59,8 +68,7 @@ class Named:
         self._process = None
 
     def __enter__(self):
-        named = shutil.which("named", path="/usr/sbin:/usr/bin:" + os.environ.get("PATH", ""))
-        argv = [named, "-g", "-n", "1", "-c", self.folder / "named.conf"]
+        argv = [program(), "-g", "-n", "1", "-c", self.folder / "named.conf"]
         self._process = Process("named", argv, self.log)
         wait_until(self._answers, 30, lambda: f"named answers\n{tail(self.log)}")
         return self
