@@ -111,7 +111,8 @@
     "Declares one certificate by its names, at most 100; the first is what it is called by. Settings inside " \
     "hold for it alone. A virtual host uses it if `AcmeManage` names it, or if `AcmeManage` is `on` and its " \
     "names cover the `ServerName`. It is issued for exactly these names, but for those that a wildcard " \
-    "among them covers: aliases of the virtual host that are not among them are left out, with a warning."
+    "among them covers: aliases of the virtual host that are not among them are left out, with a warning. " \
+    "IP addresses are names as well (RFC 8738), where the CA issues for them."
 /* clang-format on */
 
 #endif
