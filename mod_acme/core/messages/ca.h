@@ -21,11 +21,11 @@
       "Read the CA's words; check that AcmeCA names the right directory.")     \
     M(1209, E_RESOLVER, ERR, LOCAL, "cannot ask DNS: %s",                      \
       "Check memory and open file limits of the server and restart it.")       \
-    M(1210, E_TXT_UNSEEN, WARNING, CA_RETRY, "the TXT record %s was not to be seen in time: %s has it not", \
+    M(1210, E_TXT_UNSEEN, WARNING, LOCAL, "the TXT record %s was not to be seen in time: %s has it not", \
       "Check that the program of AcmeDnsCommand writes to the zone that the world sees, and give slow name servers more time with AcmeDnsWait. Where this server sees another DNS than the world, name a public resolver in AcmeDnsWait.") \
-    M(1211, E_PERSIST_MISSING, WARNING, CA_RETRY, "control of %s is to be proved by a DNS record that is not there; create it: %s", \
+    M(1211, E_PERSIST_MISSING, WARNING, LOCAL, "control of %s is to be proved by a DNS record that is not there; create it: %s", \
       "Create exactly this TXT record, once; it serves all later renewals. It is looked for with each attempt; acmectl renew looks at once.") \
-    M(1212, W_TXT_UNKNOWN, WARNING, CA_RETRY, "the CA is told that the TXT record %s is there without knowing whether it can be seen: %s", \
+    M(1212, W_TXT_UNKNOWN, WARNING, LOCAL, "the CA is told that the TXT record %s is there without knowing whether it can be seen: %s", \
       "Let this server ask DNS (port 53, UDP and TCP), or name a resolver in AcmeDnsWait; AcmeDnsWait 0 looks for nothing.") \
     M(1213, E_CAA_OTHER_CA, WARNING, CA_RETRY, "this CA may not certify %s: the CAA records of %s (%s) do not name it (%s)", \
       "Add one of the CA's names to the CAA records, or choose a CA that they name with AcmeCA. Where this server sees another DNS than the world, name a public resolver in AcmeDnsWait.") \
