@@ -12,7 +12,7 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-2"
+#define LAYOUT       "mod_acme-live-3"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define FIRST_SLOTS  64
@@ -28,18 +28,23 @@
 #define TAG_FREE 0u
 #define TAG_BUSY 1u
 
+/* What is told of one certificate and family: large, and mostly of one family.
+ * Each family's lie together, so that the pages of the other are never used. */
+typedef struct told_t {
+    _Atomic unsigned int sequence; /* odd while it is written */
+    acme_status_t status;
+} told_t;
+
 struct acme_slot_t {
     char name[NAME_MAX_LEN];
     _Atomic int generation[ACME_FAMILIES];
-    struct {
-        _Atomic unsigned int sequence; /* odd while it is written */
-        acme_status_t status;
-    } family[ACME_FAMILIES];
+    told_t *told[ACME_FAMILIES]; /* mapped at one address in every process */
 };
 
 typedef struct segment_t {
     int capacity;
     int used; /* changed by the parent alone */
+    told_t *told[ACME_FAMILIES];
     acme_slot_t slots[];
 } segment_t;
 
@@ -102,8 +107,9 @@ static void *share(apr_size_t size, server_rec *s, apr_pool_t *process)
 
 static retained_t *retain(server_rec *s)
 {
-    const char *key = apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
-                                   sizeof(acme_slot_t) + sizeof(token_t));
+    const char *key =
+        apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
+                     sizeof(acme_slot_t) + sizeof(told_t) + sizeof(token_t));
     retained_t *retained = ap_retained_data_get(key);
 
     return retained ? retained
@@ -118,6 +124,24 @@ static int free_slots(const retained_t *retained)
         count += retained->segments[i]->capacity - retained->segments[i]->used;
     }
     return count;
+}
+
+static segment_t *share_segment(const acme_live_table_t *table, int capacity)
+{
+    apr_size_t count = (apr_size_t)capacity;
+    apr_size_t head = sizeof(segment_t) + count * sizeof(acme_slot_t);
+    segment_t *segment = share(head + ACME_FAMILIES * count * sizeof(told_t),
+                               table->server, table->process);
+    int i;
+
+    for (i = 0; segment && i < ACME_FAMILIES; ++i) {
+        segment->told[i] =
+            (told_t *)(void *)((char *)segment + head) + (apr_size_t)i * count;
+    }
+    if (segment) {
+        segment->capacity = capacity;
+    }
+    return segment;
 }
 
 /* A new segment for at least need slots, and as many as there are already: so
@@ -140,13 +164,10 @@ static int add_segment(acme_live_table_t *table, int need)
     if (capacity < FIRST_SLOTS) {
         capacity = FIRST_SLOTS;
     }
-    segment = share(sizeof(*segment)
-                        + (apr_size_t)capacity * sizeof(segment->slots[0]),
-                    table->server, table->process);
+    segment = share_segment(table, capacity);
     if (!segment) {
         return 0;
     }
-    segment->capacity = capacity;
     retained->segments[retained->segment_count++] = segment;
     return 1;
 }
@@ -196,14 +217,18 @@ acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name)
 static void add_slot(acme_live_table_t *table, const char *name)
 {
     acme_slot_t *slot;
-    int i;
+    int i, k;
 
     for (i = 0; i < table->retained->segment_count; ++i) {
         segment_t *segment = table->retained->segments[i];
 
         if (segment->used < segment->capacity) {
-            slot = &segment->slots[segment->used++];
+            slot = &segment->slots[segment->used];
             apr_cpystrn(slot->name, name, sizeof(slot->name));
+            for (k = 0; k < ACME_FAMILIES; ++k) {
+                slot->told[k] = &segment->told[k][segment->used];
+            }
+            segment->used++;
             apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
             return;
         }
@@ -264,16 +289,16 @@ static void end_write(_Atomic unsigned int *sequence, unsigned int odd)
 void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
                           const acme_status_t *status)
 {
-    unsigned int odd = begin_write(&slot->family[family].sequence);
+    unsigned int odd = begin_write(&slot->told[family]->sequence);
 
-    memcpy(&slot->family[family].status, status, sizeof(*status));
-    end_write(&slot->family[family].sequence, odd);
+    memcpy(&slot->told[family]->status, status, sizeof(*status));
+    end_write(&slot->told[family]->sequence, odd);
 }
 
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
                           acme_family_t family)
 {
-    const _Atomic unsigned int *sequence = &slot->family[family].sequence;
+    const _Atomic unsigned int *sequence = &slot->told[family]->sequence;
     unsigned int before, after;
     int tries = 0;
 
@@ -282,7 +307,7 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
             apr_sleep(READ_PAUSE); /* the writer lost its processor */
         }
         before = atomic_load_explicit(sequence, memory_order_acquire);
-        memcpy(status, &slot->family[family].status, sizeof(*status));
+        memcpy(status, &slot->told[family]->status, sizeof(*status));
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(sequence, memory_order_relaxed);
     } while ((before != after || (before & 1)) && ++tries < READ_TRIES);

@@ -52,6 +52,8 @@ REFUSED = [
     ("AcmeRenew 100%", "100% is not a duration"),
     ("AcmeRenew 99999999999999999999d", "is not a duration"),
     ("AcmeRenew -5d", "-5d is not a duration"),
+    ("AcmeRenew 30d noidea", '"noidea" follows the time, where only noari is allowed'),
+    ("AcmeRenew noari", "noari is not a duration"),
     ("AcmeRenewMode sometimes", '"sometimes" is none of auto, always and manual'),
     ("AcmePortMap 8080", '"8080" maps nothing; 80:port and 443:port are allowed'),
     ("AcmePortMap 80:0", '"80:0" maps nothing'),
@@ -211,7 +213,7 @@ def test_everything_at_its_best_is_taken_in_silence(httpd):
         "AcmeStatus off\nAcmeManage on\n"
         "<AcmeCertificate decl.test www.decl.test>\n"
         "AcmeCA letsencrypt-staging\nAcmeCA https://other.example/dir\nAcmeContact none\n"
-        "AcmeRenewMode manual\nAcmeRenew 12h\nAcmeKeyType rsa4096\n</AcmeCertificate>"
+        "AcmeRenewMode manual\nAcmeRenew 12h noari\nAcmeKeyType rsa4096\n</AcmeCertificate>"
     )
     httpd.vhost("a.test", aliases=["www.a.test"])
     httpd.vhost("decl.test", aliases=["www.decl.test"])
