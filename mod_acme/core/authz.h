@@ -40,6 +40,7 @@ typedef struct acme_authz_t {
     apr_time_t answer_again;   /* if doubtful and still pending then */
     apr_time_t waiting_since;  /* for the CA's verdict; 0: not yet */
     acme_err_t *refusal;       /* of the answer: told if it stays pending */
+    unsigned int offered;      /* ACME_PROOF_BIT; 0: not known */
     unsigned int failed;       /* ACME_PROOF_BIT of those that were tried */
     acme_err_t *failure;       /* of the last of them: told if none is left */
 } acme_authz_t;

@@ -49,6 +49,7 @@ void acme_choice_set_back(acme_order_t *order, acme_authz_t *authz,
     setback->type = authz->proof.type;
     setback->ident = authz->ident;
     setback->err = authz->failure;
+    setback->offered = authz->offered ? authz->offered : ~0u;
     setback->last = last;
     order->setback = setback;
     order->dirty = 1;
@@ -100,6 +101,23 @@ static void fill_proof(acme_proof_t *proof, const acme_challenge_t *challenge,
     }
 }
 
+static unsigned int all_types(const acme_authorization_t *resource)
+{
+    unsigned int bits = 0;
+    acme_proof_type_t type;
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const acme_challenge_t *challenge =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
+
+        if (!acme_proof_type_parse(&type, challenge->type)) {
+            bits |= ACME_PROOF_BIT(type);
+        }
+    }
+    return bits;
+}
+
 static const acme_challenge_t *find_challenge(
     const acme_authorization_t *resource, acme_proof_type_t type)
 {
@@ -143,6 +161,7 @@ acme_err_t *acme_choice_take(acme_order_t *order, acme_authz_t *authz,
     const acme_proofs_t *proofs = wanted_proofs(order, authz->ident);
     int i;
 
+    authz->offered |= all_types(resource);
     for (i = 0; i < proofs->count; i++) {
         acme_proof_type_t type = proofs->types[i];
         const acme_challenge_t *challenge = find_challenge(resource, type);

@@ -91,6 +91,7 @@ static json_t *save_authz(const acme_authz_t *authz)
     put_number(json, "answer_again", authz->answer_again);
     put_number(json, "waiting_since", authz->waiting_since);
     put_error(json, "refusal", authz->refusal);
+    put_number(json, "offered", authz->offered);
     put_number(json, "failed", authz->failed);
     put_error(json, "failure", authz->failure);
     return json;
@@ -317,6 +318,7 @@ static int load_authz(acme_order_t *order, const json_t *json)
     authz->answer_again = get_number(json, "answer_again");
     authz->waiting_since = get_number(json, "waiting_since");
     authz->refusal = get_error(json, "refusal", order->pool);
+    authz->offered = (unsigned int)get_count(json, "offered");
     authz->failed = (unsigned int)get_count(json, "failed");
     authz->failure = get_error(json, "failure", order->pool);
     if (get_challenge(order, authz, json)) {

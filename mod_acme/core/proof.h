@@ -46,7 +46,9 @@ typedef struct acme_setback_t {
     acme_proof_type_t type;
     const acme_ident_t *ident;
     const acme_err_t *err;
-    int last; /* the order has failed of it */
+    unsigned int offered; /* ACME_PROOF_BIT of what the CA offered with it; all
+                             where that is not known */
+    int last;             /* the order has failed of it */
 } acme_setback_t;
 
 typedef struct acme_proof_t {

@@ -198,11 +198,13 @@ int acme_proving_has_next(acme_run_t *run)
         return 0;
     }
     rank(&left, job, setback->ident);
-    if (!left.count) {
-        return 0;
+    for (int i = 0; i < left.count; i++) {
+        if (setback->offered & ACME_PROOF_BIT(left.types[i])) {
+            job->rounds++;
+            return 1;
+        }
     }
-    job->rounds++;
-    return 1;
+    return 0;
 }
 
 void acme_proving_over(acme_job_t *job)

@@ -169,6 +169,13 @@ def test_when_all_fail_it_is_one_failure_and_the_next_attempt_begins_with_the_be
     assert answered(ca)[2:] == [(SHOP, "tls-alpn-01")]
 
 
+def test_what_the_ca_does_not_offer_is_no_reason_for_another_order(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01")}, challenges=("tls-alpn-01", "dns-01"))
+    start(httpd, ca, SHOP)
+    httpd.wait_log("ACME1310: .*next attempt at")
+    assert len(ca.orders) == 1
+
+
 def test_trouble_of_the_ca_is_no_reason_for_another_challenge(httpd, make_fakeca):
     ca = make_fakeca()
     ca.challenge_result = lambda *_: challenge_error("serverInternal", "out of order")

@@ -70,6 +70,8 @@ static void test_choice_nothing_else_on_offer_tells_the_failure(void **state)
     replay_run(replay);
     assert_int_equal(replay->error->msg, ACME_E_CA_PROBLEM_CONNECTION);
     assert_setback(replay, ACME_PROOF_TLS_ALPN_01, 1);
+    assert_int_equal(acme_order_setback(replay->order)->offered,
+                     ACME_PROOF_BIT(ACME_PROOF_TLS_ALPN_01));
 }
 
 static void test_choice_lost_authorization_is_the_orders_end(void **state)
