@@ -197,31 +197,49 @@ static const char *check_program(const char *path, apr_pool_t *pool)
     return why;
 }
 
+/* It may linger after its last word, which httpd's start must not.
+ * @return whether it ended by itself and was content */
+static int wait_end(int *code, apr_proc_t *proc)
+{
+    apr_time_t end = apr_time_now() + PROGRAM_TIME;
+    apr_exit_why_e exit_why = APR_PROC_EXIT;
+
+    while (apr_proc_wait(proc, code, &exit_why, APR_NOWAIT)
+           == APR_CHILD_NOTDONE) {
+        if (apr_time_now() >= end) {
+            apr_proc_kill(proc, SIGKILL);
+            apr_proc_wait(proc, code, &exit_why, APR_WAIT);
+            return 0;
+        }
+        apr_sleep(apr_time_from_msec(10));
+    }
+    return exit_why == APR_PROC_EXIT && *code == 0;
+}
+
 /* One line of its output. @return NULL, or why there is none */
 static const char *read_phrase(char *phrase, apr_proc_t *proc, apr_pool_t *pool)
 {
-    apr_size_t len = 0, got = 1;
-    apr_exit_why_e exit_why = APR_PROC_EXIT;
+    apr_size_t len = 0, got;
     apr_status_t rv = APR_SUCCESS;
-    int code = 0;
+    int whole = 0, code = 0, content;
 
     apr_file_pipe_timeout_set(proc->out, PROGRAM_TIME);
-    while (rv == APR_SUCCESS && len < MAX_PHRASE) {
+    while (rv == APR_SUCCESS && !whole && len < MAX_PHRASE) {
         got = MAX_PHRASE - len;
         rv = apr_file_read(proc->out, phrase + len, &got);
         len += rv == APR_SUCCESS ? got : 0;
+        whole = rv == APR_EOF || strchr(phrase, '\n');
     }
-    if (rv != APR_EOF) {
+    if (!whole) {
         apr_proc_kill(proc, SIGKILL);
     }
-    apr_proc_wait(proc, &code, &exit_why, APR_WAIT);
-    if (APR_STATUS_IS_TIMEUP(rv)) {
-        return "it printed nothing for 30 seconds and was ended";
+    content = wait_end(&code, proc);
+    if (!whole) {
+        return rv == APR_SUCCESS
+                   ? "it printed more than 1024 characters"
+                   : "it did not print a line within 30 seconds and was ended";
     }
-    if (rv == APR_SUCCESS) {
-        return "it printed more than 1024 characters";
-    }
-    if (exit_why != APR_PROC_EXIT || code != 0) {
+    if (!content) {
         return apr_psprintf(pool, "it ended with %d", code);
     }
     phrase[strcspn(phrase, "\r\n")] = '\0';

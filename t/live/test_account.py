@@ -201,6 +201,8 @@ FAULTS = {
     "locked": (lambda key: pem(key, PKCS8, b"x"), 0o600, "", r"ACME1057: .*exec:"),
     "wrong-phrase": (lambda key: pem(key, PKCS8, b"x"), 0o600, "echo y", r"ACME1057: .*phrase does not"),
     "silent": (lambda key: pem(key, PKCS8, b"x"), 0o600, "true", r"ACME1058: .*printed nothing"),
+    "endless": (lambda key: pem(key, PKCS8, b"x"), 0o600, "head -c 2000 /dev/zero | tr '\\0' a",
+                r"ACME1058: .*more than 1024"),
     "failing": (lambda key: pem(key, PKCS8, b"x"), 0o600, "echo x; exit 3", r"ACME1058: .*ended with 3"),
 }
 

@@ -719,6 +719,13 @@ static void test_session_nonce_trouble_fails_only_after_an_hour(void **state)
     replay = run(lasting);
     assert_session_failed(replay, ACME_E_CA_RESOURCE, 60);
     assert_in_range(replay_seconds(replay), 3600, 3700);
+    /* where another CA could be asked */
+    replay = replay_create("a.example", pool);
+    replay->account.nonce_patience = apr_time_from_sec(30);
+    replay->ca->rules = lasting;
+    replay_run(replay);
+    assert_session_failed(replay, ACME_E_CA_RESOURCE, 60);
+    assert_in_range(replay_seconds(replay), 30, 40);
 }
 
 static void test_nonces_are_bounded_newest_first_and_checked(void **state)
