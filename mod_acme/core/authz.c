@@ -59,7 +59,10 @@ void acme_authz_enter(acme_order_t *order, acme_authz_t *authz,
 {
     authz->state = state;
     acme_exchange_reset(&authz->exchange);
-    order->dirty = 1;
+    /* The CA tells whoever asks again; see acme_order_enter. */
+    if (state != ACME_AUTHZ_POLL && state != ACME_AUTHZ_VALID) {
+        order->dirty = 1;
+    }
 }
 
 /* --- what to do ----------------------------------------------------------- */

@@ -41,11 +41,16 @@ int acme_order_count_valid(const acme_order_t *order)
     return count;
 }
 
+/* To be on disk is what would have to be done twice without. What the CA tells
+ * whoever asks again (it has the CSR, it has issued) is not worth two fsyncs. */
 void acme_order_enter(acme_order_t *order, acme_order_state_t state)
 {
     order->state = state;
     acme_exchange_reset(&order->exchange);
-    order->dirty = 1;
+    if (state != ACME_ORDER_PROCESSING && state != ACME_ORDER_DOWNLOAD
+        && state != ACME_ORDER_DONE) {
+        order->dirty = 1;
+    }
 }
 
 /* Whether a later attempt goes on with what has failed now. */
@@ -124,6 +129,7 @@ void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
     order->trouble = acme_err_make(pool, ACME_E_ORDER_SLOW, what,
                                    acme_time_format(since, pool), NULL);
     order->trouble->retry_at = due;
+    order->dirty = 1; /* a restart must not begin the wait anew */
 }
 
 const acme_err_t *acme_order_trouble(const acme_order_t *order)
@@ -195,7 +201,6 @@ static int next_withdraw(acme_step_t *step, acme_order_t *order,
             acme_authz_make_proof(authz, session, order->pool);
             authz->visible = 0;
             authz->publishing = 0;
-            order->dirty = 1;
             step->kind = ACME_STEP_WITHDRAW;
             step->proof = &authz->proof;
             return 1;
