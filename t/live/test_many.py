@@ -285,12 +285,12 @@ def test_host_that_cannot_be_managed_does_not_stop_the_others(scripted):
     httpd, ca = scripted
     httpd.vhost(SHOP, https_extra="AcmeManage on")
     httpd.vhost("localhost", https_extra="AcmeManage on")
-    httpd.vhost("192.0.2.7", https_extra="AcmeManage on")
+    httpd.vhost("bad..example.org", https_extra="AcmeManage on")
     httpd.start()
     assert httpd.wait_cert(SHOP).names == [SHOP]
     assert httpd.get("/", host="localhost", https=True).status == 503
     assert re.search(r"ACME10\d\d: .*localhost", httpd.log())
-    assert re.search(r"ACME10\d\d: .*192\.0\.2\.7", httpd.log())
+    assert re.search(r"ACME10\d\d: .*bad\.\.example\.org", httpd.log())
 
 
 def requests_until(httpd, done):
