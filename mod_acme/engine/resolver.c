@@ -91,7 +91,7 @@ static void open_channel(acme_server_t *server, const char *address,
 
     options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES
                     | (recurse ? 0 : ARES_FLAG_NORECURSE);
-    options.timeout = TIMEOUT_MS;
+    options.timeout = server->resolver->config.timeout;
     options.tries = TRIES;
     options.lookups = lookups;
     options.sock_state_cb = on_socket;
@@ -380,6 +380,7 @@ acme_err_t *acme_resolver_create(acme_resolver_t **result,
     resolver->pool = pool;
     resolver->config = *config;
     resolver->config.system = apr_pstrdup(pool, config->system);
+    resolver->config.timeout = config->timeout ? config->timeout : TIMEOUT_MS;
     resolver->waiting_end = &resolver->waiting;
     apr_pool_create(&resolver->servers_pool, pool);
     resolver->servers = apr_hash_make(resolver->servers_pool);

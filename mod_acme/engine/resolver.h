@@ -25,6 +25,7 @@ typedef struct acme_resolver_config_t {
     int authority_port; /* of zones' own servers: 53; others in tests */
     const char *system; /* "address:port" to ask in place of the machine's own
                            resolvers (/etc/resolv.conf); NULL: those */
+    int timeout; /* milliseconds before a question is put again; 0: 2000 */
 } acme_resolver_config_t;
 
 /** @param config  copied */

@@ -34,7 +34,7 @@ acme_err_t *acme_solver_create(acme_solver_t **result, acme_engine_t *engine)
 {
     acme_solver_t *solver = apr_pcalloc(engine->pool, sizeof(*solver));
     acme_watches_t *watches = acme_transport_watches(engine->transport);
-    const acme_resolver_config_t config = { watches, DNS_PORT, NULL };
+    const acme_resolver_config_t config = { watches, DNS_PORT, NULL, 0 };
 
     solver->engine = engine;
     engine->commands = acme_commands_create(watches, engine->pool);

@@ -1,6 +1,6 @@
 /* Look-ups against DNS servers in a thread of this program, on addresses of the
  * loopback network: 127.0.0.1 is the machine's resolver, 127.0.0.2 and .3 are
- * zones' own servers. */
+ * zones' own servers, and so is ::1 where there is IPv6. */
 #include "core_test.h"
 
 #include <arpa/inet.h>
@@ -13,8 +13,8 @@
 #include "engine/resolver.h"
 #include "engine/transport.h"
 
-#define SERVERS 3
-enum { SYSTEM, NS1, NS2 };
+#define SERVERS 4
+enum { SYSTEM, NS1, NS2, NS6 };
 
 /** What a server answers to one question: all lines that fit. */
 typedef struct line_t {
@@ -31,7 +31,7 @@ typedef struct line_t {
 #define MANY 64
 static struct {
     int fd[SERVERS + 1]; /* the last is a pipe, to end it */
-    int stop, port;
+    int stop, port, has_ipv6;
     pthread_t thread;
     line_t lines[MANY];
     int count;
@@ -62,7 +62,7 @@ static void read_question(char *name, int *type, const unsigned char *octets)
 }
 
 static void answer(int server, const unsigned char *question,
-                   struct sockaddr_in *to)
+                   const struct sockaddr_storage *to, socklen_t to_len)
 {
     message_t m;
     char name[256];
@@ -90,8 +90,8 @@ static void answer(int server, const unsigned char *question,
     for (apr_size_t i = 12; dns.garbled[server] && i < m.len; i++) {
         m.octets[i] = (unsigned char)(i * 167 + nth);
     }
-    sendto(dns.fd[server], m.octets, m.len, 0, (struct sockaddr *)to,
-           sizeof(*to));
+    sendto(dns.fd[server], m.octets, m.len, 0, (const struct sockaddr *)to,
+           to_len);
 }
 
 static void *serve(void *unused)
@@ -109,13 +109,13 @@ static void *serve(void *unused)
             return NULL;
         }
         for (int i = 0; i < SERVERS; i++) {
-            struct sockaddr_in from;
+            struct sockaddr_storage from;
             socklen_t len = sizeof(from);
             if (fds[i].revents
                 && recvfrom(dns.fd[i], question, sizeof(question), 0,
                             (struct sockaddr *)&from, &len)
                        > 12) {
-                answer(i, question, &from);
+                answer(i, question, &from, len);
             }
         }
     }
@@ -124,9 +124,11 @@ static void *serve(void *unused)
 static int open_servers(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
+    struct sockaddr_in6 address6 = { .sin6_family = AF_INET6,
+                                     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
     socklen_t len = sizeof(address);
 
-    for (int i = 0; i < SERVERS; i++) {
+    for (int i = 0; i < NS6; i++) {
         dns.fd[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         address.sin_addr.s_addr = htonl(0x7f000001 + (unsigned int)i);
         if (bind(dns.fd[i], (struct sockaddr *)&address, sizeof(address))) {
@@ -135,6 +137,10 @@ static int open_servers(void)
         getsockname(dns.fd[i], (struct sockaddr *)&address, &len);
     }
     dns.port = ntohs(address.sin_port);
+    address6.sin6_port = address.sin_port;
+    dns.fd[NS6] = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    dns.has_ipv6 =
+        !bind(dns.fd[NS6], (struct sockaddr *)&address6, sizeof(address6));
     return 0;
 }
 
@@ -154,7 +160,7 @@ static int set_up(void **state)
         return -1;
     }
     acme_resolver_config_t config = { acme_transport_watches(transport),
-                                      dns.port, system };
+                                      dns.port, system, 100 };
     if (acme_resolver_create(&resolver, &config, pool) != NULL) {
         return -1;
     }
@@ -238,8 +244,11 @@ static void finish(void)
 {
     apr_time_t until = apr_time_now() + apr_time_from_sec(40);
 
-    while (acme_resolver_count(resolver)) {
+    for (;;) {
         acme_resolver_run(resolver, apr_time_now());
+        if (!acme_resolver_count(resolver)) {
+            return;
+        }
         assert_no_err(acme_transport_poll(
             transport, acme_resolver_wait(resolver, apr_time_now(),
                                           apr_time_from_sec(1))));
@@ -350,11 +359,32 @@ static void test_zone_is_found_without_soa_in_the_authority(void **state)
     assert_int_equal(look(apr_time_from_sec(5), "").seen, ACME_SEEN_YES);
 }
 
+static void test_server_is_asked_by_ipv6_as_well(void **state)
+{
+    (void)state;
+    if (!dns.has_ipv6) {
+        skip();
+    }
+    add_zone("127.0.0.2", NULL);
+    add(SYSTEM, "ns1.test", ACME_DNS_AAAA, 0, "ns1.test", ACME_DNS_AAAA, "::1");
+    add_txt(NS1, "wanted");
+    add_txt(NS6, "old");
+    result_t result = look(apr_time_from_msec(600), "");
+    assert_int_equal(result.seen, ACME_SEEN_NO);
+    assert_string_equal(result.where,
+                        apr_psprintf(pool, "ns1.test ([::1]:%d)", dns.port));
+    add_txt(NS6, "wanted");
+    assert_int_equal(look(apr_time_from_sec(5), "").seen, ACME_SEEN_YES);
+    const char *named = apr_psprintf(pool, "[::1]:%d", dns.port);
+    assert_int_equal(look(apr_time_from_sec(5), named).seen, ACME_SEEN_YES);
+}
+
 static void test_server_unreachable_by_ipv6_does_not_count(void **state)
 {
     (void)state;
     add_zone("127.0.0.2", NULL);
-    add(SYSTEM, "ns1.test", ACME_DNS_AAAA, 0, "ns1.test", ACME_DNS_AAAA, "::1");
+    add(SYSTEM, "ns1.test", ACME_DNS_AAAA, 0, "ns1.test", ACME_DNS_AAAA,
+        "100::1"); /* leads nowhere: RFC 6666 */
     add_txt(NS1, "wanted");
     assert_int_equal(look(apr_time_from_sec(10), "").seen, ACME_SEEN_YES);
 }
@@ -479,6 +509,7 @@ static const struct CMUnitTest tests[] = {
     RESOLVER_TEST(test_txt_missing_at_one_server_names_it),
     RESOLVER_TEST(test_txt_is_sought_where_an_alias_leads),
     RESOLVER_TEST(test_zone_is_found_without_soa_in_the_authority),
+    RESOLVER_TEST(test_server_is_asked_by_ipv6_as_well),
     RESOLVER_TEST(test_server_unreachable_by_ipv6_does_not_count),
     RESOLVER_TEST(test_server_that_never_answers_does_not_count),
     RESOLVER_TEST(test_lame_or_garbled_server_is_no_answer),
