@@ -205,6 +205,25 @@ static void take_directory(acme_link_t *link, const acme_reply_t *reply)
     asking->directory_due = now + DIRECTORY_LIFE;
 }
 
+/* A CA in trouble is not asked about a thousand certificates to hear it: one shows
+ * whether it has passed. */
+static void pause_all(acme_link_t *link, const acme_reply_t *reply,
+                      apr_time_t now)
+{
+    acme_asking_t *asking = &link->asking;
+    if (!reply->failure && reply->status != 429 && reply->status < 500) {
+        return;
+    }
+    apr_time_t asked_for =
+        reply->failure ? 0 : acme_reply_retry_after(reply, now);
+    asking->next =
+        now
+        + acme_retry_delay(++asking->troubles, RETRY_FIRST, RETRY_MAX, draw());
+    if (asked_for > asking->next) {
+        asking->next = asked_for;
+    }
+}
+
 static void take_answer(acme_link_t *link, acme_job_t *job,
                         const acme_reply_t *reply)
 {
@@ -216,9 +235,11 @@ static void take_answer(acme_link_t *link, acme_job_t *job,
 
     if (err) {
         tell_failure(link, job, err, job->ari.next_ask);
+        pause_all(link, reply, now);
     }
     else {
         acme_engine_is_news(engine, &link->asking.told, NULL);
+        link->asking.troubles = 0;
     }
     save(engine, job);
     if (news) {
@@ -368,7 +389,7 @@ void acme_asking_pump(acme_link_t *link)
         put_off(link, asking->directory_due);
         return;
     }
-    if (asking->in_flight >= MAX_ASKED) {
+    if (asking->in_flight >= (asking->troubles ? 1 : MAX_ASKED)) {
         return; /* the next answer goes on */
     }
     if (now >= asking->next) {

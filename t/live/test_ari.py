@@ -327,3 +327,16 @@ def test_ari_many_questions_use_few_connections_and_hold_up_nobody(
     assert time.time() - began < 10
     questions = ca.requests_to("renewal-info")[asked:]
     assert 1 <= len(questions) <= 4
+
+
+def test_ari_ca_in_trouble_is_not_asked_about_each(make_fakeca, make_drive):  # noqa: F811
+    ca = make_fakeca()
+    ca.script("renewal-info", f.status(503), times=None)
+    drive = make_drive(ca, ["--stay", *hosts(12)]).start()
+    wait_until(lambda: len(ca.certs) == 12, 30, lambda: drive.text())
+    ca.wait_request("renewal-info")
+    time.sleep(2)
+    assert len(ca.requests_to("renewal-info")) <= 2
+    ca.clear_script()
+    drive.set_clock(75)
+    ca.wait_request("renewal-info", 12)
