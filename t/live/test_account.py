@@ -318,6 +318,17 @@ def test_closed_account_is_told_as_such(httpd, make_fakeca):
     assert len(ca.accounts) == 1 and len(ca.requests_to("new-account")) == 1
 
 
+def test_account_closed_at_pebble_is_told_as_such(acme_httpd, pebble):
+    client = MiniClient(pebble).register()
+    path = secret_file(acme_httpd, "account.key", pki.key_pem(client.key))
+    acme_httpd.config(f"AcmeAccountKey {path}")
+    before = serial(issue_one(acme_httpd))
+    client.post(client.kid, {"status": "deactivated"})
+    assert acmectl(acme_httpd, "renew", SHOP).returncode != 0
+    acme_httpd.wait_log(r"ACME1352: .*")
+    assert serial(acme_httpd.served_cert(SHOP)) == before
+
+
 def test_certificates_with_the_same_settings_share_one_account(httpd, make_fakeca):
     ca = make_fakeca(eab={"kid-1": URLSAFE, "kid-2": STANDARD})
     httpd.acme(ca, f"AcmeExternalAccount kid-1 {URLSAFE}")
