@@ -101,7 +101,11 @@
       "How long to wait after a failure before the next attempt; ten times longer after each further " \
       "failure, up to the longest wait. What a CA says itself about when to return is always kept.") \
     D("AcmeConcurrency", 1, 1, "number", "128", SERVER, set_concurrency, \
-      "How many certificates may be in progress at once, 1 to 10000.") \
+      "How many certificates may be in progress at once, 1 to 10000. Those that serve nothing yet come first, then " \
+      "those that expire first. Let's Encrypt's published rate limits are kept beforehand, and what must wait is " \
+      "shown with the time when it is possible; for its limit per registered domain names are counted by their " \
+      "last two labels (three as in `shop.co.uk`). The limits of other CAs are learned from their refusals. " \
+      "`acmectl renew` does not wait for any of this.") \
     D("AcmeStatus", 1, 1, "on | off", "on", SERVER, set_status, \
       "Whether the page of mod_status has a section about certificates.")
 
