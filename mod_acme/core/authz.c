@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/choice.h"
+#include "core/encode.h"
 #include "core/order_impl.h"
 #include "core/reaction.h"
 
@@ -406,14 +407,26 @@ static acme_err_t *on_unreadable(acme_order_t *order, acme_authz_t *authz,
 
 /* --- answering and deactivating ------------------------------------------- */
 
-/* The challenge object of the reply tells nothing that the authorization will
- * not tell. */
+/* Some CAs validate before they reply. What came of it the authorization tells,
+ * which need not be waited for then. */
+static int is_validated(const acme_reply_t *reply, apr_pool_t *scratch)
+{
+    json_t *challenge;
+    acme_err_t *err = acme_json_parse(&challenge, reply->body, reply->len,
+                                      ACME_MAX_JSON, "challenge", scratch);
+    const char *status = err ? NULL : acme_json_string(challenge, "status");
+
+    return status && (!strcmp(status, "valid") || !strcmp(status, "invalid"));
+}
+
 static acme_err_t *on_answered(acme_order_t *order, acme_authz_t *authz,
                                const acme_reply_t *reply, apr_time_t now)
 {
     authz->exchange.failures = 0;
     acme_authz_enter(order, authz, ACME_AUTHZ_POLL);
-    acme_exchange_poll(&authz->exchange, reply, now);
+    if (!is_validated(reply, order->scratch)) {
+        acme_exchange_poll(&authz->exchange, reply, now);
+    }
     return NULL;
 }
 

@@ -24,7 +24,7 @@ class Issued(namedtuple("Issued", "httpd ca before")):
 @pytest.fixture
 def issued(httpd, make_fakeca):
     ca = make_fakeca(
-        validate="http", http_port=httpd.http_port, retry_after=None, processing_polls=2
+        validate="http", http_port=httpd.http_port, retry_after=None, processing_polls=1
     )
     ca.allow_violations = True
     httpd.acme(ca, "AcmeRetry 1s 2s")
