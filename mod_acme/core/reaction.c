@@ -12,6 +12,7 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_CA_TLS, ACME_FATE_KEEP, AGAIN },
     { ACME_E_CA_TIMEOUT, ACME_FATE_KEEP, AGAIN },
     { ACME_E_CA_TOO_BIG, ACME_FATE_KEEP, AGAIN },
+    { ACME_E_PROXY, ACME_FATE_KEEP, AGAIN },
 
     /* This machine cannot today for lack of files or memory; it may tomorrow. */
     { ACME_E_CA_TRUST_FILE, ACME_FATE_KEEP, AGAIN },

@@ -137,8 +137,9 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         ca_settings(policy, scratch), policy->agree_terms, policy->http_01,
         policy->tls_alpn_01, policy->dns,
         acme_policy_challenges(policy, scratch), contacts);
-    settings = apr_pstrcat(scratch, settings, "\n",
-                           dns_settings(policy, scratch), NULL);
+    settings =
+        apr_pstrcat(scratch, settings, "\n", dns_settings(policy, scratch),
+                    "\n", acme_proxy_text(policy->proxy, scratch), NULL);
     acme_job_fingerprint(job->settings, settings);
 }
 

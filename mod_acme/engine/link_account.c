@@ -66,6 +66,7 @@ static void join(acme_link_t *link, const acme_managed_t *managed,
         same_text(ca->trust_file, link->settings->trust_file)
             ? ""
             : " its AcmeCATrustFile",
+        acme_proxy_same(policy->proxy, first->proxy) ? "" : " its AcmeProxy",
         key_type_of(ca) == key_type_of(link->settings) ? ""
                                                        : " its AcmeAccountKey",
         NULL);
@@ -102,6 +103,7 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
     add_policy(link, managed->policy);
     link->state = ACME_SESSION_WAIT;
     link->ca.trust_file = settings->trust_file;
+    link->ca.proxy = managed->policy->proxy;
     link->planner = acme_planner_for(engine, settings);
     link->backlog = acme_timers_create(engine->pool);
     link->held = acme_timers_create(engine->pool);

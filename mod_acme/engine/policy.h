@@ -13,6 +13,7 @@
 #include "core/key.h"
 #include "core/proof.h"
 #include "core/renewal.h"
+#include "engine/proxy.h"
 
 typedef enum acme_renew_mode_t {
     ACME_RENEW_AUTO, /* while a virtual host uses it */
@@ -60,6 +61,7 @@ typedef struct acme_policy_t {
     apr_array_header_t *terms; /* const char *: URLs of terms that are agreed to
                                   by name; or NULL */
     apr_array_header_t *contacts; /* const char *, "mailto:..."; may be empty */
+    const acme_proxy_t *proxy;    /* on the way to the CAs, or NULL */
     acme_key_type_t key_types[ACME_FAMILIES]; /* at most one of a family */
     int key_type_count;                       /* 1.. ACME_FAMILIES */
     acme_span_t renew;                        /* before expiry */

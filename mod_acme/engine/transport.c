@@ -3,16 +3,12 @@
 #include <apr_strings.h>
 #include <curl/curl.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT   15L
-#define TOTAL_TIMEOUT     60L
-#define LOW_SPEED_LIMIT   10L /* octets a second */
-#define LOW_SPEED_TIME    40L
+#include "engine/handle.h"
+
 #define HOST_CONNECTIONS  8L /* only a CA without HTTP/2 needs more than one */
 #define MAX_STREAMS       256L
-#define MAX_IDLE_HANDLES  64
 #define MAX_HEADER_OCTETS (64 * 1024)
 #define MAX_HEADER_VALUE  (8 * 1024)
 #define MAX_LINKS         32
@@ -20,22 +16,15 @@
 
 typedef struct call_t call_t;
 
-/** An easy handle with everything set that does not change. */
-typedef struct handle_t {
-    struct handle_t *next; /* in the free list */
-    CURL *curl;
-    char *trust_file; /* as set last; malloc */
-} handle_t;
-
 /** A request under way. Lives in its own pool. */
 struct call_t {
     call_t *next, *prev;
     acme_transport_t *transport;
     apr_pool_t *pool;
-    handle_t *handle;
+    acme_handle_t *handle;
     struct curl_slist *headers;
     const char *url;
-    const char *trust_file;
+    acme_transport_ca_t ca; /* copied, but for the proxy */
     const char *wire_body;
     apr_size_t max_body;
     acme_transport_done_fn_t *done;
@@ -45,6 +34,7 @@ struct call_t {
     apr_size_t capacity;
     apr_size_t header_octets;
     const char *too_big; /* what broke a limit */
+    int by_proxy;        /* it is the proxy that failed */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -53,14 +43,10 @@ struct acme_transport_t {
     apr_pool_t *err_pool; /* of the last error: they must not add up */
     CURLM *multi;
     CURLSH *share;
+    acme_handles_t handles;
     acme_watches_t *watches;
-    handle_t *free;
-    int free_count;
     call_t *calls;
     int busy;
-    const char *user_agent;
-    const char *system_trust; /* libcurl's file, or NULL for its directory */
-    const char *accept_json;
 };
 
 static acme_err_t *local_error(acme_transport_t *transport, const char *reason)
@@ -178,92 +164,6 @@ static size_t on_header(char *data, size_t size, size_t count, void *baton)
     return len;
 }
 
-/* --- handles ---------------------------------------------------------------- */
-
-static void handle_free(handle_t *handle)
-{
-    curl_easy_cleanup(handle->curl);
-    free(handle->trust_file);
-    free(handle);
-}
-
-static void handle_setup(CURL *curl, const acme_transport_t *transport)
-{
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(curl, CURLOPT_PIPEWAIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TOTAL_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_LIMIT);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_TIME);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, transport->user_agent);
-    curl_easy_setopt(curl, CURLOPT_SHARE, transport->share);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    /* What a shell exported to httpd must not decide where CAs are sought. */
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-}
-
-/* libcurl parses a trust file once for all connections (its CA cache), but
- * only if no trust directory is set beside it, which distributions do. */
-static void handle_trust(handle_t *handle, const acme_transport_t *transport,
-                         const char *trust_file)
-{
-    const char *file = trust_file ? trust_file : transport->system_trust;
-    if (!file || (handle->trust_file && !strcmp(handle->trust_file, file))) {
-        return;
-    }
-    free(handle->trust_file);
-    handle->trust_file = strdup(file);
-    curl_easy_setopt(handle->curl, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(handle->curl, CURLOPT_CAINFO, file);
-}
-
-static handle_t *handle_take(acme_transport_t *transport,
-                             const char *trust_file)
-{
-    /* Without a system trust file a handle cannot be turned back to the
-     * system's trust: such handles are found by their trust_file being NULL. */
-    handle_t **link = &transport->free;
-    while (*link && !trust_file && !transport->system_trust
-           && (*link)->trust_file) {
-        link = &(*link)->next;
-    }
-    handle_t *handle = *link;
-    if (handle) {
-        *link = handle->next;
-        transport->free_count--;
-    }
-    else {
-        handle = calloc(1, sizeof(*handle));
-        if (!handle || !(handle->curl = curl_easy_init())) {
-            free(handle);
-            return NULL;
-        }
-        handle_setup(handle->curl, transport);
-    }
-    handle_trust(handle, transport, trust_file);
-    return handle;
-}
-
-static void handle_give(acme_transport_t *transport, handle_t *handle)
-{
-    if (transport->free_count >= MAX_IDLE_HANDLES) {
-        handle_free(handle);
-        return;
-    }
-    handle->next = transport->free;
-    transport->free = handle;
-    transport->free_count++;
-}
-
 /* --- life ------------------------------------------------------------------- */
 
 static void call_unlink(call_t *call)
@@ -290,13 +190,9 @@ static apr_status_t transport_cleanup(void *data)
     while (transport->calls) {
         call_t *call = transport->calls;
         call_unlink(call);
-        handle_free(call->handle);
+        acme_handle_free(call->handle);
     }
-    while (transport->free) {
-        handle_t *handle = transport->free;
-        transport->free = handle->next;
-        handle_free(handle);
-    }
+    acme_handles_end(&transport->handles);
     curl_multi_cleanup(transport->multi);
     curl_share_cleanup(transport->share);
     return APR_SUCCESS;
@@ -316,8 +212,6 @@ acme_err_t *acme_transport_create(acme_transport_t **result,
     acme_transport_t *transport = apr_pcalloc(pool, sizeof(*transport));
     transport->pool = pool;
     apr_pool_create(&transport->err_pool, pool);
-    transport->user_agent = make_user_agent(version, pool);
-    transport->system_trust = info->cainfo;
     transport->watches = acme_watches_create(pool);
     transport->multi = curl_multi_init();
     transport->share = curl_share_init();
@@ -338,6 +232,11 @@ acme_err_t *acme_transport_create(acme_transport_t **result,
     /* One thread: no locks needed. A new connection resumes the old session. */
     curl_share_setopt(transport->share, CURLSHOPT_SHARE,
                       CURL_LOCK_DATA_SSL_SESSION);
+    transport->handles.user_agent = make_user_agent(version, pool);
+    transport->handles.system_trust = info->cainfo;
+    transport->handles.share = transport->share;
+    transport->handles.on_body = on_body;
+    transport->handles.on_header = on_header;
     *result = transport;
     return NULL;
 }
@@ -390,7 +289,7 @@ static acme_err_t *call_start(call_t *call, const acme_wire_t *wire)
     acme_transport_t *transport = call->transport;
     CURLMcode rc = CURLM_OUT_OF_MEMORY;
 
-    call->handle = handle_take(transport, call->trust_file);
+    call->handle = acme_handle_take(&transport->handles, &call->ca);
     if (call->handle && call_headers(call, wire)) {
         call_setup(call, wire);
         rc = curl_multi_add_handle(transport->multi, call->handle->curl);
@@ -398,7 +297,7 @@ static acme_err_t *call_start(call_t *call, const acme_wire_t *wire)
     if (rc != CURLM_OK) {
         curl_slist_free_all(call->headers);
         if (call->handle) {
-            handle_free(call->handle);
+            acme_handle_free(call->handle);
         }
         return local_error(transport, curl_multi_strerror(rc));
     }
@@ -418,7 +317,8 @@ acme_err_t *acme_transport_send(acme_transport_t *transport,
     call->transport = transport;
     call->pool = pool;
     call->url = apr_pstrdup(pool, wire->url);
-    call->trust_file = apr_pstrdup(pool, ca->trust_file);
+    call->ca.trust_file = apr_pstrdup(pool, ca->trust_file);
+    call->ca.proxy = ca->proxy;
     call->wire_body = apr_pstrdup(pool, wire->body ? wire->body : "");
     call->max_body = wire->max_body;
     call->done = done;
@@ -468,6 +368,25 @@ static acme_msg_t msg_of(CURLcode code)
     return ACME_E_CA_UNREACHABLE;
 }
 
+/* Whether it was the proxy: nothing could be sent to the CA yet, and no tunnel to
+ * it was opened. */
+static int is_proxys_failure(const call_t *call, CURLcode code)
+{
+    CURL *curl = call->handle->curl;
+    curl_off_t sending = 0; /* began after so many microseconds */
+    long answer = 0;
+
+    if (code == CURLE_OK || !call->ca.proxy) {
+        return 0;
+    }
+    if (code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY) {
+        return 1;
+    }
+    curl_easy_getinfo(curl, CURLINFO_PRETRANSFER_TIME_T, &sending);
+    curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &answer);
+    return !sending && (answer < 200 || answer > 299);
+}
+
 static acme_err_t *failure_of(call_t *call, CURLcode code)
 {
     const char *reason =
@@ -481,9 +400,14 @@ static acme_err_t *failure_of(call_t *call, CURLcode code)
     if (msg == ACME_E_TRANSPORT) {
         return acme_err_make(call->pool, msg, reason, NULL);
     }
+    if (call->by_proxy) {
+        return acme_err_make(call->pool, ACME_E_PROXY, call->url,
+                             call->ca.proxy->url, reason, NULL);
+    }
     if (msg == ACME_E_CA_TRUST_FILE) {
-        const char *file =
-            call->trust_file ? call->trust_file : call->transport->system_trust;
+        const char *file = call->ca.trust_file
+                               ? call->ca.trust_file
+                               : call->transport->handles.system_trust;
         return acme_err_make(call->pool, msg, file ? file : "of the system",
                              reason, NULL);
     }
@@ -494,8 +418,9 @@ static void call_end(call_t *call, CURLcode code)
 {
     long status = 0;
     curl_easy_getinfo(call->handle->curl, CURLINFO_RESPONSE_CODE, &status);
+    call->by_proxy = is_proxys_failure(call, code);
     call_unlink(call);
-    handle_give(call->transport, call->handle);
+    acme_handle_give(&call->transport->handles, call->handle);
 
     if (code == CURLE_OK && (status < 100 || status > 599)) {
         code = CURLE_WEIRD_SERVER_REPLY;

@@ -10,6 +10,7 @@
 #include <apr_time.h>
 
 #include "core/http.h"
+#include "engine/proxy.h"
 #include "engine/watch.h"
 
 typedef struct acme_transport_t acme_transport_t;
@@ -25,11 +26,14 @@ acme_err_t *acme_transport_create(acme_transport_t **transport,
 /** Where requests of one CA go; borrowed while requests are under way. */
 typedef struct acme_transport_ca_t {
     const char *trust_file; /* PEM, or NULL for the system's trust */
+    const acme_proxy_t
+        *proxy; /* that they go through, or NULL: none at all, even
+                                  where the environment names one */
 } acme_transport_ca_t;
 
 /** @param reply  lives in a pool of its own that ends when the callback returns;
  *                reply->failure is set where there was no HTTP answer
- *                (E_CA_UNREACHABLE, E_CA_TLS, E_CA_TIMEOUT, E_CA_TOO_BIG) */
+ *                (E_CA_UNREACHABLE, E_CA_TLS, E_CA_TIMEOUT, E_CA_TOO_BIG, E_PROXY) */
 typedef void acme_transport_done_fn_t(void *baton, const acme_reply_t *reply);
 
 /** Send; done is called from acme_transport_poll, never from here.

@@ -186,6 +186,7 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             child->directive,
             "AcmeCA, AcmeCATrustFile, AcmeAgreeTerms, AcmeContact, "
             "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeDnsCommand, AcmeDnsWait, AcmeProfile, "
+            "AcmeProxy, "
             "AcmeKeyType, AcmeRenew and AcmeRenewMode do");
     }
     return NULL;

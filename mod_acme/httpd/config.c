@@ -110,6 +110,9 @@ void acme_config_merge_settings(acme_settings_t *out,
     if (over->contacts) {
         merged.contacts = over->contacts;
     }
+    if (over->proxy) {
+        merged.proxy = over->proxy;
+    }
     if (over->challenges) {
         merged.challenges = over->challenges;
     }
@@ -226,6 +229,8 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     policy->contacts = settings->contacts
                            ? settings->contacts
                            : apr_array_make(pool, 0, sizeof(const char *));
+    policy->proxy =
+        settings->proxy && settings->proxy->url ? settings->proxy : NULL;
     policy->challenges = settings->challenges;
     if (settings->dns_command && settings->dns_command->nelts) {
         policy->dns_command = settings->dns_command;
@@ -353,6 +358,7 @@ const char *acme_config_differences(const acme_policy_t *a,
             ? ""
             : " AcmeAgreeTerms",
         same_texts(a->contacts, b->contacts) ? "" : " AcmeContact",
+        acme_proxy_same(a->proxy, b->proxy) ? "" : " AcmeProxy",
         same_text(acme_policy_challenges(a, pool),
                   acme_policy_challenges(b, pool))
             ? ""

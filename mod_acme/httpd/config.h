@@ -51,6 +51,7 @@ typedef struct acme_settings_t {
     apr_array_header_t *terms;    /* const char *: URLs, from AcmeAgreeTerms; it
                                   counts with agree_terms */
     apr_array_header_t *contacts; /* "mailto:..."; empty after "none" */
+    const acme_proxy_t *proxy;    /* NULL: unset; without a URL after "none" */
     apr_array_header_t *challenges;    /* acme_proof_type_t; NULL: unset */
     apr_array_header_t *dns_command;   /* const char *: program and arguments;
                                         empty after "none" */

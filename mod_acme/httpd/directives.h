@@ -81,6 +81,12 @@
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
       "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \
       "that one alone.") \
+    D("AcmeProxy", 1, 2, "none | URL [CA file]", "none", CERTIFICATE, acme_setters_proxy, \
+      "The HTTP proxy that connections to the CA go through, by CONNECT: `http://proxy.example.org:3128`, or " \
+      "`https://` for one that is spoken to by TLS, verified against the system's trust or the PEM file given. " \
+      "A user and a password stand before the host, `http://user:password@...`, with percent escapes where " \
+      "needed; they are shown in no log or status (but mod_info shows every directive). The environment " \
+      "(`http_proxy`, `no_proxy` and the like) is not looked at.") \
     D("AcmeKeyType", 1, 2, "type ...", "ecdsa-p256", CERTIFICATE, set_key_type, \
       "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
       "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \

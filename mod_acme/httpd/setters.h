@@ -55,6 +55,7 @@ acme_setter_fn_t acme_setters_trust_file;
 acme_setter_fn_t acme_setters_agree_terms;
 acme_setter_fn_t acme_setters_contact;
 acme_setter_fn_t acme_setters_profile;
+acme_setter_fn_t acme_setters_proxy;
 acme_setter_fn_t acme_setters_external;
 acme_setter_fn_t acme_setters_account_key;
 

@@ -123,22 +123,19 @@ static int count_certificates(const char *path)
     return count;
 }
 
-const char *acme_setters_trust_file(acme_target_t *to, int argc,
-                                    char *const argv[])
+/* A file of PEM certificates, there and whole. @return NULL, or a sentence */
+static const char *find_trust(const char **found, const char *name,
+                              acme_target_t *to)
 {
     apr_pool_t *pool = to->cmd->pool;
-    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
-    char *path = ap_server_root_relative(pool, argv[0]);
+    char *path = ap_server_root_relative(pool, name);
     char reason[128];
     apr_finfo_t info;
     apr_file_t *file;
     apr_status_t rv;
 
-    if (argc > 1) {
-        return acme_setters_no_ca(argv[0], pool);
-    }
     if (!path) {
-        return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
+        return apr_psprintf(pool, "\"%s\" is not a path", name);
     }
     rv = apr_file_open(&file, path, APR_READ, 0, to->cmd->temp_pool);
     if (rv == APR_SUCCESS) {
@@ -155,8 +152,48 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
                             "certificates is needed",
                             path);
     }
-    settings->trust_file = path;
+    *found = path;
     return NULL;
+}
+
+const char *acme_setters_trust_file(acme_target_t *to, int argc,
+                                    char *const argv[])
+{
+    acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
+
+    if (argc > 1) {
+        return acme_setters_no_ca(argv[0], to->cmd->pool);
+    }
+    return find_trust(&settings->trust_file, argv[0], to);
+}
+
+const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
+{
+    static const acme_proxy_t none;
+    apr_pool_t *pool = to->cmd->pool;
+    const char *fault = NULL;
+    acme_proxy_t *proxy;
+    acme_err_t *err;
+
+    if (argc == 1 && !strcasecmp(argv[0], "none")) {
+        to->settings->proxy = &none;
+        return NULL;
+    }
+    err = acme_proxy_parse(&proxy, argv[0], pool);
+    if (err) {
+        return acme_setters_sentence(err, pool);
+    }
+    if (argc == 2 && strncmp(proxy->url, "https:", 6)) {
+        return apr_psprintf(pool,
+                            "\"%s\" follows a proxy that begins with http://; "
+                            "only one that begins with https:// is verified",
+                            argv[1]);
+    }
+    if (argc == 2) {
+        fault = find_trust(&proxy->trust_file, argv[1], to);
+    }
+    to->settings->proxy = proxy;
+    return fault;
 }
 
 const char *acme_setters_agree_terms(acme_target_t *to, int argc,

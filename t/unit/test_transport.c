@@ -415,6 +415,67 @@ static void test_transport_nobody_listening_is_unreachable(void **state)
     assert_non_null(strstr(result.text, "https://127.0.0.1:1/dir"));
 }
 
+static result_t ask_through(const char *proxy_url)
+{
+    acme_proxy_t *proxy;
+    assert_null(acme_proxy_parse(&proxy, proxy_url, pool));
+    result_t result = { 0 };
+    apr_pool_t *owner;
+    apr_pool_create(&owner, pool);
+    acme_transport_t *transport = make_transport(owner);
+    acme_transport_ca_t ca = { server.trust_file, proxy };
+    acme_wire_t wire = { .method = ACME_METHOD_GET,
+                         .url = url_of("/ok"),
+                         .max_body = 1024 };
+    assert_null(acme_transport_send(transport, &ca, &wire, on_done, &result));
+    finish(transport, 20);
+    assert_int_equal(result.count, 1);
+
+    /* the same handle, without it */
+    ca.proxy = NULL;
+    result_t direct = { 0 };
+    assert_null(acme_transport_send(transport, &ca, &wire, on_done, &direct));
+    finish(transport, 20);
+    assert_int_equal(direct.status, 200);
+    apr_pool_destroy(owner);
+    return result;
+}
+
+static void test_transport_proxy_that_fails_is_named_without_its_password(
+    void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {
+        "http://me:s3cret@127.0.0.1:1",
+        "https://me:s3cret@127.0.0.1:1",
+        "http://me:s3cret@proxy.invalid:3128",
+        /* speaks TLS, and not with the system's trust */
+        NULL,
+    };
+    for (int i = 0; i < 4; i++) {
+        result_t result = ask_through(
+            proxies[i] ? proxies[i]
+                       : apr_psprintf(pool, "https://me:s3cret@127.0.0.1:%d",
+                                      server.port));
+        assert_int_equal(result.failure, ACME_E_PROXY);
+        assert_non_null(strstr(result.text, "through the proxy http"));
+        assert_null(strstr(result.text, "s3cret"));
+    }
+}
+
+static void test_transport_environment_names_no_proxy(void **state)
+{
+    (void)state;
+    setenv("https_proxy", "http://127.0.0.1:1", 1);
+    setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
+    assert_int_equal(ask("/ok").status, 200);
+    unsetenv("https_proxy");
+    unsetenv("ALL_PROXY");
+    setenv("no_proxy", "*", 1);
+    assert_int_equal(ask_through("http://127.0.0.1:1").failure, ACME_E_PROXY);
+    unsetenv("no_proxy");
+}
+
 static void test_transport_many_requests_share_few_connections(void **state)
 {
     (void)state;
@@ -489,6 +550,9 @@ int main(void)
         cmocka_unit_test(test_transport_unusable_trust_file_is_named),
         cmocka_unit_test(test_transport_http_url_is_refused),
         cmocka_unit_test(test_transport_nobody_listening_is_unreachable),
+        cmocka_unit_test(
+            test_transport_proxy_that_fails_is_named_without_its_password),
+        cmocka_unit_test(test_transport_environment_names_no_proxy),
         cmocka_unit_test(test_transport_many_requests_share_few_connections),
         cmocka_unit_test(test_transport_pool_cleanup_drops_requests_at_once),
         cmocka_unit_test(test_transport_wakeup_ends_a_poll),

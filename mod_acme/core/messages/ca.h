@@ -42,6 +42,8 @@
       "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
     M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
       "Check memory and open file limits of the server and restart it.")       \
+    M(1262, E_PROXY, WARNING, CA_RETRY, "the CA at %s cannot be reached through the proxy %s: %s", \
+      "Check AcmeProxy: that the proxy runs there, lets this server connect to the CA, and takes its user and password; it is tried again by itself.") \
     M(1263, E_ORDER_SLOW, WARNING, CA_RETRY, "the CA has been %s since %s", \
       "Nothing: some CAs take hours. If it lasts for days look at the CA's status page, or choose another CA with AcmeCA.") \
     M(1264, E_ORDER_HELD, WARNING, CA_RETRY, "the CA has accepted the order but does not hand the certificate out: %s", \

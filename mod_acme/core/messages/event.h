@@ -28,7 +28,7 @@
     M(1515, E_CLOCK_BACK, WARNING, LOCAL, "the clock was set back by %s, so everything is planned anew", \
       "Nothing, if the clock is right now. If it comes again, check what sets it.") \
     M(1516, W_ACCOUNT_SETTINGS, WARNING, CONFIG, "%s shares the account of %s at its CA but not%s: the settings of %s hold for the account", \
-      "Give all certificates of one CA the same AcmeContact, AcmeCATrustFile and type in AcmeAccountKey.") \
+      "Give all certificates of one CA the same AcmeContact, AcmeCATrustFile, AcmeProxy and type in AcmeAccountKey.") \
     M(1517, I_STOPPED, DEBUG, LOCAL, "stopped before all certificates were looked at", "") \
     M(1518, E_COMMAND_START, ERR, LOCAL, "cannot run the program %s",          \
       "Check that the program is there, that the user of the server's children may execute it and enter every folder above it, and that the interpreter in its first line exists.") \
