@@ -25,6 +25,14 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: needs a worker user apart from the owner")
 
 
+# What takes minutes begins first, so that nothing waits for it at the end.
+LONGEST = ("test_hundred_renewals_under_valgrind", "test_bench_tiny_run_measures_everything")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.originalname not in LONGEST)
+
+
 def pytest_generate_tests(metafunc):
     """The fixture mpm is event, or each MPM where the test is marked all_mpms."""
     if "mpm" in metafunc.fixturenames:
