@@ -12,6 +12,7 @@
 
 #include "core/encode.h"
 #include "core/ident.h"
+#include "core/ocsp.h"
 
 #define BEGIN      "-----BEGIN"
 #define BEGIN_CERT "-----BEGIN CERTIFICATE-----"
@@ -233,7 +234,7 @@ acme_err_t *acme_chain_to_pem(const char **pem, const acme_chain_t *chain,
 
 /* Dates outside of what apr_time_t is asked to hold are clamped by OpenSSL's
  * own range (years 0 to 9999) and by 1970. */
-static int time_of(apr_time_t *time, const ASN1_TIME *asn1)
+int acme_cert_time(apr_time_t *time, const ASN1_TIME *asn1)
 {
     apr_time_exp_t exp;
     struct tm tm;
@@ -414,8 +415,8 @@ acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
     acme_cert_info_t *read = apr_pcalloc(pool, sizeof(*read));
     unsigned char digest[SHA256_DIGEST_LENGTH];
 
-    if (!time_of(&read->not_before, X509_get0_notBefore(cert))
-        || !time_of(&read->not_after, X509_get0_notAfter(cert))) {
+    if (!acme_cert_time(&read->not_before, X509_get0_notBefore(cert))
+        || !acme_cert_time(&read->not_after, X509_get0_notAfter(cert))) {
         return unusable("a date of the certificate is malformed", pool);
     }
     if (X509_digest(cert, EVP_sha256(), digest, NULL) != 1) {
@@ -425,6 +426,8 @@ acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
     read->serial = serial_of(cert, pool);
     read->issuer = issuer_of(cert, pool);
     read->ari_id = ari_id_of(cert, pool);
+    read->ocsp = acme_ocsp_responder(cert, 0, pool);
+    read->must_staple = acme_ocsp_must_staple(cert);
     read_names(read, cert, pool);
     ERR_clear_error();
     *info = read;

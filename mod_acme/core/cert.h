@@ -32,6 +32,10 @@ acme_err_t *acme_chain_parse(acme_chain_t **chain, const char *pem,
 acme_err_t *acme_chain_to_pem(const char **pem, const acme_chain_t *chain,
                               apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** A time of ASN.1 (also a GeneralizedTime); one before 1970 is 0.
+ *  @return 0: malformed */
+int acme_cert_time(apr_time_t *time, const ASN1_TIME *asn1);
+
 /** What a certificate says of itself. Strings from pool, sanitised. */
 typedef struct acme_cert_info_t {
     apr_time_t not_before, not_after; /* far dates clamped, never negative */
@@ -42,6 +46,8 @@ typedef struct acme_cert_info_t {
     const char *issuer;               /* common name, or whole name if none */
     const char *fingerprint;          /* SHA-256 of the DER, hexadecimal */
     const char *ari_id; /* RFC 9773 section 4.1; NULL without AKI */
+    const char *ocsp;   /* its first responder (ocsp.h); NULL: it has none */
+    int must_staple;    /* it demands an OCSP response in each handshake */
 } acme_cert_info_t;
 /** @return E_CHAIN_PARSE: a date is malformed */
 acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,

@@ -291,12 +291,12 @@ static int authority_valid(const char *text, const char *end)
     return text > host && port_valid(text, end);
 }
 
-int acme_url_valid(const char *url)
+int acme_url_valid_as(const char *url, const char *scheme)
 {
     apr_size_t length;
     const char *host, *end;
 
-    if (!url || strncasecmp(url, "https://", 8) != 0) {
+    if (!url || strncasecmp(url, scheme, strlen(scheme)) != 0) {
         return 0;
     }
     /* RFC 3986: anything outside of these must be escaped in a URL. */
@@ -306,9 +306,14 @@ int acme_url_valid(const char *url)
             return 0;
         }
     }
-    host = url + 8;
+    host = url + strlen(scheme);
     end = host + strcspn(host, "/?");
     return authority_valid(host, end);
+}
+
+int acme_url_valid(const char *url)
+{
+    return acme_url_valid_as(url, "https://");
 }
 
 /* jansson recurses once a level; its own limit of 2048 is much for the stack

@@ -46,6 +46,8 @@ int acme_token_valid(const char *token);
  *  or none, no user information, no fragment, and no characters but those of
  *  RFC 3986. RFC 8555 section 6.1. */
 int acme_url_valid(const char *url);
+/** The same for another scheme. @param scheme  "http://" */
+int acme_url_valid_as(const char *url, const char *scheme);
 
 /** Parse a JSON object: at most max octets, duplicates refused, 32 levels deep
  *  at most.

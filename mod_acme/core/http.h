@@ -36,6 +36,8 @@ typedef struct acme_wire_t {
     acme_method_t method;
     const char *url;
     const char *body;         /* NULL unless POST */
+    apr_size_t body_len;      /* of a body that is no text; 0: up to its NUL */
+    int plain;                /* http: is meant; for OCSP responders alone */
     const char *content_type; /* NULL unless POST */
     const char *accept;
     apr_size_t max_body;

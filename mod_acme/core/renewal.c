@@ -185,3 +185,18 @@ apr_interval_time_t acme_retry_delay(int count, apr_interval_time_t first,
     jitter = share(delay / 5, random);
     return jitter > max - delay ? max : delay + jitter;
 }
+
+apr_time_t acme_refresh_time(apr_time_t from, apr_time_t until, apr_time_t now,
+                             unsigned int random)
+{
+    apr_interval_time_t span = until > from ? until - from : 0;
+    apr_time_t at = from + span / 2 + share(span / 10, random);
+
+    if (at <= now) {
+        at = until > now ? now + (until - now) / 4 : now;
+    }
+    if (at > now + WEEK) {
+        at = now + WEEK - share(DAY, random);
+    }
+    return at > now + MINUTE ? at : now + MINUTE;
+}

@@ -46,4 +46,11 @@ apr_interval_time_t acme_retry_delay(int count, apr_interval_time_t first,
                                      apr_interval_time_t max,
                                      unsigned int random);
 
+/** When to fetch anew what holds from one moment until another: halfway, and up
+ *  to a tenth of the whole later; but in a week at the latest, and where the half
+ *  is past in a quarter of what is left. At least a minute from now.
+ *  @param random  0 .. UINT_MAX, uniform */
+apr_time_t acme_refresh_time(apr_time_t from, apr_time_t until, apr_time_t now,
+                             unsigned int random);
+
 #endif

@@ -258,6 +258,7 @@ static acme_err_t *load_set(acme_engine_t *engine, acme_job_t *job)
         acme_engine_log_error(engine, job, err);
     }
     acme_job_learn(job, newest, engine->scratch);
+    acme_stapling_learn(engine, job, newest, 0);
     /* A disk that is away for a moment takes nothing out of service. */
     if (!engine->lost && (newest || !err || err->msg != ACME_E_STORE_IO)) {
         engine->callbacks->activate(engine->callbacks->baton, job->managed,
@@ -364,6 +365,9 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
     switch (timer->kind) {
     case ACME_TIMER_RUN:
         acme_run_pump(ACME_OWNER(timer, acme_run_t, timer));
+        break;
+    case ACME_TIMER_STAPLE:
+        acme_stapling_pump(ACME_OWNER(timer, acme_stapling_t, timer));
         break;
     case ACME_TIMER_LINK:
         acme_link_pump(ACME_OWNER(timer, acme_link_t, timer));

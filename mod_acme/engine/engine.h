@@ -57,6 +57,15 @@ typedef struct acme_status_t {
     char proof[192];   /* how control is proved, and why not otherwise; or "" */
 } acme_status_t;
 
+/** An OCSP response to be shown in handshakes with one certificate. */
+typedef struct acme_staple_t {
+    const char *serial;       /* of the certificate, as in its record */
+    const unsigned char *der; /* the response */
+    apr_size_t len;   /* 1 .. ACME_MAX_OCSP; 0: there is none any more */
+    apr_time_t until; /* not to be shown from then on */
+    int must;         /* the certificate demands it: whatever its hosts say */
+} acme_staple_t;
+
 /** Upward calls; all from the thread that runs the engine. */
 typedef struct acme_engine_callbacks_t {
     void *baton;
@@ -72,6 +81,10 @@ typedef struct acme_engine_callbacks_t {
                      acme_family_t family, int number);
     void (*status)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_status_t *status);
+    /** An OCSP response has come, or must not be shown any more; that of another
+     *  certificate of the same family stays. NULL: nothing can be stapled. */
+    void (*staple)(void *baton, const acme_managed_t *managed,
+                   acme_family_t family, const acme_staple_t *staple);
     apr_time_t (*now)(void *baton);
     /** Whether there is no time for more; asked between two certificates while
      *  the engine starts. NULL: never. */

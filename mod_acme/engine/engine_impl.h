@@ -12,6 +12,9 @@
  *              invisible
  *   caacheck.c whether CAA records let the CA issue
  *   request.c  what the administrator asked for
+ *   query.c    one question to an OCSP responder
+ *   stapling.c OCSP responses of the certificates in service
+ *   hold.c     a new certificate that must not be served without one
  *
  * Everything that can become due has a timer; a thing that something happened to
  * is made due now ("poked") and handled in the same round or the next.
@@ -21,6 +24,7 @@
 
 #include <apr_hash.h>
 
+#include "core/ocsp.h"
 #include "core/order.h"
 #include "core/session.h"
 #include "engine/engine.h"
@@ -33,6 +37,8 @@ typedef struct acme_run_t acme_run_t;
 typedef struct acme_call_t acme_call_t;
 typedef struct acme_asked_t acme_asked_t;
 typedef struct acme_planner_t acme_planner_t;
+typedef struct acme_stapling_t acme_stapling_t;
+typedef struct acme_hold_t acme_hold_t;
 
 /* How long a CA may be in trouble where there is another to ask. */
 #define ACME_PATIENCE apr_time_from_sec(30)
@@ -42,8 +48,9 @@ enum {
     ACME_TIMER_RUN,
     ACME_TIMER_LINK,
     ACME_TIMER_TXT,
-    ACME_TIMER_ASK,     /* a job's: time to ask about it */
-    ACME_TIMER_ASK_LINK /* a link's: its questions go on */
+    ACME_TIMER_ASK,      /* a job's: time to ask about it */
+    ACME_TIMER_ASK_LINK, /* a link's: its questions go on */
+    ACME_TIMER_STAPLE
 };
 
 /** What a timer is part of. */
@@ -87,6 +94,8 @@ struct acme_engine_t {
     apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
     acme_told_t told_beat, told_look;
+    acme_stapling_t *staplings, **staplings_end; /* that wait to ask */
+    int querying; /* OCSP responders, for staplings */
     apr_pool_t *lost_pool;
     acme_err_t *lost; /* the lease: nothing may be done any more */
 };
@@ -145,6 +154,20 @@ struct acme_link_t {
     acme_asking_t asking;
 };
 
+/** The OCSP response of one job's certificate. Lives as long as the engine. */
+struct acme_stapling_t {
+    acme_timer_t timer; /* when to ask */
+    acme_engine_t *engine;
+    acme_job_t *job;
+    acme_stapling_t *next; /* in the queue */
+    int queued;
+    int number;       /* set asked about; 0: nobody is asked */
+    int must;         /* the certificate demands a response */
+    int failures;     /* in a row */
+    apr_time_t until; /* end of what is stapled; 0: nothing is */
+    apr_time_t told;  /* when it was told that nothing is */
+};
+
 /** An order in progress. */
 struct acme_run_t {
     acme_timer_t timer;
@@ -158,8 +181,9 @@ struct acme_run_t {
     EVP_PKEY *key;
     struct acme_pub_t *pubs;     /* proofs on their way to be visible */
     struct acme_caacheck_t *caa; /* before the order; NULL: not, or done */
-    int calls;                   /* requests waiting or under way */
-    int ended;                   /* the pool is destroyed with the last call */
+    acme_hold_t *hold;   /* its certificate waits for an OCSP response */
+    int calls;           /* requests waiting or under way */
+    int ended;           /* the pool is destroyed with the last call */
     int superseded;      /* cancelled because the configuration changed */
     int resumed;         /* taken up from disk */
     acme_msg_t told;     /* the trouble that was told last */
@@ -323,5 +347,52 @@ void acme_asked_progress(acme_engine_t *engine, const acme_job_t *job,
 /** @param err  NULL: it went well */
 void acme_asked_outcome(acme_engine_t *engine, acme_job_t *job,
                         const acme_err_t *err);
+
+/* --- query.c ---------------------------------------------------------------- */
+
+/** What became of a question; gone when the callback returns. */
+typedef struct acme_answer_t {
+    const char *url; /* of the responder */
+    acme_err_t *err; /* NULL: ocsp and der are set */
+    acme_ocsp_t *ocsp;
+    const unsigned char *der;
+    apr_size_t len;
+} acme_answer_t;
+typedef void acme_query_done_fn_t(void *baton, const acme_answer_t *answer);
+
+/** Ask about the leaf of chain; done is called from acme_transport_poll.
+ *  @param nth  which of its responders, counted round
+ *  @return E_OCSP (there is nobody to ask), E_TRANSPORT; from scratch */
+acme_err_t *acme_query_send(acme_engine_t *engine,
+                            const acme_transport_ca_t *ca,
+                            const acme_chain_t *chain, int nth,
+                            acme_query_done_fn_t *done,
+                            void *baton) ACME_MUST_CHECK;
+
+/* --- stapling.c ------------------------------------------------------------- */
+
+/** The job's newest set is this: staple the response that is saved for it, and
+ *  see to the next. Before the set is activated.
+ *  @param record  NULL: there is none
+ *  @param issued  just now, so that it is told if nothing can be stapled */
+void acme_stapling_learn(acme_engine_t *engine, acme_job_t *job,
+                         const acme_record_t *record, int issued);
+/** Keep a response, for acme_stapling_learn to find. */
+acme_err_t *acme_stapling_save(acme_engine_t *engine, const acme_job_t *job,
+                               const char *serial, int must,
+                               const acme_answer_t *answer) ACME_MUST_CHECK;
+/** Its timer is due. */
+void acme_stapling_pump(acme_stapling_t *stapling);
+
+/* --- hold.c ----------------------------------------------------------------- */
+
+/** An order has its certificate. @return 1: this one demands an OCSP response,
+ *  and waits for it: acme_run_finish is called when it is there, or when it has
+ *  waited long enough */
+int acme_hold_begin(acme_run_t *run, const char *chain_pem);
+/** The timer of a run with a hold is due. */
+void acme_hold_pump(acme_run_t *run);
+/** run.c: store the chain, put it into service. */
+void acme_run_finish(acme_run_t *run, const char *chain_pem);
 
 #endif

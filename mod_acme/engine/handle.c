@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT  15L
-#define TOTAL_TIMEOUT    60L
 #define LOW_SPEED_LIMIT  10L /* octets a second */
 #define LOW_SPEED_TIME   40L
 #define MAX_IDLE_HANDLES 64
@@ -20,7 +19,6 @@ void acme_handle_free(acme_handle_t *handle)
 
 static void set_up(CURL *curl, const acme_handles_t *handles)
 {
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
@@ -28,7 +26,6 @@ static void set_up(CURL *curl, const acme_handles_t *handles)
     curl_easy_setopt(curl, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TOTAL_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_LIMIT);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_TIME);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);

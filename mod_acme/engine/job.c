@@ -12,6 +12,9 @@
 #define DAY         apr_time_from_sec(24 * 60 * 60)
 #define DAILY_MAX   (DAY + DAY / 5) /* a day, and some spread */
 #define CLOCK_SLACK apr_time_from_sec(60 * 60)
+/* A certificate younger than that is not replaced for being revoked: a CA that
+ * revokes each one at once would be asked without end. */
+#define REVOKED_REST apr_time_from_sec(6 * 60 * 60)
 
 const char *acme_state_name(acme_state_t state)
 {
@@ -204,6 +207,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         job->renew_at = 0;
         job->differs = NULL;
         job->same_names = 0;
+        job->revoked = 0;
         status->set_number = 0;
         status->not_before = status->not_after = 0;
         status->serial[0] = status->issuer[0] = status->ca[0] = '\0';
@@ -222,6 +226,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     job->differs = difference(job, record);
     tell_ca(status, record);
     job->same_names = acme_idents_equal(record->idents, job->managed->idents);
+    job->revoked = 0;
     status->set_number = record->number;
     status->not_before = record->not_before;
     status->not_after = record->not_after;
@@ -282,8 +287,14 @@ static apr_time_t wanted(const acme_job_t *job, const char **verb,
         return 0;
     }
     apr_time_t suggested = acme_job_ari_moment(job);
+    apr_time_t planned = suggested ? suggested : job->renew_at;
+    apr_time_t rested = job->status.not_before + REVOKED_REST;
+    if (job->revoked && rested < planned) {
+        *why = "the CA has revoked it";
+        return rested;
+    }
     *why = suggested ? "when the CA suggests it" : renewal_words(job, scratch);
-    return suggested ? suggested : job->renew_at;
+    return planned;
 }
 
 static acme_state_t resting_state(const acme_job_t *job)

@@ -36,6 +36,7 @@ struct acme_job_t {
     int same_names;          /* the newest set is for the names wanted now */
     const char *differs; /* how the newest set is not as configured; static */
     int requested;       /* by the administrator: now, whatever the mode */
+    int revoked;         /* the CA says so of the newest set */
     int has_doc;         /* something is saved of it */
     char request[24];    /* id of the request it answers, or "" */
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
@@ -58,7 +59,8 @@ struct acme_job_t {
 
     /* the engine's */
     struct acme_link_t *link;
-    struct acme_run_t *run;    /* order in progress, or NULL */
+    struct acme_run_t *run;           /* order in progress, or NULL */
+    struct acme_stapling_t *stapling; /* NULL until there is something to */
     acme_timer_t turn;         /* in its link's backlog: due is its rank */
     int held;                  /* the backlog is the one that a limit holds */
     acme_timer_t ask;          /* when the CA is asked about it */

@@ -94,6 +94,7 @@ typedef struct acme_managed_t {
     const acme_policy_t *policy;
     const char *where; /* "shop.conf:12", for messages */
     int in_use;        /* a virtual host serves it */
+    int staple;        /* and one of them has SSLUseStapling */
 } acme_managed_t;
 
 /** A CA as AcmeCA names it. */

@@ -25,6 +25,8 @@ acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
     record->issuer = info->issuer;
     record->fingerprint = info->fingerprint;
     record->ari_id = info->ari_id;
+    record->ocsp = info->ocsp;
+    record->must_staple = info->must_staple;
     return NULL;
 }
 
@@ -74,6 +76,8 @@ static int put_all(json_t *object, const acme_record_t *record,
            | put_text(object, "issuer", record->issuer)
            | put_text(object, "fingerprint", record->fingerprint)
            | put_text(object, "ari_id", record->ari_id)
+           | put_text(object, "ocsp", record->ocsp)
+           | put_text(object, "must_staple", record->must_staple ? "yes" : NULL)
            | put_text(object, "files_sha256", record->files);
 }
 
@@ -212,6 +216,8 @@ static void get_all(acme_record_t *record, reading_t *reading)
     record->issuer = get_text(reading, "issuer", 1);
     record->fingerprint = get_text(reading, "fingerprint", 1);
     record->ari_id = get_text(reading, "ari_id", 0);
+    record->ocsp = get_text(reading, "ocsp", 0);
+    record->must_staple = get_text(reading, "must_staple", 0) != NULL;
     record->files = get_text(reading, "files_sha256", 0);
 }
 

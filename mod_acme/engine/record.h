@@ -30,6 +30,8 @@ typedef struct acme_record_t {
     apr_time_t not_before, not_after, issued;
     const char *serial, *issuer, *fingerprint;
     const char *ari_id; /* or NULL */
+    const char *ocsp;   /* URL of its OCSP responder, or NULL */
+    int must_staple;    /* it may be served with an OCSP response only */
     const char *files;  /* of a promoted set: digest of its files, as
                                 acme_store_digest gives it; or NULL */
     acme_record_from_t from;

@@ -329,7 +329,7 @@ void acme_run_leave(acme_run_t *run, const acme_err_t *err)
     suspend(run, acme_err_dup(err, run->engine->scratch));
 }
 
-static void finish(acme_run_t *run, const char *chain_pem)
+void acme_run_finish(acme_run_t *run, const char *chain_pem)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
@@ -343,6 +343,7 @@ static void finish(acme_run_t *run, const char *chain_pem)
     remove_work(run);
     acme_job_learn(job, &record, engine->scratch);
     acme_asking_keep(engine, job);
+    acme_stapling_learn(engine, job, &record, 1);
     err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
@@ -487,7 +488,9 @@ static int do_step(acme_run_t *run, const acme_step_t *step)
         acme_solver_withdraw(run, step->proof);
         return 1;
     case ACME_STEP_DONE:
-        finish(run, step->chain_pem);
+        if (!acme_hold_begin(run, step->chain_pem)) {
+            acme_run_finish(run, step->chain_pem);
+        }
         return 0;
     case ACME_STEP_FAILED:
         give_up(run, step->error);
@@ -519,6 +522,10 @@ void acme_run_pump(acme_run_t *run)
     apr_time_t now = acme_engine_now(engine);
     acme_step_t step = { .kind = ACME_STEP_WAIT };
 
+    if (run->hold) {
+        acme_hold_pump(run);
+        return;
+    }
     if (run->link->state != ACME_SESSION_READY) {
         acme_timer_hasten(engine->timers, &run->link->timer, ACME_DUE_LINK);
         return; /* poked when it is */

@@ -160,6 +160,12 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
                               const char *dir, acme_family_t family,
                               apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** Chain of a whole set, promoted or fresh.
+ *  @return E_STORE_IO (also: there is none), E_STORE_DAMAGED */
+acme_err_t *acme_store_get_chain(acme_chain_t **chain, acme_store_t *store,
+                                 const char *dir, acme_family_t family,
+                                 int number, apr_pool_t *pool) ACME_MUST_CHECK;
+
 /** Store an issued set; under the lease. Sets record->number to the next one.
  *  Older fresh sets are removed once it is in place. */
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
@@ -180,6 +186,7 @@ typedef enum acme_doc_t {
     ACME_DOC_ORDER, /* the order in progress (acme_order_save) */
     ACME_DOC_JOB,   /* failures so far, next attempt, last error */
     ACME_DOC_ARI,   /* what the CA suggests for the newest set */
+    ACME_DOC_OCSP,  /* OCSP response to staple (staple.h) */
 } acme_doc_t;
 
 acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,

@@ -201,6 +201,46 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
     return first;
 }
 
+/* --- chains ------------------------------------------------------------------------ */
+
+static acme_err_t *read_chain(const char **pem, apr_size_t *len,
+                              const acme_store_t *store, const char *dir,
+                              const char *set, apr_pool_t *pool)
+{
+    acme_place_t *place;
+
+    ACME_TRY(
+        acme_fsfile_read(pem, len, &store->parts[ACME_PART_CERTIFICATES],
+                         apr_pstrcat(pool, dir, "/", set, "/chain.pem", NULL),
+                         store->owner, pool));
+    if (*pem) {
+        return NULL;
+    }
+    ACME_TRY(enter_fresh(&place, store, dir, set, pool));
+    ACME_TRY(
+        acme_fsfile_read(pem, len, place, "chain.pem", store->worker, pool));
+    return *pem ? NULL : missing(place, "chain.pem", pool);
+}
+
+acme_err_t *acme_store_get_chain(acme_chain_t **chain, acme_store_t *store,
+                                 const char *dir, acme_family_t family,
+                                 int number, apr_pool_t *pool)
+{
+    apr_pool_t *sub = acme_store_subpool(pool);
+    acme_err_t *err = acme_store_check_name(dir, sub);
+    const char *pem;
+    apr_size_t len;
+
+    if (!err) {
+        err = read_chain(&pem, &len, store, dir,
+                         acme_store_set_name(family, number, sub), sub);
+    }
+    if (!err) {
+        err = acme_chain_parse(chain, pem, len, pool);
+    }
+    return acme_store_leave(err, sub, pool);
+}
+
 /* --- fresh: writing -------------------------------------------------------------- */
 
 typedef struct put_fresh_t {

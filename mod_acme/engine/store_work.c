@@ -78,6 +78,7 @@ static const char *doc_name(acme_family_t family, acme_doc_t doc,
         [ACME_DOC_ORDER] = ".order",
         [ACME_DOC_JOB] = ".job",
         [ACME_DOC_ARI] = ".ari",
+        [ACME_DOC_OCSP] = ".ocsp",
     };
     return apr_pstrcat(pool, acme_family_name(family), SUFFIXES[doc], NULL);
 }

@@ -7,7 +7,9 @@
 
 #include "engine/handle.h"
 
-#define HOST_CONNECTIONS  8L /* only a CA without HTTP/2 needs more than one */
+#define TOTAL_TIMEOUT     60L
+#define PLAIN_TIMEOUT     20L /* for an OCSP response */
+#define HOST_CONNECTIONS  8L  /* only a CA without HTTP/2 needs more than one */
 #define MAX_STREAMS       256L
 #define MAX_HEADER_OCTETS (64 * 1024)
 #define MAX_HEADER_VALUE  (8 * 1024)
@@ -26,6 +28,8 @@ struct call_t {
     const char *url;
     acme_transport_ca_t ca; /* copied, but for the proxy */
     const char *wire_body;
+    apr_size_t wire_len;
+    int plain;
     apr_size_t max_body;
     acme_transport_done_fn_t *done;
     void *baton;
@@ -271,6 +275,10 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->headers);
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR,
+                     call->plain ? "http" : "https");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT,
+                     call->plain ? PLAIN_TIMEOUT : TOTAL_TIMEOUT);
     /* Each of these sets the method too: the last one counts. */
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     if (wire->method == ACME_METHOD_HEAD) {
@@ -278,8 +286,7 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
     }
     else if (wire->method == ACME_METHOD_POST) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE,
-                         (long)strlen(call->wire_body));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->wire_len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->wire_body);
     }
 }
@@ -319,7 +326,12 @@ acme_err_t *acme_transport_send(acme_transport_t *transport,
     call->url = apr_pstrdup(pool, wire->url);
     call->ca.trust_file = apr_pstrdup(pool, ca->trust_file);
     call->ca.proxy = ca->proxy;
-    call->wire_body = apr_pstrdup(pool, wire->body ? wire->body : "");
+    call->wire_len = wire->body_len ? wire->body_len
+                     : wire->body   ? strlen(wire->body)
+                                    : 0;
+    call->wire_body =
+        apr_pstrmemdup(pool, wire->body ? wire->body : "", call->wire_len);
+    call->plain = wire->plain;
     call->max_body = wire->max_body;
     call->done = done;
     call->baton = baton;

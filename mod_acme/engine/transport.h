@@ -1,7 +1,8 @@
 /**
  * Carries requests to CAs: libcurl multi, many at once on few connections
  * (HTTP/2 where the CA speaks it). Everything from the CA is bounded: https
- * only, no redirects, body size, time, and speed. Never blocks.
+ * only (http only where a request is said to be plain), no redirects, body size,
+ * time, and speed. Never blocks.
  */
 #ifndef ACME_TRANSPORT_H
 #define ACME_TRANSPORT_H

@@ -18,7 +18,6 @@ typedef struct tls_facts_t {
     int engine;               /* -1: nothing said here */
     int cert_files;           /* SSLCertificateFile */
     const char *conf_command; /* where SSLOpenSSLConfCmd gives a certificate */
-    const char *stapling;     /* where SSLUseStapling is on */
 } tls_facts_t;
 
 /* A host's place in the configuration. Both httpd's tree and server_rec point
@@ -60,10 +59,6 @@ static void read_directive(tls_facts_t *facts, const ap_directive_t *node,
              && gives_certificate(args, pool)) {
         facts->conf_command =
             acme_where_text(node->filename, node->line_num, pool);
-    }
-    else if (!strcasecmp(node->directive, "SSLUseStapling")
-             && !strcasecmp(args, "on")) {
-        facts->stapling = acme_where_text(node->filename, node->line_num, pool);
     }
 }
 
@@ -112,7 +107,6 @@ static tls_facts_t facts_of(const check_t *check, const server_rec *s)
         facts.cert_files += own->cert_files;
         facts.conf_command =
             own->conf_command ? own->conf_command : facts.conf_command;
-        facts.stapling = own->stapling ? own->stapling : facts.stapling;
     }
     return facts;
 }
@@ -183,23 +177,6 @@ static void note_conf_commands(const check_t *check)
     }
 }
 
-/* Once, however many hosts it is about. */
-static void check_stapling(const check_t *check)
-{
-    server_rec *s;
-
-    for (s = check->base; s; s = s->next) {
-        tls_facts_t facts = facts_of(check, s);
-
-        if (wants_management(s) && facts.engine && facts.stapling
-            && !facts.cert_files) {
-            acme_log_msg(check->base, check->ptemp, ACME_W_STAPLING,
-                         facts.stapling, NULL);
-            return;
-        }
-    }
-}
-
 /* What is set for one CA, under a name that is none of AcmeCA's. */
 static void check_cas(const check_t *check)
 {
@@ -259,7 +236,6 @@ int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (first_pass && !testing) {
         return OK; /* all is said in the second */
     }
-    check_stapling(check);
     check_cas(check);
     if (testing) {
         acme_secrets_read(check->base, 0, ptemp, ptemp);

@@ -43,6 +43,17 @@ void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
                           acme_family_t family);
 
+/* --- OCSP responses (staples.h) ------------------------------------------------ */
+
+/** Make room for those of all certificates added so far. Parent only.
+ *  @return 0 after a logged message if there is no memory for it */
+int acme_live_add_staples(acme_live_table_t *table);
+/** Whether this start has made the table: no engine can be writing into it. */
+int acme_live_is_new(const acme_live_table_t *table);
+/** NULL: there is no room for responses of this certificate. */
+struct acme_staples_t *acme_live_staples(const acme_slot_t *slot,
+                                         acme_family_t family);
+
 /* --- challenges ------------------------------------------------------------------ */
 
 #define ACME_LIVE_KEY_AUTH (ACME_MAX_TOKEN + 1 + 43)

@@ -17,6 +17,7 @@
 #include "engine/lease.h"
 #include "engine/transport.h"
 #include "httpd/log.h"
+#include "httpd/staples.h"
 
 APLOG_USE_MODULE(acme);
 
@@ -110,6 +111,22 @@ static void tell_status(void *baton, const acme_managed_t *managed,
     }
 }
 
+static void staple(void *baton, const acme_managed_t *managed,
+                   acme_family_t family, const acme_staple_t *response)
+{
+    runner_t *runner = baton;
+    const acme_slot_t *slot = acme_live_slot(runner->table, managed->name);
+    acme_staples_t *area = slot ? acme_live_staples(slot, family) : NULL;
+
+    if (area) {
+        acme_staples_put(area, response);
+    }
+    else if (slot && response->must) {
+        acme_log_msg(runner->server, runner->pool, ACME_W_STAPLE_ROOM,
+                     managed->name, NULL);
+    }
+}
+
 static apr_time_t now(void *baton)
 {
     (void)baton;
@@ -140,6 +157,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .withdraw = withdraw,
         .activate = activate,
         .status = tell_status,
+        .staple = staple,
         .now = now,
         .stopping = is_stopping,
     };

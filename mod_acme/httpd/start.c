@@ -8,6 +8,7 @@
 #include <http_core.h>
 #include <unixd.h>
 
+#include "engine/staple.h"
 #include "engine/store.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
@@ -16,6 +17,8 @@
 #include "httpd/managed.h"
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
+#include "httpd/staples.h"
+#include "httpd/stapling.h"
 #include "httpd/tls.h"
 #include "httpd/tlsalpn.h"
 
@@ -41,7 +44,9 @@ typedef struct start_t {
 typedef struct served_t {
     apr_array_header_t *chains, *keys; /* const char *: paths */
     int base[ACME_FAMILIES];
-    int unpromoted[ACME_FAMILIES]; /* a newer set is in fresh/ still */
+    const char *serials[ACME_FAMILIES]; /* of those */
+    int must_staple;                    /* one of them demands it */
+    int unpromoted[ACME_FAMILIES];      /* a newer set is in fresh/ still */
     acme_live_t *live;
 } served_t;
 
@@ -232,6 +237,8 @@ static int use_current(start_t *start, served_t *served,
                              record->number, start->pconf);
     add_files(served, chain, key);
     served->base[family] = record->number;
+    served->serials[family] = apr_pstrdup(start->pconf, record->serial);
+    served->must_staple |= record->must_staple;
     return 1;
 }
 
@@ -399,9 +406,11 @@ int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
 {
     acme_server_config_t *config = acme_config_of(s);
 
-    (void)pool;
     if (!is_proxy && config->live) {
         acme_tls_attach(ctx, config->live);
+        if (acme_stapling_attach(ctx, config->live, pool)) {
+            config->managed->staple = 1;
+        }
     }
     /* Also on hosts that are not ours: the CA asks where a name leads to, and
      * its name for an address leads to whichever host is the first. */
@@ -427,6 +436,47 @@ static void follow(served_t *served, acme_slot_t *slot)
     acme_tls_follow(served->live, slot);
 }
 
+static int wants_staples(const start_t *start,
+                         const apr_array_header_t *managed)
+{
+    int i, wanted = 0;
+
+    for (i = 0; i < managed->nelts && !wanted; ++i) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        const served_t *served =
+            apr_hash_get(start->served, one->name, APR_HASH_KEY_STRING);
+
+        wanted = one->staple || (served && served->must_staple);
+    }
+    return wanted;
+}
+
+/* What was fetched before the stop is stapled from the first handshake on, not
+ * only from the moment an engine runs. Root copies it, and judges nothing: the
+ * worker could write it to the table as well. */
+static void bring_staples(const start_t *start, const served_t *served,
+                          const acme_managed_t *managed,
+                          const acme_slot_t *slot)
+{
+    apr_pool_t *pool;
+    int i;
+
+    apr_pool_create(&pool, start->scratch);
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        acme_staples_t *area = acme_live_staples(slot, i);
+        acme_staple_doc_t *doc = NULL;
+
+        if (area && served->serials[i]) {
+            acme_staple_saved(&doc, start->store, managed->dir, i,
+                              served->serials[i], pool);
+        }
+        if (doc && !doc->revoked) {
+            acme_staples_put(area, &doc->staple);
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
 static acme_live_table_t *fill_table(start_t *start, server_rec *s,
                                      const apr_array_header_t *managed)
 {
@@ -443,6 +493,9 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
         return NULL;
     }
     acme_live_add(table, names);
+    if (wants_staples(start, managed)) {
+        acme_live_add_staples(table);
+    }
     for (i = 0; i < managed->nelts; ++i) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         acme_slot_t *slot = acme_live_slot(table, name);
@@ -451,6 +504,11 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
 
         if (slot && served) {
             follow(served, slot);
+            if (acme_live_is_new(table)) {
+                bring_staples(start, served,
+                              APR_ARRAY_IDX(managed, i, const acme_managed_t *),
+                              slot);
+            }
         }
     }
     return table;

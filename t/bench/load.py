@@ -40,7 +40,7 @@ def compile_c(folder, name, *flags):
 
 
 def callback(folder, count):
-    """(nothing new, swapped live): microseconds of one call."""
+    """(nothing new, swapped live, stapled): microseconds of one call."""
     program = pathlib.Path(folder) / "callback"
     if not program.exists():
         headers = output("apxs", "-q", "INCLUDEDIR").strip()

@@ -17,6 +17,7 @@
  *     --clock FILE        seconds by which the clock is wrong, read each time
  *     --limits O/S,D/S,N/S  orders, certificates of a domain and of a set of names
  *                         that the CA is taken to allow in S seconds
+ *     --staple            fetch OCSP responses
  *
  * A NAME may be several with commas between: one certificate for all of them.
  * One that begins with "!" does not agree to the CA's terms, one with "@" has a
@@ -52,7 +53,7 @@ static struct {
     pthread_mutex_t lock;
     int valid, failed, activated;
     const char *clock;
-    int stop_at, asked;
+    int stop_at, asked, staple;
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -181,6 +182,15 @@ static void on_status(void *baton, const acme_managed_t *managed,
     *known = *status;
 }
 
+static void on_staple(void *baton, const acme_managed_t *managed,
+                      acme_family_t family, const acme_staple_t *staple)
+{
+    (void)baton;
+    printf("staple %s %s %s %d octets, %ld s\n", managed->name,
+           acme_family_name(family), staple->serial, (int)staple->len,
+           (long)apr_time_sec(staple->until - apr_time_now()));
+}
+
 static apr_time_t on_now(void *baton)
 {
     long wrong = 0;
@@ -243,6 +253,7 @@ static acme_managed_t *make_managed(const char *names,
     managed->policy = policy;
     managed->where = "command line";
     managed->in_use = 1;
+    managed->staple = drive.staple;
     return managed;
 }
 
@@ -315,8 +326,14 @@ static void prove_by_dns(acme_policy_t *policy, const char *program)
 static int drive_names(const options_t *options, char **names, int count)
 {
     static const acme_engine_callbacks_t CALLBACKS = {
-        NULL,        on_log,    on_publish, on_withdraw,
-        on_activate, on_status, on_now,     on_stopping
+        .log = on_log,
+        .publish = on_publish,
+        .withdraw = on_withdraw,
+        .activate = on_activate,
+        .status = on_status,
+        .staple = on_staple,
+        .now = on_now,
+        .stopping = on_stopping,
     };
     acme_ca_t cas[2] = { { .url = options->ca,
                            .trust_file = options->trust,
@@ -395,6 +412,10 @@ static int parse(options_t *options, int argc, char **argv)
         const char *name = argv[i] + 2;
         if (!strcmp(name, "stay")) {
             options->stay = 1;
+            continue;
+        }
+        if (!strcmp(name, "staple")) {
+            drive.staple = 1;
             continue;
         }
         if (!strcmp(name, "until-failed")) {

@@ -124,6 +124,7 @@ class FakeCA:
     alpn                protocols offered in its TLS; empty: it knows no ALPN
     http                "1.0", "1.1", or "close": 1.1 with each connection for one request
     forgiving           an authorization outlives a challenge that failed
+    ocsp                URLs of OCSP responders that certificates name (see responder.py)
 
     To change at will: challenge_result(identifier, type) -> None or a problem dict;
     hash_prefix (of accounts in dns-persist-01, which is that of draft -02 then);
@@ -155,6 +156,7 @@ class FakeCA:
         alpn=("http/1.1",),
         http="1.1",
         forgiving=False,
+        ocsp=(),
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +173,7 @@ class FakeCA:
         identity = pki.write_server_identity(self.folder, tuple(names))
         self.cert_file, self.key_file, self.ca_file = identity
         self.forgiving = forgiving
+        self.ocsp = list(ocsp)
         self.port = free_port()
         self.base = f"https://{host}:{self.port}"
         self.directory_url = f"{self.base}/directory"
@@ -829,7 +832,7 @@ class FakeCA:
         begin = pki.now() - datetime.timedelta(seconds=30)
         names = [one["value"] for one in order["identifiers"]]
         end = begin + datetime.timedelta(seconds=self.validity)
-        leaf = pki.Leaf(names, order["csr"].public_key(), begin, end)
+        leaf = pki.Leaf(names, order["csr"].public_key(), begin, end, ocsp=list(self.ocsp))
         self.on_issue(leaf)
         cert = self.intermediate.issue(leaf)
         path = f"/certificate/{next(self._ids)}"

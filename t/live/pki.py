@@ -91,6 +91,8 @@ class Leaf:
     is_ca: bool = False
     usages: list = field(default_factory=lambda: [ExtendedKeyUsageOID.SERVER_AUTH])
     serial: int = field(default_factory=x509.random_serial_number)
+    ocsp: list = field(default_factory=list)  # URLs of responders
+    must_staple: bool = False
 
 
 class Authority:
@@ -128,6 +130,11 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         if leaf.usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(leaf.usages), False)
+        if leaf.ocsp:
+            builder = builder.add_extension(_responders(leaf.ocsp), False)
+        if leaf.must_staple:
+            feature = x509.TLSFeature([x509.TLSFeatureType.status_request])
+            builder = builder.add_extension(feature, False)
         return builder.sign(sign_with or self.key, hashes.SHA256())
 
     def issue_server(self, names, key=None, days=90):
@@ -136,6 +143,13 @@ class Authority:
         begin = now() - datetime.timedelta(hours=1)
         end = begin + datetime.timedelta(days=days)
         return key, self.issue(Leaf(list(names), key.public_key(), begin, end))
+
+
+def _responders(urls):
+    method = x509.oid.AuthorityInformationAccessOID.OCSP
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for url in urls]
+    )
 
 
 def _authority_id(key):

@@ -273,7 +273,6 @@ def warned_of_host(httpd, number, *words, **vhost):
         (1021, ["102 names", "at most 100"], {"name": "a.test", "aliases": [f"a{i}.test" for i in range(101)]}),
         (1023, ["a.test", "SSLCertificateFile"], {"name": "a.test", "https_extra": "AcmeManage on", "cert": "self"}),
         (1024, ["a.test", "SSLEngine on"], {"name": "a.test", "https": False, "extra": "AcmeManage on"}),
-        (1033, ["SSLUseStapling"], {"name": "a.test", "https_extra": "SSLUseStapling on"}),
     ],
     ids=lambda value: str(value) if isinstance(value, int) else "",
 )  # fmt: skip

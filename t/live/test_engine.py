@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from . import faults
+from . import faults, responder as ocsp
 from .httpd import acme_module
 from .proc import Process, free_port, tail, wait_until
 
@@ -504,3 +504,26 @@ def test_acmectl_wrong_usage_is_explained():
         [BUILD / "acmectl", "--version"], capture_output=True, text=True, check=True
     )
     assert answer.stdout.startswith("acmectl ")
+
+
+def test_engine_refreshes_ocsp_in_the_second_half_of_its_validity(make_fakeca, make_drive):
+    responder = ocsp.ScriptedResponder()
+    responder.answer = ocsp.good(age=0, life=4 * 86400)
+    ca = make_fakeca(ocsp=[responder.url])
+    responder.serve(ca)
+    drive = make_drive(ca, ["--stay", "--staple", *hosts(1)]).start()
+    drive.wait_text("ACME1433")
+    saved = drive.doc("h0.example.org", "ocsp")
+    begin, refresh = (datetime.datetime.fromisoformat(saved[key][:-1]) for key in ("from", "refresh"))
+    assert 2 <= (refresh - begin) / datetime.timedelta(days=1) <= 2.4
+    responder.answer = ocsp.good(age=-2.5 * 86400, life=4 * 86400)
+    drive.set_clock(216000)
+    wait_until(lambda: len(responder.requests) == 2, 20, "it is asked again")
+    # from now on nothing comes: what there is holds on for as long as it is valid
+    responder.answer = ocsp.page(503)
+    drive.set_clock(475200)
+    drive.wait_text("ACME1434")
+    assert "ACME1432" not in drive.text()
+    drive.set_clock(604800)
+    drive.wait_text("ACME1432")
+    responder.stop()

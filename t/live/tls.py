@@ -61,6 +61,42 @@ def handshake(port, name, version=None, alpn=(), sigalgs=None, groups=None, host
     return _by_python(port, name, version, alpn, host)
 
 
+@dataclass
+class Stapled:
+    """What came with a handshake: the leaf's serial number; and of the OCSP response, if there was
+    one, the serial number it is about and what it says of that ("good")."""
+
+    leaf: int
+    about: int = None
+    status: str = None
+    until: str = None
+
+    @property
+    def good(self):
+        return self.about == self.leaf and self.status == "good"
+
+
+def stapled(port, name, version=None, sigalgs=None, host="127.0.0.1"):
+    """Shake hands as a client that asks for an OCSP response."""
+    argv = ["openssl", "s_client", "-status", "-connect", f"{host}:{port}", "-servername", name]
+    argv += [f"-tls{version.replace('.', '_')}"] if version else []
+    argv += ["-sigalgs", sigalgs] if sigalgs else []
+    run = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+    )
+    out = run.stdout.decode(errors="replace")
+    chain = pki.load_chain(run.stdout)
+    if not chain:
+        raise ssl.SSLError(f"no handshake: {run.stderr.decode(errors='replace')}")
+    leaf = chain[-1].serial_number  # behind those that come with the response
+    found = re.search(r"Serial Number: ([0-9A-F]+)\s+Cert Status: (\w+)", out)
+    if not found:
+        assert "OCSP response: no response sent" in out, out
+        return Stapled(leaf)
+    until = re.search(r"Next Update: (.*)", out)
+    return Stapled(leaf, int(found[1], 16), found[2], until and until[1])
+
+
 def unverified_context(version=None, alpn=()):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -101,6 +101,24 @@ static void test_job_valid_set_waits_for_a_third_left(void **state)
     assert_int_equal(job.status.set_number, 3);
 }
 
+static void test_job_revoked_set_is_replaced_unless_it_is_new(void **state)
+{
+    (void)state;
+    plan(&record);
+    job.revoked = 1;
+    assert_true(acme_job_plan(&job, NOW, pool) <= NOW);
+    assert_string_equal(job.status.next_action, "renew: the CA has revoked it");
+    policy.renew_mode = ACME_RENEW_MANUAL;
+    assert_int_equal(acme_job_plan(&job, NOW, pool), ACME_NEVER);
+    policy.renew_mode = ACME_RENEW_AUTO;
+    /* a CA that revokes at once is not asked again at once */
+    record.not_before = NOW - HOUR;
+    plan(&record);
+    assert_false(job.revoked);
+    job.revoked = 1;
+    assert_int_equal(acme_job_plan(&job, NOW, pool), NOW + 5 * HOUR);
+}
+
 static void test_job_renewals_of_one_day_spread(void **state)
 {
     (void)state;
@@ -739,6 +757,7 @@ static void test_policy_terms_are_agreed_by_name_or_at_large(void **state)
 static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_without_set_orders_now),
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
+    JOB_TEST(test_job_revoked_set_is_replaced_unless_it_is_new),
     JOB_TEST(test_job_renewals_of_one_day_spread),
     JOB_TEST(test_job_set_unlike_the_configuration_orders_now),
     JOB_TEST(test_job_set_of_any_configured_ca_is_kept),

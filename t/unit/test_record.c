@@ -24,6 +24,8 @@ static acme_record_t *sample(const char *names)
     record->profile = "shortlived";
     record->issued = NOW;
     record->ari_id = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
+    record->ocsp = "http://ocsp.ca.example/";
+    record->must_staple = 1;
     return record;
 }
 
@@ -77,6 +79,8 @@ static void test_record_returns_as_it_went(void **state)
     assert_string_equal(again->issuer, record->issuer);
     assert_string_equal(again->fingerprint, record->fingerprint);
     assert_string_equal(again->ari_id, record->ari_id);
+    assert_string_equal(again->ocsp, record->ocsp);
+    assert_true(again->must_staple);
 }
 
 static void test_record_without_options_reads_null(void **state)
@@ -85,12 +89,15 @@ static void test_record_without_options_reads_null(void **state)
 
     (void)state;
     record->profile = record->ari_id = record->account_url = NULL;
-    record->ca_url = NULL;
+    record->ca_url = record->ocsp = NULL;
+    record->must_staple = 0;
     record->issued = 0;
     record->issuer = "";
     acme_record_t *again = parsed(formatted(record));
     assert_null(again->profile);
     assert_null(again->ari_id);
+    assert_null(again->ocsp);
+    assert_false(again->must_staple);
     assert_null(again->account_url);
     assert_null(again->ca_url);
     assert_int_equal(again->issued, 0);

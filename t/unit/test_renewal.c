@@ -282,6 +282,39 @@ static void test_retry_delay_survives_odd_arguments(void **state)
     assert_int_equal(acme_retry_delay(INT_MAX, 0, DAY, 0), DAY);
 }
 
+static void test_refresh_time_after_half_of_the_validity(void **state)
+{
+    const apr_time_t now = 1000 * DAY;
+    apr_size_t s;
+
+    (void)state;
+    for (s = 0; s < SEED_COUNT; s++) {
+        apr_time_t at =
+            acme_refresh_time(now - DAY, now + 3 * DAY, now, seeds[s]);
+
+        assert_in_range(at, now + DAY, now + DAY + 4 * DAY / 10);
+        /* the half is past: it comes out of a cache */
+        at = acme_refresh_time(now - 3 * DAY, now + DAY, now, seeds[s]);
+        assert_int_equal(at, now + DAY / 4);
+        /* for years: but revocations are to be noticed */
+        at = acme_refresh_time(now, now + 3000 * DAY, now, seeds[s]);
+        assert_in_range(at, now + 6 * DAY, now + 7 * DAY);
+    }
+}
+
+static void test_refresh_time_is_never_now(void **state)
+{
+    const apr_time_t now = 1000 * DAY;
+
+    (void)state;
+    assert_int_equal(acme_refresh_time(now - DAY, now + 1, now, 0),
+                     now + MINUTE);
+    assert_int_equal(acme_refresh_time(now - DAY, now - DAY, now, 0),
+                     now + MINUTE);
+    assert_int_equal(acme_refresh_time(0, 0, now, UINT_MAX), now + MINUTE);
+    assert_int_equal(acme_refresh_time(now, 0, now, 0), now + MINUTE);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_span_parse_reads_units),
     POOL_TEST(test_span_parse_reads_percentage_where_allowed),
@@ -297,6 +330,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_retry_delay_jitter_up_to_a_fifth),
     POOL_TEST(test_retry_delay_every_count_within_bounds),
     POOL_TEST(test_retry_delay_survives_odd_arguments),
+    POOL_TEST(test_refresh_time_after_half_of_the_validity),
+    POOL_TEST(test_refresh_time_is_never_now),
 };
 
 RUN_TESTS(tests)

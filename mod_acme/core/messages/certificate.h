@@ -26,5 +26,18 @@
     M(1411, E_CERT_CHAIN, ERR, CA_FINAL, "certificate %s of the chain is not issued by the next one", \
       "The certificate in use stays. Ask the CA, or choose another chain if it has several.") \
     M(1412, E_CERT_MAKE, ERR, LOCAL, "cannot make a self-signed certificate for %s", \
-      "Check the OpenSSL configuration of this machine.")
+      "Check the OpenSSL configuration of this machine.")                      \
+    M(1430, E_OCSP, WARNING, CA_RETRY, "not a usable OCSP response: %s",       \
+      "It is asked for again by itself. If it stays so, ask the CA.")          \
+    M(1431, E_OCSP_REVOKED, ERR, CA_RETRY, "the CA has revoked the certificate%s, as of %s", \
+      "A new one is ordered by itself, unless AcmeRenewMode is manual: then run acmectl renew. Find out why: after a key was stolen change every other use of it, too.") \
+    M(1432, W_OCSP_FAILED, WARNING, CA_RETRY, "nothing is stapled, since the OCSP responder %s gives nothing usable: %s; asked again at %s", \
+      "Let this server reach the responder's address (firewall, proxy). It is tried again by itself; handshakes go on without a response meanwhile.") \
+    M(1433, I_OCSP_STAPLED, INFO, NONE, "an OCSP response valid until %s is stapled from now on", "") \
+    M(1434, I_OCSP_LATE, INFO, NONE, "the OCSP responder %s gives nothing usable: %s; what is stapled is valid until %s, asked again at %s", "") \
+    M(1435, I_OCSP_NONE, INFO, NONE, "SSLUseStapling has nothing to staple: the certificate names no OCSP responder", "") \
+    M(1436, W_MUST_STAPLE_WAITS, WARNING, CA_RETRY, "the new certificate demands an OCSP response in each handshake and waits for the first one, until %s at the latest: %s", \
+      "Nothing need be done if it comes within minutes: CAs need a while. Else let this server reach the responder (firewall, proxy).") \
+    M(1437, E_MUST_STAPLE_BARE, ERR, CA_RETRY, "the new certificate goes into service without the OCSP response it demands (%s): some clients will refuse it", \
+      "Let this server reach the CA's OCSP responder (firewall, proxy): a response is stapled as soon as there is one.")
 /* clang-format on */

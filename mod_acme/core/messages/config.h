@@ -53,8 +53,6 @@
       "Remove the name until then.") \
     M(1032, W_DECLARED_UNUSABLE, WARNING, CONFIG, "the certificate %s (%s) is set aside: %s", \
       "Begin it with a plain domain name.") \
-    M(1033, W_STAPLING, WARNING, CONFIG, "SSLUseStapling at %s does not cover the certificates of mod_acme", \
-      "Most CAs have given up OCSP; remove SSLUseStapling.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.") \
     M(1035, W_ALIAS_ADDRESS, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: few CAs certify addresses, and the others would refuse the whole certificate for it", \

@@ -23,5 +23,9 @@
       "Nothing: it has its turn after that one.")                             \
     M(1817, I_ALPN_ANSWERED, INFO, NONE, "answered the tls-alpn-01 challenge for %s to %s", "") \
     M(1818, E_ALPN_KEY, ERR, LOCAL, "no key to show the tls-alpn-01 challenge of %s with", \
-      "Check that the virtual host which answers for this name at port 443 has a certificate, be it a temporary one.")
+      "Check that the virtual host which answers for this name at port 443 has a certificate, be it a temporary one.") \
+    M(1825, W_STAPLE_MEMORY, WARNING, LOCAL, "cannot get %s octets of shared memory for OCSP responses, so none are stapled", \
+      "Free memory or raise its limit, then restart.")                         \
+    M(1826, W_STAPLE_ROOM, WARNING, LOCAL, "%s: the certificate demands an OCSP response in each handshake, which this server was not prepared for", \
+      "Restart gracefully, and write SSLUseStapling on into its virtual hosts.")
 /* clang-format on */

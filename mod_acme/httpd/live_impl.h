@@ -1,0 +1,86 @@
+/**
+ * The live table's memory, shared by the files that look into it: live.c (slots)
+ * and live_tokens.c (challenges).
+ */
+#ifndef ACME_LIVE_IMPL_H
+#define ACME_LIVE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "httpd/live.h"
+#include "httpd/staples.h"
+
+/* Changes with any change of the structs below: a newer module that is loaded
+ * by a graceful restart must not read an older one's memory. */
+#define LAYOUT       "mod_acme-live-4"
+#define NAME_MAX_LEN 256
+#define SEGMENTS     32
+#define TOKENS       32768 /* power of two */
+
+/* What is told of one certificate and family: large, and mostly of one family.
+ * Each family's lie together, so that the pages of the other are never used. */
+typedef struct told_t {
+    _Atomic unsigned int sequence; /* odd while it is written */
+    acme_status_t status;
+} told_t;
+
+struct acme_slot_t {
+    char name[NAME_MAX_LEN];
+    _Atomic int generation[ACME_FAMILIES];
+    told_t *told[ACME_FAMILIES]; /* mapped at one address in every process */
+    acme_staples_t *staples;     /* of each family, in a row; or NULL */
+};
+
+typedef struct segment_t {
+    int capacity;
+    int used; /* changed by the parent alone */
+    told_t *told[ACME_FAMILIES];
+    acme_staples_t *staples; /* of all slots; NULL until they are wanted */
+    acme_slot_t slots[];
+} segment_t;
+
+typedef struct token_t {
+    _Atomic unsigned int sequence; /* odd while it is written */
+    apr_int64_t epoch;
+    acme_live_found_t found;
+} token_t;
+
+typedef struct tokens_t {
+    _Atomic unsigned int tags[TOKENS]; /* hash of the key, or TAG_* */
+    token_t entries[TOKENS];
+} tokens_t;
+
+/* Lives in the process pool, across restarts and reloads of the module. */
+typedef struct retained_t {
+    int segment_count;
+    segment_t *segments[SEGMENTS];
+    tokens_t *tokens;
+} retained_t;
+
+struct acme_live_table_t {
+    retained_t *retained;
+    int is_new;
+    apr_hash_t *slots; /* name -> acme_slot_t */
+    apr_pool_t *pool;
+    apr_pool_t *process;
+    server_rec *server;
+};
+
+/* A writer that was killed half-way leaves an odd count; the next one goes on
+ * from there. */
+static inline unsigned int acme_live_begin_write(_Atomic unsigned int *sequence)
+{
+    unsigned int odd = atomic_load(sequence) | 1u;
+
+    atomic_store(sequence, odd);
+    atomic_thread_fence(memory_order_seq_cst);
+    return odd;
+}
+
+static inline void acme_live_end_write(_Atomic unsigned int *sequence,
+                                       unsigned int odd)
+{
+    atomic_store_explicit(sequence, odd + 1, memory_order_release);
+}
+
+#endif
