@@ -113,8 +113,11 @@ class ScriptedResponder:
             self._server = None
 
     def cert(self, serial):
-        found = [one["cert"] for one in self.ca.certs.values()]
-        return [cert for cert in found if cert.serial_number == serial][0]
+        """A copy of it: the CA's own must not be looked into by two threads at a time."""
+        with self.ca._lock:
+            found = [one["cert"] for one in self.ca.certs.values()]
+            cert = [cert for cert in found if cert.serial_number == serial][0]
+            return x509.load_pem_x509_certificate(pki.cert_pem(cert))
 
 
 def _times(age, life):
