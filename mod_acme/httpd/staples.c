@@ -233,6 +233,7 @@ static int get(unsigned char **der, const acme_staples_t *area, int index,
             return len;
         }
         OPENSSL_free(*der);
+        *der = NULL;
     }
     return 0;
 }
