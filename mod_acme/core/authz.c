@@ -187,8 +187,9 @@ void acme_authz_revive(acme_authz_t *authz)
     authz->state = authz->proof.token && !authz->failed ? ACME_AUTHZ_PUBLISH
                                                         : ACME_AUTHZ_READ;
     authz->failed = 0;
-    authz->failure = NULL;
+    authz->blame = NULL;
     authz->publishing = 0;
+    authz->failure = NULL;
     authz->doubtful = authz->answers > 0;
     authz->answer_again = 0;
     acme_exchange_reset(&authz->exchange);

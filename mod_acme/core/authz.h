@@ -43,6 +43,7 @@ typedef struct acme_authz_t {
     unsigned int offered;      /* ACME_PROOF_BIT; 0: not known */
     unsigned int failed;       /* ACME_PROOF_BIT of those that were tried */
     acme_err_t *failure;       /* of the last of them: told if none is left */
+    acme_err_t *blame;         /* why the order cannot have this name */
 } acme_authz_t;
 
 /** "polling"; static. */

@@ -428,6 +428,9 @@ acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
     read->ari_id = ari_id_of(cert, pool);
     read->ocsp = acme_ocsp_responder(cert, 0, pool);
     read->must_staple = acme_ocsp_must_staple(cert);
+    read->tlsa = X509_get0_pubkey(cert)
+                     ? acme_key_tlsa(X509_get0_pubkey(cert), pool)
+                     : NULL;
     read_names(read, cert, pool);
     ERR_clear_error();
     *info = read;

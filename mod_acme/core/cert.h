@@ -48,6 +48,7 @@ typedef struct acme_cert_info_t {
     const char *ari_id; /* RFC 9773 section 4.1; NULL without AKI */
     const char *ocsp;   /* its first responder (ocsp.h); NULL: it has none */
     int must_staple;    /* it demands an OCSP response in each handshake */
+    const char *tlsa;   /* acme_key_tlsa of its key */
 } acme_cert_info_t;
 /** @return E_CHAIN_PARSE: a date is malformed */
 acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,

@@ -6,12 +6,135 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/encode.h"
 #include "core/ident.h"
 #include "core/key.h"
 
 #define TLSEXT_STATUS_REQUEST 5 /* RFC 6066, named by RFC 7633 */
+
+/* --- the subject ----------------------------------------------------------- */
+
+/* Upper bounds of RFC 5280 appendix A.1, in characters. */
+static const struct {
+    const char *name;
+    int nid;
+    apr_size_t most;
+} attributes[] = {
+    { "C", NID_countryName, 2 },
+    { "ST", NID_stateOrProvinceName, 128 },
+    { "L", NID_localityName, 128 },
+    { "O", NID_organizationName, 64 },
+    { "OU", NID_organizationalUnitName, 64 },
+    { "emailAddress", NID_pkcs9_emailAddress, 255 },
+};
+#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
+static int find_attribute(const char *name, apr_size_t len)
+{
+    apr_size_t i;
+
+    for (i = 0; i < ATTRIBUTES; i++) {
+        if (strlen(attributes[i].name) == len
+            && !strncasecmp(attributes[i].name, name, len)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Characters of UTF-8 text; 0 where it is not that, or has control
+ * characters. */
+static apr_size_t count_characters(const char *text, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(text), count = 0;
+
+    if (strcmp(acme_encode_printable(text, len, pool), text)) {
+        return 0;
+    }
+    for (; *text; text++) {
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return count;
+}
+
+static int is_ascii(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text > 0x7e) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* @return NULL, or what is wrong with it */
+static const char *value_fault(int which, const char *value, apr_pool_t *pool)
+{
+    apr_size_t count = count_characters(value, pool);
+
+    if (!count) {
+        return "it is empty, or not printable UTF-8";
+    }
+    if (attributes[which].nid == NID_countryName) {
+        return strlen(value) == 2 && value[0] >= 'A' && value[0] <= 'Z'
+                       && value[1] >= 'A' && value[1] <= 'Z'
+                   ? NULL
+                   : "a country is two capital letters, such as DE";
+    }
+    if (count > attributes[which].most) {
+        return apr_psprintf(pool,
+                            "it is longer than %" APR_SIZE_T_FMT " characters",
+                            attributes[which].most);
+    }
+    if (attributes[which].nid == NID_pkcs9_emailAddress
+        && (!is_ascii(value) || !strchr(value, '@'))) {
+        return "it is not a mail address in ASCII";
+    }
+    return NULL;
+}
+
+acme_err_t *acme_csr_attribute_parse(acme_csr_attribute_t *attribute,
+                                     const char *text, apr_pool_t *pool)
+{
+    const char *equals = strchr(text, '='), *fault;
+    int which = equals ? find_attribute(text, (apr_size_t)(equals - text)) : -1;
+
+    fault = which < 0 ? "allowed are C, ST, L, O, OU and emailAddress, each "
+                        "with = and a value"
+                      : value_fault(which, equals + 1, pool);
+    if (fault) {
+        return acme_err_make(pool, ACME_E_SUBJECT, text, fault, NULL);
+    }
+    attribute->name = attributes[which].name;
+    attribute->value = apr_pstrdup(pool, equals + 1);
+    return NULL;
+}
+
+static int set_subject(X509_REQ *request, const apr_array_header_t *subject)
+{
+    X509_NAME *name = X509_REQ_get_subject_name(request);
+    int i;
+
+    for (i = 0; subject && i < subject->nelts; i++) {
+        const acme_csr_attribute_t *one =
+            &APR_ARRAY_IDX(subject, i, acme_csr_attribute_t);
+        int which = find_attribute(one->name, strlen(one->name));
+
+        /* OpenSSL's own tables pick the string type of each. */
+        if (which < 0
+            || X509_NAME_add_entry_by_NID(
+                   name, attributes[which].nid, MBSTRING_UTF8,
+                   (const unsigned char *)one->value, -1, -1, 0)
+                   != 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* --- names and extensions --------------------------------------------------- */
 
 /* Octets that go into the name. @return 0 if ident has no value of its type */
 static int name_octets(unsigned char *octets, const acme_ident_t *ident)
@@ -129,6 +252,7 @@ acme_err_t *acme_csr_make(const char **csr, EVP_PKEY *key,
 
     if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1
         || !acme_key_set_public(X509_REQ_get_X509_PUBKEY(request), key)
+        || !set_subject(request, options ? options->subject : NULL)
         || !set_extensions(request, idents, options)
         || X509_REQ_sign(request, key, EVP_sha256()) <= 0
         || (length = i2d_X509_REQ(request, &der)) <= 0) {

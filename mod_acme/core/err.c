@@ -163,6 +163,26 @@ acme_err_t *acme_err_wrap(acme_err_t *err, apr_pool_t *pool,
     return err;
 }
 
+static const apr_array_header_t *copy_blames(const apr_array_header_t *blames,
+                                             apr_pool_t *pool)
+{
+    apr_array_header_t *copy;
+    int i;
+
+    if (!blames) {
+        return NULL;
+    }
+    copy = apr_array_make(pool, blames->nelts, sizeof(acme_blame_t));
+    for (i = 0; i < blames->nelts; i++) {
+        acme_blame_t *blame = apr_array_push(copy);
+
+        *blame = APR_ARRAY_IDX(blames, i, acme_blame_t);
+        blame->name = apr_pstrdup(pool, blame->name);
+        blame->text = apr_pstrdup(pool, blame->text);
+    }
+    return copy;
+}
+
 acme_err_t *acme_err_dup(const acme_err_t *err, apr_pool_t *pool)
 {
     acme_err_t *copy;
@@ -175,6 +195,7 @@ acme_err_t *acme_err_dup(const acme_err_t *err, apr_pool_t *pool)
     copy->detail = apr_pstrdup(pool, err->detail);
     copy->identifier = apr_pstrdup(pool, err->identifier);
     copy->instance = apr_pstrdup(pool, err->instance);
+    copy->blames = copy_blames(err->blames, pool);
     return copy;
 }
 

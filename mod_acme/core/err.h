@@ -7,6 +7,7 @@
 #define ACME_ERR_H
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 #include <apr_time.h>
 
 #include "core/messages.h"
@@ -19,6 +20,13 @@
 #define ACME_SENTINEL
 #endif
 
+/** A name at fault, where an error is about single names. */
+typedef struct acme_blame_t {
+    const char *name; /* as the CA or the order writes it */
+    acme_msg_t msg;
+    const char *text; /* what is wrong with it, one line */
+} acme_blame_t;
+
 /** Owner: the pool it was made in; all strings live there too. Every string is
  *  sanitised (acme_encode_printable) and bounded: it may go to a log as is. */
 typedef struct acme_err_t {
@@ -29,6 +37,7 @@ typedef struct acme_err_t {
     const char *identifier; /* the name at fault, or NULL */
     const char *instance;   /* URL the CA gave for the human, or NULL */
     apr_time_t retry_at;    /* not before this; 0: the CA said nothing */
+    const apr_array_header_t *blames; /* acme_blame_t: see blame.h; or NULL */
 } acme_err_t;
 
 /**

@@ -53,6 +53,79 @@ apr_time_t acme_reply_retry_after(const acme_reply_t *reply, apr_time_t now)
     return now + (delay < ACME_MAX_RETRY_AFTER ? delay : ACME_MAX_RETRY_AFTER);
 }
 
+/* --- references ------------------------------------------------------------ */
+
+/* RFC 3986 section 5.2.4, on the path of a reference, in place. */
+static void remove_dot_segments(char *path)
+{
+    char *out = path, *in = path;
+
+    while (*in) {
+        apr_size_t len = 1 + strcspn(in + 1, "/");
+        int last = in[len] == '\0';
+
+        if (len == 3 && !strncmp(in, "/..", 3)) {
+            while (out > path && *--out != '/') {
+            }
+        }
+        else if (len != 2 || strncmp(in, "/.", 2)) {
+            memmove(out, in, len);
+            out += len;
+            last = 0;
+        }
+        if (last) {
+            *out++ = '/'; /* "/a/.." is the directory "/" */
+        }
+        in += len;
+    }
+    *out = '\0';
+}
+
+/* A path with or without a query; authority is "https://host". */
+static const char *join(const char *authority, const char *directory,
+                        const char *rest, apr_pool_t *pool)
+{
+    apr_size_t len = strcspn(rest, "?#");
+    char *path =
+        apr_pstrcat(pool, directory, apr_pstrmemdup(pool, rest, len), NULL);
+
+    remove_dot_segments(path);
+    return apr_pstrcat(pool, authority, path, rest + len, NULL);
+}
+
+const char *acme_url_resolve(const char *base, const char *reference,
+                             apr_pool_t *pool)
+{
+    apr_size_t host = 8 + strcspn(base + 8, "/?#");
+    apr_size_t path = host + strcspn(base + host, "?#"), directory = path;
+    const char *authority = apr_pstrmemdup(pool, base, host), *url;
+
+    while (directory > host && base[directory - 1] != '/') {
+        directory--;
+    }
+    if (reference[strcspn(reference, ":/?#")] == ':') {
+        url = reference; /* it has a scheme */
+    }
+    else if (!strncmp(reference, "//", 2)) {
+        url = apr_pstrcat(pool, "https:", reference, NULL);
+    }
+    else if (*reference == '/') {
+        url = join(authority, "", reference, pool);
+    }
+    else if (*reference == '?' || !*reference) {
+        url = apr_pstrcat(pool, apr_pstrmemdup(pool, base, path), reference,
+                          NULL);
+    }
+    else {
+        url = join(authority,
+                   directory > host
+                       ? apr_pstrmemdup(pool, base + host, directory - host)
+                       : "/",
+                   reference, pool);
+    }
+    return acme_url_valid(url) ? apr_pstrdup(pool, url) : NULL;
+}
+
 /* --- Link ----------------------------------------------------------------- */
 
 /* A scanner over one Link header, RFC 8288 section 3:
@@ -137,7 +210,7 @@ static int has_relation(const char *rel, const char *type)
 }
 
 static void scan_link(apr_array_header_t *urls, const char *header,
-                      const char *type, apr_pool_t *pool)
+                      const char *type, const char *base, apr_pool_t *pool)
 {
     const char *at = header;
 
@@ -150,8 +223,13 @@ static void scan_link(apr_array_header_t *urls, const char *header,
         target = apr_pstrmemdup(pool, at, (apr_size_t)(end - at));
         at = end + 1;
         rel = scan_params(&at, pool);
-        if (rel && has_relation(rel, type) && acme_url_valid(target)) {
-            APR_ARRAY_PUSH(urls, const char *) = target;
+        if (rel && has_relation(rel, type)) {
+            if (base) {
+                target = acme_url_resolve(base, target, pool);
+            }
+            if (acme_url_valid(target)) {
+                APR_ARRAY_PUSH(urls, const char *) = target;
+            }
         }
         at += strspn(at, " \t");
         if (*at != ',') {
@@ -161,13 +239,13 @@ static void scan_link(apr_array_header_t *urls, const char *header,
 }
 
 apr_array_header_t *acme_reply_links(const acme_reply_t *reply, const char *rel,
-                                     apr_pool_t *pool)
+                                     const char *base, apr_pool_t *pool)
 {
     apr_array_header_t *urls = apr_array_make(pool, 2, sizeof(const char *));
     int i;
 
     for (i = 0; reply->links && i < reply->links->nelts; i++) {
-        scan_link(urls, APR_ARRAY_IDX(reply->links, i, const char *), rel,
+        scan_link(urls, APR_ARRAY_IDX(reply->links, i, const char *), rel, base,
                   pool);
     }
     return urls;
@@ -211,7 +289,7 @@ static const char *bare_string(const acme_reply_t *reply, apr_pool_t *pool)
 static const char *terms_link(const acme_reply_t *reply, apr_pool_t *pool)
 {
     apr_array_header_t *urls =
-        acme_reply_links(reply, "terms-of-service", pool);
+        acme_reply_links(reply, "terms-of-service", NULL, pool);
     return urls->nelts ? APR_ARRAY_IDX(urls, 0, const char *) : NULL;
 }
 

@@ -67,10 +67,17 @@ int acme_reply_is_success(const acme_reply_t *reply);
  *  @return 0 where the header is missing or malformed */
 apr_time_t acme_reply_retry_after(const acme_reply_t *reply, apr_time_t now);
 
+/** The absolute form of a reference in a reply. RFC 3986 section 5.2.
+ *  @param base  acme_url_valid: what was asked
+ *  @return from pool; NULL unless it is acme_url_valid */
+const char *acme_url_resolve(const char *base, const char *reference,
+                             apr_pool_t *pool);
+
 /** Targets of Link headers with this relation type, in order; acme_url_valid
- *  ones only, at most 16. RFC 8288. */
+ *  ones only, at most 16. RFC 8288.
+ *  @param base  what relative ones are relative to; NULL: they are left out */
 apr_array_header_t *acme_reply_links(const acme_reply_t *reply, const char *rel,
-                                     apr_pool_t *pool);
+                                     const char *base, apr_pool_t *pool);
 
 /** The error a reply amounts to. RFC 8555 section 6.7 and the reaction table:
  *  problem type decides, else status; E_CA_PROBLEM_* of messages/ca.h. detail,

@@ -340,6 +340,23 @@ int acme_idents_equal(const apr_array_header_t *a, const apr_array_header_t *b)
 
 /* --- writing --------------------------------------------------------------- */
 
+apr_array_header_t *acme_idents_copy(const apr_array_header_t *idents,
+                                     apr_pool_t *pool)
+{
+    apr_array_header_t *copy =
+        apr_array_make(pool, idents->nelts, sizeof(acme_ident_t *));
+    int i;
+
+    for (i = 0; i < idents->nelts; i++) {
+        acme_ident_t *ident = apr_pmemdup(
+            pool, APR_ARRAY_IDX(idents, i, acme_ident_t *), sizeof(*ident));
+
+        ident->value = apr_pstrdup(pool, ident->value);
+        APR_ARRAY_PUSH(copy, acme_ident_t *) = ident;
+    }
+    return copy;
+}
+
 const char *acme_idents_text(const apr_array_header_t *idents, int show,
                              apr_pool_t *pool)
 {

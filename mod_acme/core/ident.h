@@ -51,6 +51,10 @@ int acme_idents_equal(const apr_array_header_t *a, const apr_array_header_t *b);
 int acme_idents_subset(const apr_array_header_t *sub,
                        const apr_array_header_t *set);
 
+/** Both the array and what it points to, from pool. */
+apr_array_header_t *acme_idents_copy(const apr_array_header_t *idents,
+                                     apr_pool_t *pool);
+
 /** "a.example, b.example and 3 more"; at most show names. Without any: "no
  *  names" of an empty array, "5 names" where show is 0. */
 const char *acme_idents_text(const apr_array_header_t *idents, int show,

@@ -5,9 +5,12 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <strings.h>
+
+#include "core/encode.h"
 
 #define MAX_KEY_DER (16 * 1024)
 #define MAX_KEY_PEM (24 * 1024)
@@ -104,6 +107,47 @@ acme_err_t *acme_key_make(EVP_PKEY **key, acme_key_type_t type,
     apr_pool_cleanup_register(pool, made, release, apr_pool_cleanup_null);
     *key = made;
     return NULL;
+}
+
+typedef struct patience_t {
+    acme_key_go_on_fn_t *go_on;
+    void *baton;
+} patience_t;
+
+/* OpenSSL's callback. @return 0 to stop */
+static int ask_go_on(EVP_PKEY_CTX *ctx)
+{
+    const patience_t *patience = EVP_PKEY_CTX_get_app_data(ctx);
+
+    return patience->go_on(patience->baton);
+}
+
+EVP_PKEY *acme_key_generate(acme_key_type_t type, acme_key_go_on_fn_t *go_on,
+                            void *baton)
+{
+    const key_kind_t *kind = &kinds[type];
+    patience_t patience = { go_on, baton };
+    EVP_PKEY_CTX *ctx =
+        EVP_PKEY_CTX_new_from_name(NULL, kind->group ? "EC" : "RSA", NULL);
+    EVP_PKEY *key = NULL;
+
+    if (ctx && EVP_PKEY_keygen_init(ctx) == 1
+        && (kind->group ? EVP_PKEY_CTX_set_group_name(ctx, kind->group)
+                        : EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, kind->bits))
+               == 1) {
+        EVP_PKEY_CTX_set_app_data(ctx, &patience);
+        EVP_PKEY_CTX_set_cb(ctx, ask_go_on);
+        if (EVP_PKEY_generate(ctx, &key) != 1) {
+            key = NULL;
+        }
+    }
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+void acme_key_own(EVP_PKEY *key, apr_pool_t *pool)
+{
+    apr_pool_cleanup_register(pool, key, release, apr_pool_cleanup_null);
 }
 
 typedef struct secret_t {
@@ -291,6 +335,21 @@ acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
     apr_pool_cleanup_register(pool, parsed, release, apr_pool_cleanup_null);
     *key = parsed;
     return NULL;
+}
+
+const char *acme_key_tlsa(EVP_PKEY *key, apr_pool_t *pool)
+{
+    unsigned char *der = NULL, digest[SHA256_DIGEST_LENGTH];
+    int len = i2d_PUBKEY(key, &der);
+    const char *text = NULL;
+
+    if (len > 0) {
+        SHA256(der, (size_t)len, digest);
+        text = acme_encode_hex(digest, sizeof(digest), pool);
+    }
+    OPENSSL_free(der);
+    ERR_clear_error();
+    return text;
 }
 
 int acme_key_sound(EVP_PKEY *key)

@@ -41,6 +41,17 @@ int acme_key_type_of(acme_key_type_t *type, const EVP_PKEY *key);
 acme_err_t *acme_key_make(EVP_PKEY **key, acme_key_type_t type,
                           apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** Asked now and then while a key is made. @return 0 to give it up */
+typedef int acme_key_go_on_fn_t(void *baton);
+
+/** acme_key_make for a thread without pools, which may have to end before an RSA
+ *  key is found (seconds).
+ *  @return NULL: given up, or OpenSSL failed and its error queue says why */
+EVP_PKEY *acme_key_generate(acme_key_type_t type, acme_key_go_on_fn_t *go_on,
+                            void *baton);
+/** Free key with pool. */
+void acme_key_own(EVP_PKEY *key, apr_pool_t *pool);
+
 /** Write the public key into a certificate's or request's key field. What
  *  X509_set_pubkey does, in a thirtieth of the time for EC keys: that one looks
  *  for an encoder anew each time. @return 0 if OpenSSL failed */
@@ -69,6 +80,9 @@ acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
 acme_err_t *acme_key_adopt(EVP_PKEY **key, const char *what, const char *text,
                            apr_size_t len, const char *phrase,
                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** What a TLSA record 3 1 1 says of the key: SHA-256 of its SubjectPublicKeyInfo,
+ *  64 hexadecimal digits. RFC 6698 section 2.1. NULL: OpenSSL failed */
+const char *acme_key_tlsa(EVP_PKEY *key, apr_pool_t *pool);
 /** Whether the private half belongs to the public half. (EVP_PKEY_eq compares
  *  public halves only.) Milliseconds for RSA. */
 int acme_key_sound(EVP_PKEY *key);

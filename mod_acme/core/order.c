@@ -3,11 +3,14 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/encode.h"
 #include "core/order_impl.h"
 #include "core/reaction.h"
 
 #define SLOW_TIME apr_time_from_sec(60 * 60)
+/* For the verdict on the other names, so that all that fail are known at once. */
+#define BLAME_WAIT apr_time_from_sec(5 * 60)
 
 const char *acme_order_state_name(const acme_order_t *order)
 {
@@ -68,6 +71,7 @@ static void fail(acme_order_t *order, const acme_err_t *err)
         return;
     }
     order->error = acme_err_dup(err, order->pool);
+    acme_blame_settle(order->error, order->config->idents, order->pool);
     acme_order_enter(order, ACME_ORDER_ABANDON);
     for (i = 0; i < order->authzs->nelts && !is_kept(order); i++) {
         acme_authz_abandon(authz_at(order, i));
@@ -83,10 +87,40 @@ void acme_order_rewind(acme_order_t *order)
     acme_exchange_forgive(&order->exchange);
     order->finalized = 0;
     order->stuck_since = 0;
+    order->blamed_since = 0;
     for (i = 0; i < order->authzs->nelts; i++) {
         acme_authz_revive(authz_at(order, i));
         acme_exchange_forgive(&authz_at(order, i)->exchange);
     }
+}
+
+/* One name has failed, and the order with it. The others are seen through: what is
+ * valid serves the next order as well. */
+static void blame(acme_order_t *order, acme_authz_t *authz,
+                  const acme_err_t *err, apr_time_t now)
+{
+    authz->blame = acme_err_dup(err, order->pool);
+    authz->blame->identifier = authz->ident->value;
+    acme_authz_abandon(authz);
+    if (!order->blamed_since) {
+        order->blamed_since = now;
+    }
+    order->dirty = 1;
+}
+
+acme_err_t *acme_order_verdict(const acme_order_t *order)
+{
+    apr_array_header_t *failures =
+        apr_array_make(order->scratch, 1, sizeof(const acme_err_t *));
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        if (authz_at(order, i)->blame) {
+            APR_ARRAY_PUSH(failures, const acme_err_t *) =
+                authz_at(order, i)->blame;
+        }
+    }
+    return acme_blame_join(failures, order->scratch);
 }
 
 void acme_order_doubt(acme_order_t *order, const acme_err_t *err)
@@ -130,6 +164,11 @@ void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
                                    acme_time_format(since, pool), NULL);
     order->trouble->retry_at = due;
     order->dirty = 1; /* a restart must not begin the wait anew */
+}
+
+const acme_err_t *acme_order_remark(const acme_order_t *order)
+{
+    return order->remark;
 }
 
 const acme_err_t *acme_order_trouble(const acme_order_t *order)
@@ -227,6 +266,11 @@ static int next_of_authzs(acme_step_t *step, acme_order_t *order,
     return 0;
 }
 
+static int waits_for_key(const acme_order_t *order)
+{
+    return order->state == ACME_ORDER_FINALIZE && !order->config->key;
+}
+
 /* A request of the order itself. @return 0: none now, step->until says when */
 static int next_request(acme_step_t *step, acme_order_t *order,
                         const acme_session_t *session, apr_time_t now)
@@ -235,7 +279,7 @@ static int next_request(acme_step_t *step, acme_order_t *order,
     acme_order_build_fn_t *build = acme_order_rows[order->state].build;
     acme_err_t *err;
 
-    if (!build || exchange->under_way) {
+    if (!build || exchange->under_way || waits_for_key(order)) {
         return 0;
     }
     if (exchange->due > now) {
@@ -272,13 +316,30 @@ static int is_quiet(const acme_order_t *order)
     return !order->exchange.under_way;
 }
 
+static int all_decided(const acme_order_t *order)
+{
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        if (!acme_authz_decided(authz_at(order, i))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Move on where the authorizations have brought the order. */
-static void advance(acme_order_t *order)
+static void advance(acme_order_t *order, apr_time_t now)
 {
     if (order->state == ACME_ORDER_AUTHORIZE
         && acme_order_count_valid(order) == order->authzs->nelts) {
         /* It is ready by definition (7.1.6): no need to read it again. */
         acme_order_enter(order, ACME_ORDER_FINALIZE);
+    }
+    else if (order->state == ACME_ORDER_AUTHORIZE && order->blamed_since
+             && (all_decided(order)
+                 || now >= order->blamed_since + BLAME_WAIT)) {
+        fail(order, acme_order_verdict(order));
     }
     else if (order->state == ACME_ORDER_ABANDON && is_quiet(order)) {
         acme_order_enter(order, ACME_ORDER_FAILED);
@@ -311,8 +372,12 @@ void acme_order_next(acme_step_t *step, acme_order_t *order,
             || next_request(step, order, session, now)) {
             return;
         }
-        advance(order);
+        advance(order, now);
     } while (order->state != before);
+    if (order->state == ACME_ORDER_AUTHORIZE && order->blamed_since
+        && (!step->until || step->until > order->blamed_since + BLAME_WAIT)) {
+        step->until = order->blamed_since + BLAME_WAIT;
+    }
     next_end(step, order);
 }
 
@@ -342,6 +407,20 @@ static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
     return acme_order_rows[state].on_error(order, reply, err, now);
 }
 
+/* @return why the order has failed as a whole */
+static acme_err_t *authz_reply(acme_order_t *order, acme_authz_t *authz,
+                               const acme_reply_t *reply, apr_time_t now)
+{
+    acme_err_t *err = acme_authz_reply(order, authz, reply, now);
+
+    if (err && authz->ident && acme_reaction(err->msg)->one_name
+        && order->state == ACME_ORDER_AUTHORIZE) {
+        blame(order, authz, err, now);
+        return NULL;
+    }
+    return err;
+}
+
 void acme_order_reply(acme_order_t *order, const acme_request_t *request,
                       const acme_reply_t *reply, apr_time_t now)
 {
@@ -355,13 +434,12 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
         err = order_reply(order, reply, now);
     }
     else {
-        err = acme_authz_reply(order, authz_at(order, request->tag - 1), reply,
-                               now);
+        err = authz_reply(order, authz_at(order, request->tag - 1), reply, now);
     }
     if (err) {
         fail(order, err);
     }
-    advance(order);
+    advance(order, now);
 }
 
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
@@ -427,11 +505,14 @@ const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool)
                             "waiting for the CA to validate %d of %d names",
                             all - acme_order_count_valid(order), all);
     case ACME_ORDER_FINALIZE:
-        return "asking the CA for the certificate";
+        return waits_for_key(order) ? "making the key"
+                                    : "asking the CA for the certificate";
     case ACME_ORDER_PROCESSING:
         return "waiting for the CA to issue the certificate";
     case ACME_ORDER_DOWNLOAD:
         return "fetching the certificate";
+    case ACME_ORDER_ALTERNATE:
+        return "looking for the preferred chain";
     case ACME_ORDER_DONE:
         return "certificate received";
     case ACME_ORDER_ABANDON:

@@ -25,10 +25,13 @@ typedef struct acme_order_t acme_order_t;
 /** Borrowed for the order's life. */
 typedef struct acme_order_config_t {
     const apr_array_header_t *idents; /* acme_ident_t *, 1..ACME_MAX_IDENTS */
-    EVP_PKEY *key;                    /* the certificate's; on disk already */
-    const char *profile;              /* or NULL */
-    int profile_required; /* unadvertised: fail, instead of without */
+    EVP_PKEY *key; /* the certificate's, on disk already; NULL: still being
+                      made, and the CSR waits for it */
+    const char *profile;         /* or NULL */
+    int profile_required;        /* unadvertised: fail, instead of without */
+    const char *preferred_chain; /* common name of an issuer, or NULL */
     int must_staple;
+    const apr_array_header_t *subject; /* acme_csr_attribute_t, or NULL */
     const char *replaces; /* RFC 9773 section 5: identifier of the certificate
                              that this one replaces, from this CA and account;
                              or NULL */
@@ -106,6 +109,10 @@ void acme_order_cancel(acme_order_t *order, acme_err_t *error);
  *  reaction.h): back to where a later attempt finds out what became of it, to be
  *  saved. Nothing of the failure stays. */
 void acme_order_rewind(acme_order_t *order);
+
+/** After DONE: what the administrator should know of all the same
+ *  (E_CHAIN_PREFERRED); NULL: nothing. Lives as long as the order. */
+const acme_err_t *acme_order_remark(const acme_order_t *order);
 
 /** The proofs that are (to be) visible now: after a load, publish them before
  *  anything is sent. acme_proof_t *; the array is from pool. */

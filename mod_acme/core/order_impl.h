@@ -18,11 +18,12 @@ typedef enum acme_order_state_t {
     ACME_ORDER_FINALIZE,   /* send the CSR */
     ACME_ORDER_PROCESSING, /* wait for the CA to issue */
     ACME_ORDER_DOWNLOAD,   /* fetch the chain */
+    ACME_ORDER_ALTERNATE,  /* fetch the other chains, for the preferred one */
     ACME_ORDER_DONE,
     ACME_ORDER_ABANDON, /* failed: withdraw and deactivate first */
     ACME_ORDER_FAILED,
 } acme_order_state_t;
-#define ACME_ORDER_STATES 9
+#define ACME_ORDER_STATES 10
 
 struct acme_order_t {
     apr_pool_t *pool;
@@ -35,11 +36,12 @@ struct acme_order_t {
     acme_exchange_t exchange;
     apr_array_header_t *authzs; /* acme_authz_t *; empty until known */
     const char *url, *finalize, *certificate; /* NULL until known */
-    int finalized;          /* a CSR was sent, perhaps in vain */
-    int without_profile;    /* the CA refused it, and it is not required */
-    int without_replaces;   /* the CA does not take it as a replacement */
-    int replacing;          /* the newOrder under way names what it replaces */
-    apr_time_t stuck_since; /* the CA shows a status that is none now */
+    int finalized;           /* a CSR was sent, perhaps in vain */
+    int without_profile;     /* the CA refused it, and it is not required */
+    int without_replaces;    /* the CA does not take it as a replacement */
+    int replacing;           /* the newOrder under way names what it replaces */
+    apr_time_t blamed_since; /* the first name failed; 0: none has */
+    apr_time_t stuck_since;  /* the CA shows a status that is none now */
     apr_time_t issuing_since; /* the CA has accepted the CSR, and was seen to
                                  work on it then; 0: not yet */
     acme_err_t *doubt;   /* an authorization cannot be read: an error, unless
@@ -47,9 +49,14 @@ struct acme_order_t {
                                saved: who takes over reads it again */
     acme_err_t *error;   /* ABANDON, FAILED */
     acme_err_t *trouble; /* what is being asked again about, or NULL */
-    apr_pool_t *trouble_pool; /* its owner; cleared with each new one */
-    acme_setback_t *setback;  /* the newest, or NULL */
-    const char *chain_pem;    /* DONE */
+    apr_pool_t *trouble_pool;       /* its owner; cleared with each new one */
+    acme_setback_t *setback;        /* the newest, or NULL */
+    const char *chain_pem;          /* ALTERNATE: the default one; DONE */
+    apr_array_header_t *alternates; /* const char *: URLs of other chains; not
+                                       saved: who takes over asks anew */
+    int alternate;                  /* the one under way */
+    const char *offered;            /* issuers of the chains seen, for people */
+    acme_err_t *remark;             /* DONE, yet not as wished; or NULL */
     int dirty;
 };
 
@@ -95,6 +102,17 @@ void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
 /** Remember err as the trouble that is being asked again about. */
 void acme_order_note(acme_order_t *order, const acme_err_t *err,
                      apr_time_t retry_at);
+/** The rows of ALTERNATE, in alternates.c. */
+acme_order_build_fn_t acme_order_build_alternate;
+acme_order_success_fn_t acme_order_on_alternate;
+acme_order_error_fn_t acme_order_on_alternate_error;
+/** The default chain is there and verified: take it, or look for the preferred
+ *  one among those that reply names. */
+void acme_order_choose_chain(acme_order_t *order, const acme_chain_t *chain,
+                             const acme_reply_t *reply);
+
+/** Why it fails with the names that did; some have failed. */
+acme_err_t *acme_order_verdict(const acme_order_t *order);
 
 /** Authorizations that are proved. */
 int acme_order_count_valid(const acme_order_t *order);

@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/encode.h"
 #include "core/order_impl.h"
 
@@ -45,6 +46,25 @@ static void put_number(json_t *object, const char *name, apr_int64_t value)
     }
 }
 
+static void put_blames(json_t *object, const apr_array_header_t *blames)
+{
+    json_t *list = blames ? json_array() : NULL;
+    int i;
+
+    for (i = 0; blames && i < blames->nelts; i++) {
+        const acme_blame_t *blame = &APR_ARRAY_IDX(blames, i, acme_blame_t);
+        json_t *json = json_object();
+
+        put_text(json, "name", blame->name);
+        put_number(json, "number", blame->msg);
+        put_text(json, "text", blame->text);
+        json_array_append_new(list, json);
+    }
+    if (list) {
+        json_object_set_new(object, "names", list);
+    }
+}
+
 static void put_error(json_t *object, const char *name, const acme_err_t *err)
 {
     json_t *json;
@@ -59,6 +79,7 @@ static void put_error(json_t *object, const char *name, const acme_err_t *err)
     put_text(json, "identifier", err->identifier);
     put_text(json, "instance", err->instance);
     put_number(json, "retry_at", err->retry_at);
+    put_blames(json, err->blames);
     json_object_set_new(object, name, json);
 }
 
@@ -93,7 +114,7 @@ static json_t *save_authz(const acme_authz_t *authz)
     put_error(json, "refusal", authz->refusal);
     put_number(json, "offered", authz->offered);
     put_number(json, "failed", authz->failed);
-    put_error(json, "failure", authz->failure);
+    put_error(json, "blame", authz->blame);
     return json;
 }
 
@@ -131,6 +152,7 @@ acme_err_t *acme_order_save(const char **json, acme_order_t *order,
     put_number(object, "without_replaces", order->without_replaces);
     put_number(object, "stuck_since", order->stuck_since);
     put_number(object, "issuing_since", order->issuing_since);
+    put_number(object, "blamed_since", order->blamed_since);
     put_error(object, "error", order->error);
     for (i = 0; i < order->authzs->nelts; i++) {
         json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
@@ -186,6 +208,23 @@ static int get_url(const char **url, const json_t *object, const char *name,
     return *url && !acme_url_valid(*url) ? -1 : 0;
 }
 
+static void get_blames(acme_err_t *err, const json_t *json, apr_pool_t *pool)
+{
+    const json_t *list = json_object_get(json, "names");
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(list) && i < ACME_MAX_IDENTS; i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *name = acme_json_string(one, "name");
+        const char *text = acme_json_string(one, "text");
+
+        if (name && text) {
+            acme_blame_add(err, name, (acme_msg_t)get_number(one, "number"),
+                           text, pool);
+        }
+    }
+}
+
 static acme_err_t *get_error(const json_t *object, const char *name,
                              apr_pool_t *pool)
 {
@@ -205,6 +244,7 @@ static acme_err_t *get_error(const json_t *object, const char *name,
     err->identifier = get_text(json, "identifier", pool);
     err->instance = get_text(json, "instance", pool);
     err->retry_at = get_number(json, "retry_at");
+    get_blames(err, json, pool);
     return err;
 }
 
@@ -320,11 +360,14 @@ static int load_authz(acme_order_t *order, const json_t *json)
     authz->refusal = get_error(json, "refusal", order->pool);
     authz->offered = (unsigned int)get_count(json, "offered");
     authz->failed = (unsigned int)get_count(json, "failed");
-    authz->failure = get_error(json, "failure", order->pool);
+    authz->blame = get_error(json, "blame", order->pool);
     if (get_challenge(order, authz, json)) {
         return -1;
     }
-    if (authz->state == ACME_AUTHZ_CLOSED && !order->error) {
+    if (authz->blame && !authz->ident) {
+        return -1;
+    }
+    if (authz->state == ACME_AUTHZ_CLOSED && !order->error && !authz->blame) {
         /* It could not be read, for which the order was to be looked at first:
          * a doubt that is not saved. */
         acme_authz_revive(authz);
@@ -368,6 +411,7 @@ static int check_state(const acme_order_t *order)
     case ACME_ORDER_FINALIZE:
         return order->url && order->finalize ? 0 : -1;
     case ACME_ORDER_DOWNLOAD:
+    case ACME_ORDER_ALTERNATE:
     case ACME_ORDER_DONE:
         return order->certificate ? 0 : -1;
     case ACME_ORDER_ABANDON:
@@ -401,19 +445,24 @@ static void check_times(acme_order_t *order, apr_time_t saved, apr_time_t now)
     limit_exchange(&order->exchange, longest, now);
     limit(&order->stuck_since, now, now);
     limit(&order->issuing_since, now, now);
+    limit(&order->blamed_since, now, now);
     for (i = 0; i < order->authzs->nelts; i++) {
         acme_authz_t *authz = APR_ARRAY_IDX(order->authzs, i, acme_authz_t *);
 
         limit_exchange(&authz->exchange, longest, now);
         limit(&authz->answer_again, now + ACME_AUTHZ_ANSWER_AGAIN, now);
         limit(&authz->waiting_since, now, now);
+        if (authz->blame && !order->blamed_since) {
+            order->blamed_since = now; /* or nobody would end the order */
+        }
     }
 }
 
 /* Where to take up the work again. */
 static void resume(acme_order_t *order)
 {
-    if (order->state == ACME_ORDER_DONE) {
+    if (order->state == ACME_ORDER_DONE
+        || order->state == ACME_ORDER_ALTERNATE) {
         order->state = ACME_ORDER_DOWNLOAD; /* the chain is not saved here */
     }
     if (order->state == ACME_ORDER_FINALIZE && order->finalized) {
@@ -446,6 +495,7 @@ static acme_err_t *load_order(acme_order_t *order, const json_t *json,
     order->without_replaces = get_count(json, "without_replaces");
     order->stuck_since = get_number(json, "stuck_since");
     order->issuing_since = get_number(json, "issuing_since");
+    order->blamed_since = get_number(json, "blamed_since");
     order->error = get_error(json, "error", order->pool);
     for (i = 0; i < json_array_size(authzs); i++) {
         if (i >= ACME_MAX_IDENTS

@@ -31,6 +31,10 @@ const acme_order_row_t acme_order_rows[ACME_ORDER_STATES] = {
                                 on_error },
     [ACME_ORDER_DOWNLOAD] = { "downloading", "certificate", build_download,
                               on_chain, on_error },
+    [ACME_ORDER_ALTERNATE] = { "choosing", "alternate",
+                               acme_order_build_alternate,
+                               acme_order_on_alternate,
+                               acme_order_on_alternate_error },
     [ACME_ORDER_DONE] = { "done" },
     [ACME_ORDER_ABANDON] = { "abandoning" },
     [ACME_ORDER_FAILED] = { "failed" },
@@ -141,7 +145,8 @@ static acme_err_t *build_finalize(acme_order_t *order,
                                   const acme_session_t *session,
                                   acme_request_t *request)
 {
-    acme_csr_options_t options = { order->config->must_staple };
+    acme_csr_options_t options = { order->config->must_staple,
+                                   order->config->subject };
     const char *csr;
 
     (void)session;
@@ -287,6 +292,9 @@ static acme_err_t *on_order(acme_order_t *order, const acme_reply_t *reply,
         acme_order_enter(order, ACME_ORDER_DOWNLOAD);
         return NULL;
     case ACME_STATUS_INVALID:
+        if (order->blamed_since) {
+            return acme_order_verdict(order);
+        }
         return resource->error
                    ? resource->error
                    : acme_err_make(order->scratch, ACME_E_ORDER_INVALID, NULL);
@@ -331,7 +339,7 @@ static acme_err_t *on_chain(acme_order_t *order, const acme_reply_t *reply,
     ACME_TRY(acme_chain_verify(chain, config->key, config->idents, now,
                                order->scratch));
     ACME_TRY(acme_chain_to_pem(&order->chain_pem, chain, order->pool));
-    acme_order_enter(order, ACME_ORDER_DONE);
+    acme_order_choose_chain(order, chain, reply);
     return NULL;
 }
 
@@ -412,6 +420,23 @@ static acme_err_t *on_new_order_error(acme_order_t *order,
     return acme_order_retry(order, &order->exchange, reply, err, now);
 }
 
+/* CAs that have given up OCSP refuse the whole request for this extension, some
+ * as badCSR, some as unauthorized. */
+static acme_err_t *about_must_staple(const acme_order_t *order, acme_err_t *err)
+{
+    acme_err_t *told;
+
+    if (err->msg != ACME_E_CA_PROBLEM_CSR
+        && err->msg != ACME_E_CA_PROBLEM_UNAUTHORIZED) {
+        return err;
+    }
+    told = acme_err_make(order->scratch, ACME_E_MUST_STAPLE, NULL);
+    told->detail = err->detail;
+    told->identifier = err->identifier;
+    told->instance = err->instance;
+    return told;
+}
+
 /* Whether the CSR has arrived may be unknown, and "orderNotReady" says the same
  * (RFC 8555 section 7.4): look where the order stands, do not finalize twice. */
 static acme_err_t *on_finalize_error(acme_order_t *order,
@@ -420,6 +445,9 @@ static acme_err_t *on_finalize_error(acme_order_t *order,
 {
     if (!reply->failure && (reply->status == 404 || reply->status == 410)) {
         return on_error(order, reply, err, now);
+    }
+    if (order->config->must_staple && !acme_exchange_passes(reply, err)) {
+        err = about_must_staple(order, err);
     }
     err = acme_order_retry(order, &order->exchange, reply, err, now);
     if (!err) {

@@ -4,7 +4,9 @@
 #include <apr_tables.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/encode.h"
+#include "core/reaction.h"
 
 #define URN             "urn:ietf:params:acme:error:"
 #define MAX_TYPE        64  /* octets kept of an unknown type */
@@ -77,24 +79,6 @@ static const problem_type_t *find_type(const char *type)
     return NULL;
 }
 
-/* How bad a class is for who waits for a certificate. */
-static int severity(acme_class_t class)
-{
-    switch (class) {
-    case ACME_CLASS_CONFIG:
-        return 4;
-    case ACME_CLASS_CA_FINAL:
-        return 3;
-    case ACME_CLASS_LOCAL:
-        return 2;
-    case ACME_CLASS_CA_RETRY:
-        return 1;
-    case ACME_CLASS_NONE:
-        break;
-    }
-    return 0;
-}
-
 static const char *identifier_of(const json_t *problem, apr_pool_t *pool)
 {
     const json_t *identifier = json_object_get(problem, "identifier");
@@ -116,6 +100,31 @@ typedef struct summary_t {
     const char *text;            /* "a.example: words; b.example: words" */
 } summary_t;
 
+/* Each name that has something against it. */
+static void add_blames(acme_err_t *err, const json_t *problem, int validation,
+                       apr_pool_t *pool)
+{
+    const json_t *list = json_object_get(problem, "subproblems");
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(list) && i < MAX_SUBPROBLEMS; i++) {
+        const json_t *entry = json_array_get(list, i);
+        const problem_type_t *known = find_type(acme_problem_type(entry, pool));
+        const char *name = identifier_of(entry, pool);
+        acme_err_t *one;
+
+        if (!name || !known) {
+            continue;
+        }
+        one = acme_err_make(
+            pool, validation ? known->in_validation : known->in_reply, NULL);
+        one->detail = detail_of(entry, pool);
+        if (acme_reaction(one->msg)->one_name) {
+            acme_blame_add(err, name, one->msg, acme_err_line(one, pool), pool);
+        }
+    }
+}
+
 static void summarise(summary_t *summary, const json_t *problem,
                       apr_pool_t *pool)
 {
@@ -131,7 +140,9 @@ static void summarise(summary_t *summary, const json_t *problem,
         const char *name = identifier_of(entry, pool);
         const char *detail = detail_of(entry, pool);
         const problem_type_t *known = find_type(type);
-        int bad = known ? severity(acme_msg_entry(known->in_reply)->class) : 0;
+        int bad =
+            known ? acme_blame_severity(acme_msg_entry(known->in_reply)->class)
+                  : 0;
 
         if (bad > worst) {
             worst = bad;
@@ -193,6 +204,7 @@ static acme_err_t *make_error(const json_t *problem, int validation, int status,
                                                 summary.text, "]", NULL)
                                   : summary.text;
     }
+    add_blames(err, problem, validation, pool);
     instance = acme_json_string(problem, "instance");
     err->instance = acme_encode_printable(instance, ACME_MAX_URL, pool);
     return err;

@@ -4,6 +4,7 @@
 
 #define AGAIN   1
 #define GARBLED 1
+#define NAME    0, 0, 1 /* about single names */
 
 static const acme_reaction_t reactions[] = {
     /* The CA was out of reach, so what became of the order is not known: it is
@@ -41,6 +42,19 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_CA_PROBLEM_NONCE, ACME_FATE_DROP, AGAIN },
     { ACME_E_CA_PROBLEM_NOT_READY, ACME_FATE_DROP, AGAIN },
     { ACME_E_CA_PROBLEM_RATE, ACME_FATE_DROP, AGAIN },
+
+    /* What the CA has against a name, or met when it validated it. */
+    { ACME_E_CA_PROBLEM_ANSWER, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_CAA, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_CONNECTION, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_DNS, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_PAUSED, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_REJECTED, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_TLS, ACME_FATE_DROP, NAME },
+    { ACME_E_CA_PROBLEM_UNSUPPORTED, ACME_FATE_DROP, NAME },
+    { ACME_E_AUTHZ_STATE, ACME_FATE_DROP, NAME },
+    { ACME_E_NO_CHALLENGE, ACME_FATE_DROP, NAME },
+    { ACME_E_NO_PROOF, ACME_FATE_DROP, NAME },
 };
 
 static const acme_msg_t elsewhere[] = {

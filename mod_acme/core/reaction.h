@@ -19,9 +19,11 @@ typedef enum acme_fate_t {
 typedef struct acme_reaction_t {
     acme_msg_t msg;
     acme_fate_t fate;
-    int again;   /* the same request may go well a little later */
-    int garbled; /* said of a reply of 2xx that means nothing: it counts as no
+    int again;    /* the same request may go well a little later */
+    int garbled;  /* said of a reply of 2xx that means nothing: it counts as no
                     reply at all */
+    int one_name; /* it is the fault of single names: the others could go on
+                     without them */
 } acme_reaction_t;
 
 /** Whether what failed was the CA's own, or between it and us: another CA may do

@@ -416,7 +416,7 @@ static int agree(acme_session_t *session, const acme_reply_t *reply,
                  apr_pool_t *scratch)
 {
     const apr_array_header_t *links =
-        acme_reply_links(reply, "terms-of-service", scratch);
+        acme_reply_links(reply, "terms-of-service", NULL, scratch);
     const char *url = links->nelts ? APR_ARRAY_IDX(links, 0, const char *)
                                    : session->directory->terms;
     const char *told = session->account.terms;

@@ -7,6 +7,7 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/skips.h"
 #include "engine/solver.h"
 #include "engine/txt.h"
 
@@ -106,7 +107,8 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
     const char *json = NULL;
     acme_err_t *err = NULL;
 
-    if (!job->status.failures && !job->request[0] && !acme_job_has_turns(job)) {
+    if (!job->status.failures && !job->request[0] && !acme_job_has_turns(job)
+        && !acme_skips_count(job)) {
         if (job->has_doc) {
             err = acme_store_remove_doc(engine->store, dir, job->family,
                                         ACME_DOC_JOB, engine->scratch);
@@ -173,6 +175,45 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     }
 }
 
+/* @return 0: it is a failure like any other */
+static int leave_out(acme_engine_t *engine, acme_job_t *job,
+                     const apr_array_header_t *idents, const acme_err_t *err)
+{
+    apr_time_t now = acme_engine_now(engine);
+    acme_job_retry_t retry = { engine->config->retry_first,
+                               engine->config->retry_max, 0 };
+
+    if (engine->lost
+        || acme_skips_judge(job, idents, err, now) == ACME_SKIP_NONE) {
+        return 0;
+    }
+    acme_proving_over(job);
+    RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
+    acme_skips_add(job, err, &retry, now, engine->pool);
+    for (int i = 0; i < err->blames->nelts; i++) {
+        const acme_blame_t *blame =
+            &APR_ARRAY_IDX(err->blames, i, acme_blame_t);
+        const acme_skip_t *skip = acme_skips_of(job, blame->name);
+        acme_engine_log(
+            engine, job, ACME_W_NAME_LEFT_OUT, blame->name, blame->text,
+            skip ? acme_time_format(skip->next, engine->scratch) : "?", NULL);
+    }
+    return 1;
+}
+
+void acme_engine_fail_names(acme_engine_t *engine, acme_job_t *job,
+                            const apr_array_header_t *idents,
+                            const acme_err_t *err)
+{
+    if (!leave_out(engine, job, idents, err)) {
+        acme_engine_fail(engine, job, err, 0);
+        return;
+    }
+    acme_job_forgive(job);
+    acme_engine_keep(engine, job);
+    acme_engine_schedule(engine, job);
+}
+
 void acme_engine_place_free(acme_engine_t *engine)
 {
     for (acme_link_t *link = engine->links; link; link = link->next) {
@@ -222,6 +263,12 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
     return NULL;
 }
 
+/* From the thread that makes keys. */
+static void wake(void *baton)
+{
+    acme_transport_wakeup(baton);
+}
+
 acme_err_t *acme_engine_create(acme_engine_t **result,
                                const acme_engine_config_t *config,
                                const acme_engine_callbacks_t *callbacks,
@@ -237,6 +284,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->scratch, pool);
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
+    engine->keymaker = acme_keymaker_create(wake, engine->transport, pool);
     ACME_TRY(acme_solver_create(&engine->solver, engine));
     ACME_TRY(make_jobs(engine));
     *result = engine;
@@ -275,7 +323,7 @@ static void load_failures(acme_engine_t *engine, acme_job_t *job)
         acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
                            job->family, ACME_DOC_JOB, engine->scratch);
     if (!err && json) {
-        err = acme_job_parse(job, json, len, engine->scratch);
+        err = acme_job_parse(job, json, len, engine->pool, engine->scratch);
     }
     if (acme_engine_note(engine, err)) {
         acme_engine_log(engine, job, ACME_W_JOB_DAMAGED, err->text, NULL);
@@ -335,6 +383,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);
         acme_asking_load(engine, &engine->jobs[i]);
+        acme_keys_prepare(engine, &engine->jobs[i]);
         load_order(engine, &engine->jobs[i]);
     }
     apr_pool_clear(engine->scratch);
@@ -463,6 +512,8 @@ acme_err_t *acme_engine_step(acme_engine_t *engine,
     wait = acme_solver_wait(engine->solver, wait);
     ACME_TRY(acme_transport_poll(engine->transport, wait));
     acme_solver_pump(engine->solver);
+    apr_pool_clear(engine->scratch);
+    acme_keymaker_collect(engine->keymaker);
     handle_due(engine);
     return engine->lost;
 }

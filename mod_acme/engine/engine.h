@@ -55,6 +55,9 @@ typedef struct acme_status_t {
     char ca[80];       /* that the newest set is from; "" if none */
     char ca_why[224];  /* of several CAs: why not the first, or "" */
     char proof[192];   /* how control is proved, and why not otherwise; or "" */
+    char tlsa[65]; /* TLSA 3 1 1 of the newest set; "" unless its key stays */
+    char tlsa_next[65]; /* of the key made ahead; "": there is none */
+    char left_out[256]; /* names that the set goes without, and why; or "" */
 } acme_status_t;
 
 /** An OCSP response to be shown in handshakes with one certificate. */

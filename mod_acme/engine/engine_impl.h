@@ -11,6 +11,7 @@
  *   solver.c   proofs made visible, by the server or in DNS (txt.c), and again
  *              invisible
  *   caacheck.c whether CAA records let the CA issue
+ *   keys.c     the key of an order, and the coming one
  *   request.c  what the administrator asked for
  *   query.c    one question to an OCSP responder
  *   stapling.c OCSP responses of the certificates in service
@@ -29,6 +30,7 @@
 #include "core/session.h"
 #include "engine/engine.h"
 #include "engine/job.h"
+#include "engine/keymaker.h"
 #include "engine/timer.h"
 #include "engine/transport.h"
 
@@ -77,6 +79,7 @@ struct acme_engine_t {
     apr_pool_t *pool;
     apr_pool_t *scratch; /* cleared before each thing that is handled */
     acme_transport_t *transport;
+    acme_keymaker_t *keymaker;
     acme_timers_t *timers;
     struct acme_commands_t *commands; /* programs of the administrator */
     struct acme_resolver_t *resolver;
@@ -178,7 +181,8 @@ struct acme_run_t {
     apr_pool_t *pool; /* its own, with everything of the order */
     acme_order_t *order;
     acme_order_config_t config;
-    EVP_PKEY *key;
+    EVP_PKEY *key; /* NULL: being made (wish) */
+    acme_key_wish_t *wish;
     struct acme_pub_t *pubs;     /* proofs on their way to be visible */
     struct acme_caacheck_t *caa; /* before the order; NULL: not, or done */
     acme_hold_t *hold;   /* its certificate waits for an OCSP response */
@@ -219,6 +223,11 @@ void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job);
  *  @param quiet  the line is told elsewhere, once for many */
 void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                       const acme_err_t *err, int quiet);
+/** The same for an order of these names: where err blames some of them, the job may
+ *  go on without (AcmeBadNames). Scheduled in either case. */
+void acme_engine_fail_names(acme_engine_t *engine, acme_job_t *job,
+                            const apr_array_header_t *idents,
+                            const acme_err_t *err);
 /** Save what must outlive the process of a job, or remove what is not needed. */
 void acme_engine_keep(acme_engine_t *engine, acme_job_t *job);
 /** A place for an order became free. */
@@ -336,6 +345,21 @@ void acme_asking_pump(acme_link_t *link);
 void acme_asking_load(acme_engine_t *engine, acme_job_t *job);
 /** After an issue: what must be known of the new set from the one before. */
 void acme_asking_keep(acme_engine_t *engine, acme_job_t *job);
+/* --- keys.c ----------------------------------------------------------------- */
+
+/** Give a new order its key: one to be used again or a new one, which the order
+ *  may have to wait for (run->wish). */
+acme_err_t *acme_keys_begin(acme_run_t *run) ACME_MUST_CHECK;
+/** That of a saved order; run->key NULL: it has none.
+ *  @param expected  it was on disk already when the order was saved */
+acme_err_t *acme_keys_resume(acme_run_t *run, int expected) ACME_MUST_CHECK;
+/** The order is over. */
+void acme_keys_leave(acme_run_t *run);
+/** Have the key ready that comes after that of the newest set, and show what TLSA
+ *  records say of it. Nothing unless AcmeKeyReuse is next. */
+void acme_keys_prepare(acme_engine_t *engine, acme_job_t *job);
+/** The CA does not take the key that was made ahead. */
+void acme_keys_refused(acme_engine_t *engine, acme_job_t *job);
 
 /* --- request.c -------------------------------------------------------------- */
 

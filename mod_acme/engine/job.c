@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "engine/skips.h"
 
 #define DAY         apr_time_from_sec(24 * 60 * 60)
 #define DAILY_MAX   (DAY + DAY / 5) /* a day, and some spread */
@@ -142,7 +143,8 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         acme_policy_challenges(policy, scratch), contacts);
     settings =
         apr_pstrcat(scratch, settings, "\n", dns_settings(policy, scratch),
-                    "\n", acme_proxy_text(policy->proxy, scratch), NULL);
+                    "\n", acme_proxy_text(policy->proxy, scratch), "\n",
+                    acme_policy_request(policy, scratch), NULL);
     acme_job_fingerprint(job->settings, settings);
 }
 
@@ -179,10 +181,6 @@ static const char *difference(const acme_job_t *job,
     if (strcmp(or_empty(record->profile), or_empty(ca->profile))) {
         return "another profile is configured";
     }
-    /* Names that were taken away can wait for the renewal. */
-    if (!acme_idents_subset(job->managed->idents, record->idents)) {
-        return "names were added";
-    }
     return NULL;
 }
 
@@ -211,6 +209,8 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         status->set_number = 0;
         status->not_before = status->not_after = 0;
         status->serial[0] = status->issuer[0] = status->ca[0] = '\0';
+        status->tlsa[0] = '\0';
+        memset(job->has, 0, sizeof(job->has));
         return;
     }
     unsigned int seed = hash_text(acme_family_name(job->family),
@@ -227,7 +227,14 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     tell_ca(status, record);
     job->same_names = acme_idents_equal(record->idents, job->managed->idents);
     job->revoked = 0;
+    acme_skips_compare(job, record, scratch);
     status->set_number = record->number;
+    apr_cpystrn(status->tlsa,
+                policy->key_reuse != ACME_KEY_REUSE_OFF && record->tlsa
+                    ? acme_encode_printable(record->tlsa,
+                                            sizeof(status->tlsa) - 1, scratch)
+                    : "",
+                sizeof(status->tlsa));
     status->not_before = record->not_before;
     status->not_after = record->not_after;
     apr_cpystrn(status->serial,
@@ -286,12 +293,20 @@ static apr_time_t wanted(const acme_job_t *job, const char **verb,
         *why = job->differs;
         return 0;
     }
+    const char *name;
     apr_time_t suggested = acme_job_ari_moment(job);
     apr_time_t planned = suggested ? suggested : job->renew_at;
     apr_time_t rested = job->status.not_before + REVOKED_REST;
     if (job->revoked && rested < planned) {
         *why = "the CA has revoked it";
         return rested;
+    }
+    apr_time_t names_due = acme_skips_due(job, &name);
+    if (names_due < planned) {
+        *verb = "order";
+        *why = name ? apr_pstrcat(scratch, "try to add ", name, NULL)
+                    : "names were added";
+        return names_due;
     }
     *why = suggested ? "when the CA suggests it" : renewal_words(job, scratch);
     return planned;
@@ -330,6 +345,7 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
     if (held && status->failures) {
         verb = "retry";
     }
+    acme_skips_text(status->left_out, sizeof(status->left_out), job, scratch);
     snprintf(status->next_action, sizeof(status->next_action), "%s: %s", verb,
              why);
     return due;
@@ -405,27 +421,40 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
     keep_visit(status, err->instance);
 }
 
+static void forget_error(acme_job_t *job)
+{
+    job->status.error_code = 0;
+    job->status.error_time = 0;
+    job->status.error[0] = '\0';
+    job->retry_at = 0;
+}
+
+void acme_job_forgive(acme_job_t *job)
+{
+    job->status.failures = 0;
+    forget_error(job);
+}
+
 acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
                                apr_pool_t *scratch)
 {
     acme_status_t *status = &job->status;
-    int useless = job->differs || job->renew_at <= now;
+    const char *name;
+    int lacks = acme_skips_due(job, &name) == 0;
+    int useless = job->differs || lacks || job->renew_at <= now;
 
     if (!useless || status->error_code != ACME_E_SET_USELESS) {
         status->failures = 0;
     }
-    status->error_code = 0;
-    status->error_time = 0;
-    status->error[0] = '\0';
-    status->visit[0] = '\0';
+    forget_error(job);
     job->requested = 0;
-    job->retry_at = 0;
     acme_job_settle(job);
     if (!useless) {
         return NULL;
     }
     const char *why =
         job->differs ? job->differs
+        : lacks      ? "it lacks names"
                      : apr_psprintf(scratch, "its renewal was due at %s",
                                     acme_time_format(job->renew_at, scratch));
     return acme_err_make(scratch, ACME_E_SET_USELESS, why, NULL);
@@ -460,6 +489,10 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
         acme_time_format(status->error_time, pool), "error_code",
         status->error_code, "error", status->error, "visit", status->visit,
         "not_first", status->ca_why, "cas", format_turns(job, pool));
+    json_t *left_out = acme_skips_format(job, pool);
+    if (doc && left_out) {
+        json_object_set_new(doc, "left_out", left_out);
+    }
     char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
     json_decref(doc);
     if (!text) {
@@ -505,7 +538,7 @@ static void parse_turns(acme_job_t *job, const json_t *doc, apr_pool_t *scratch)
 }
 
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
-                           apr_pool_t *scratch)
+                           apr_pool_t *pool, apr_pool_t *scratch)
 {
     acme_status_t *status = &job->status;
     json_t *doc;
@@ -521,6 +554,9 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     job->has_doc = 1;
     if (strcmp(settings, job->settings)) {
         return NULL;
+    }
+    if (job->managed->policy->bad_names == ACME_BAD_NAMES_SKIP) {
+        acme_skips_parse(job, json_object_get(doc, "left_out"), pool, scratch);
     }
     const char *text = acme_json_string(doc, "error");
     status->failures = int_member(doc, "failures");
@@ -550,4 +586,5 @@ void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
             job->turns[i].until = 0;
         }
     }
+    acme_skips_check_clock(job, now + longest);
 }

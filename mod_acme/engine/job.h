@@ -19,6 +19,7 @@ typedef struct acme_turn_t {
 } acme_turn_t;
 
 typedef struct acme_job_t acme_job_t;
+typedef struct acme_skip_t acme_skip_t; /* skips.h */
 struct acme_job_t {
     acme_timer_t timer; /* when the engine looks at it again */
     const acme_managed_t *managed;
@@ -34,11 +35,16 @@ struct acme_job_t {
     apr_time_t retry_at;     /* not before, after a failure; 0: at any time */
     int from_ca;             /* that the newest set is from; -1: none of them */
     int same_names;          /* the newest set is for the names wanted now */
-    const char *differs; /* how the newest set is not as configured; static */
-    int requested;       /* by the administrator: now, whatever the mode */
-    int revoked;         /* the CA says so of the newest set */
-    int has_doc;         /* something is saved of it */
-    char request[24];    /* id of the request it answers, or "" */
+    const char
+        *differs; /* how the newest set is not as configured, names aside;
+                            static */
+    unsigned char has[(ACME_MAX_IDENTS + 7) / 8]; /* bit i: the newest set has
+                                                     the i-th name */
+    acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
+    int requested;      /* by the administrator: now, whatever the mode */
+    int revoked;        /* the CA says so of the newest set */
+    int has_doc;        /* something is saved of it */
+    char request[24];   /* id of the request it answers, or "" */
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
     char subject[ACME_JOB_FINGERPRINT];  /* of what an order is about */
 
@@ -67,6 +73,7 @@ struct acme_job_t {
     acme_timer_t ask_turn;     /* in its link's queue of questions */
     int asking;                /* the question is under way */
     struct acme_link_t *asked; /* of the CA that is asked */
+    struct acme_key_wish_t *wish; /* the coming key is being made, or NULL */
 };
 
 /** The CA that is asked for it. */
@@ -129,6 +136,10 @@ int acme_job_failed(acme_job_t *job, const acme_err_t *err,
 void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
                        apr_pool_t *scratch);
 
+/** An attempt failed for nothing but names that are left out from now on: that is
+ *  no failure of the certificate. */
+void acme_job_forgive(acme_job_t *job);
+
 /** An attempt went well; learn the record first.
  *  @return NULL; or, where the new set is to be replaced at once (it is not as
  *          configured, or its renewal is due already), what is wrong with it:
@@ -137,13 +148,16 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
 acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
                                apr_pool_t *scratch) ACME_MUST_CHECK;
 
-/** What must outlive the process: failures and the request. */
+/** What must outlive the process: failures, names left out, the request. */
 acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 /** Takes it back. Failures of other settings than the present ones are let go:
  *  what the administrator changed is tried at once.
+ *  Names that the newest set has are left out no more: learn it first.
+ *  @param pool  lives as long as the job
  *  @return E_JOB_DOC, the job as it was */
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
+                           apr_pool_t *pool,
                            apr_pool_t *scratch) ACME_MUST_CHECK;
 /** After acme_job_parse: what was noted by a clock that was ahead holds the job
  *  back no more. @param retry_max  as in acme_job_retry_t */

@@ -6,7 +6,7 @@
 #include "core/encode.h"
 
 #define FAILURES_A_ROUND  32 /* jobs failed at once: each is saved to disk */
-#define STARTS_TIME       apr_time_from_msec(50) /* of a round, making keys */
+#define STARTS_TIME       apr_time_from_msec(50) /* of a round, writing keys */
 #define MAX_SESSION_STEPS 64
 
 /** A request that waits to be signed, or is under way. */

@@ -71,6 +71,25 @@ static const char *host_part(const char *url, apr_pool_t *pool)
     return host;
 }
 
+const char *acme_policy_request(const acme_policy_t *policy, apr_pool_t *pool)
+{
+    const char *text = apr_pstrcat(
+        pool, policy->must_staple ? "must-staple" : "", "\n",
+        policy->bad_names == ACME_BAD_NAMES_SKIP ? "skip" : "", NULL);
+
+    for (int i = 0; i < policy->ca_count; i++) {
+        const char *chain = policy->cas[i].preferred_chain;
+        text = apr_pstrcat(pool, text, "\n", chain ? chain : "", NULL);
+    }
+
+    for (int i = 0; policy->subject && i < policy->subject->nelts; i++) {
+        const acme_csr_attribute_t *one =
+            &APR_ARRAY_IDX(policy->subject, i, acme_csr_attribute_t);
+        text = apr_pstrcat(pool, text, "\n", one->name, "=", one->value, NULL);
+    }
+    return text;
+}
+
 /* One that could not be read is not mistaken for another account: its file stands
  * for it. */
 static const char *meant_account(const acme_ca_t *ca, apr_pool_t *pool)

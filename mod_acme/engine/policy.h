@@ -8,6 +8,7 @@
 
 #include <apr_tables.h>
 
+#include "core/csr.h"
 #include "core/err.h"
 #include "core/ident.h"
 #include "core/key.h"
@@ -49,9 +50,20 @@ typedef struct acme_ca_t {
     const char *trust_file; /* PEM, readable by the worker; NULL: system */
     const char *profile;    /* or NULL */
     int profile_required;
-    const acme_external_t *external;       /* or NULL */
+    const char *preferred_chain;     /* an issuer's common name, or NULL */
+    const acme_external_t *external; /* or NULL */
     const acme_account_key_t *account_key; /* or NULL: ecdsa-p256 */
 } acme_ca_t;
+typedef enum acme_key_reuse_t {
+    ACME_KEY_REUSE_OFF,  /* a new key with each order */
+    ACME_KEY_REUSE_ON,   /* that of the newest set */
+    ACME_KEY_REUSE_NEXT, /* one that was made ahead */
+} acme_key_reuse_t;
+
+typedef enum acme_bad_names_t {
+    ACME_BAD_NAMES_SKIP, /* go on without them, as long as it must be */
+    ACME_BAD_NAMES_FAIL, /* all names or no certificate */
+} acme_bad_names_t;
 
 /** Settings of a certificate. All strings live as long as the policy. */
 typedef struct acme_policy_t {
@@ -64,9 +76,13 @@ typedef struct acme_policy_t {
     const acme_proxy_t *proxy;    /* on the way to the CAs, or NULL */
     acme_key_type_t key_types[ACME_FAMILIES]; /* at most one of a family */
     int key_type_count;                       /* 1.. ACME_FAMILIES */
-    acme_span_t renew;                        /* before expiry */
-    int renew_set; /* 0: the default of acme_renewal_time */
-    int no_ari;    /* renew is not only the latest time, but the time */
+    acme_key_reuse_t key_reuse;
+    acme_bad_names_t bad_names;
+    int must_staple;             /* ask for the TLS feature extension */
+    apr_array_header_t *subject; /* acme_csr_attribute_t; may be empty */
+    acme_span_t renew;           /* before expiry */
+    int renew_set;               /* 0: the default of acme_renewal_time */
+    int no_ari; /* renew is not only the latest time, but the time */
     acme_renew_mode_t renew_mode;
     const apr_array_header_t *challenges; /* acme_proof_type_t, the most
                                              preferred first; NULL or empty:
@@ -108,6 +124,10 @@ typedef struct acme_policy_ca_t {
 const acme_policy_ca_t *acme_policy_find_ca(const char *text);
 /** All aliases, with ", " between them. */
 const char *acme_policy_ca_aliases(apr_pool_t *pool);
+
+/** What the policy asks the CA for beside the names and the key, as text to be
+ *  compared: the same for policies that ask for the same. From pool. */
+const char *acme_policy_request(const acme_policy_t *policy, apr_pool_t *pool);
 
 /** The kinds of proof that are wanted, whether they can be used or not. */
 void acme_policy_wanted(acme_proofs_t *proofs, const acme_policy_t *policy);

@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/reaction.h"
 
 #define BUSY_AGAIN apr_time_from_sec(1)
@@ -71,18 +72,23 @@ void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents)
 acme_err_t *acme_proving_check(const acme_run_t *run)
 {
     const acme_policy_t *policy = run->job->managed->policy;
+    apr_array_header_t *faults =
+        apr_array_make(run->pool, 1, sizeof(acme_err_t *));
 
     for (int i = 0; i < run->config.idents->nelts; i++) {
         const acme_ident_t *ident =
             APR_ARRAY_IDX(run->config.idents, i, acme_ident_t *);
 
         if (!run->config.proofs[i].count) {
-            return acme_err_make(
+            acme_err_t *fault = acme_err_make(
                 run->pool, ACME_E_NO_PROOF, ident->value,
                 acme_policy_obstacles(policy, ident, run->pool), NULL);
+
+            fault->identifier = ident->value;
+            APR_ARRAY_PUSH(faults, acme_err_t *) = fault;
         }
     }
-    return NULL;
+    return faults->nelts ? acme_blame_join(faults, run->pool) : NULL;
 }
 
 /* --- which it is, and why --------------------------------------------------------- */

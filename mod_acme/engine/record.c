@@ -27,6 +27,7 @@ acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
     record->ari_id = info->ari_id;
     record->ocsp = info->ocsp;
     record->must_staple = info->must_staple;
+    record->tlsa = info->tlsa;
     return NULL;
 }
 
@@ -72,6 +73,7 @@ static int put_all(json_t *object, const acme_record_t *record,
            | put_time(object, "not_before", record->not_before, pool)
            | put_time(object, "not_after", record->not_after, pool)
            | put_time(object, "issued", record->issued, pool)
+           | put_text(object, "tlsa_3_1_1", record->tlsa)
            | put_text(object, "serial", record->serial)
            | put_text(object, "issuer", record->issuer)
            | put_text(object, "fingerprint", record->fingerprint)
@@ -218,6 +220,7 @@ static void get_all(acme_record_t *record, reading_t *reading)
     record->ari_id = get_text(reading, "ari_id", 0);
     record->ocsp = get_text(reading, "ocsp", 0);
     record->must_staple = get_text(reading, "must_staple", 0) != NULL;
+    record->tlsa = get_text(reading, "tlsa_3_1_1", 0);
     record->files = get_text(reading, "files_sha256", 0);
 }
 

@@ -32,6 +32,7 @@ typedef struct acme_record_t {
     const char *ari_id; /* or NULL */
     const char *ocsp;   /* URL of its OCSP responder, or NULL */
     int must_staple;    /* it may be served with an OCSP response only */
+    const char *tlsa;   /* as in acme_cert_info_t, or NULL */
     const char *files;  /* of a promoted set: digest of its files, as
                                 acme_store_digest gives it; or NULL */
     acme_record_from_t from;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "engine/skips.h"
 
 /** A request that was accepted and is worked on. */
 struct acme_asked_t {
@@ -80,6 +81,7 @@ static void open_job(acme_engine_t *engine, acme_asked_t *asked, int index)
     asked->open |= 1U << index;
     job->requested = 1;
     acme_job_forget_turns(job);
+    acme_skips_hasten(job);
     apr_cpystrn(job->request, asked->id, sizeof(job->request));
     acme_engine_keep(engine, job);
     if (!job->run) {

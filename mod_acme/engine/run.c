@@ -3,11 +3,13 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/encode.h"
 #include "core/reaction.h"
 #include "engine/caacheck.h"
 #include "engine/solver.h"
 #include "engine/saved.h"
+#include "engine/skips.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
 #define MAX_KEPT  5    /* failures in a row that an order may outlive: days */
@@ -29,6 +31,9 @@ static acme_run_t *run_make(acme_link_t *link, acme_job_t *job)
     run->config.profile_required = acme_job_ca(job)->profile_required;
     run->config.replaces =
         acme_job_replaces(job, acme_session_kid(link->session));
+    run->config.preferred_chain = acme_job_ca(job)->preferred_chain;
+    run->config.must_staple = job->managed->policy->must_staple;
+    run->config.subject = job->managed->policy->subject;
     return run;
 }
 
@@ -69,6 +74,7 @@ static void run_leave(acme_run_t *run)
     run->engine->active--;
     run->job->run = NULL;
     run->job->status.progress[0] = '\0';
+    acme_keys_leave(run);
     acme_timer_clear(run->engine->timers, &run->timer);
     acme_engine_place_free(run->engine);
     run->ended = 1;
@@ -120,13 +126,10 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     }
     run->superseded = strcmp(saved.subject, job->subject) != 0;
     acme_proving_choose(run, saved.idents);
-    ACME_TRY(acme_store_get_work_key(&run->key, run->engine->store,
-                                     job->managed->dir, job->family,
-                                     run->pool));
-    if (!run->key) {
+    ACME_TRY(acme_keys_resume(run, saved.has_key));
+    if (!run->key && saved.has_key) {
         return acme_saved_damaged("its key is missing", run->pool);
     }
-    run->config.key = run->key;
     ACME_TRY(acme_order_load(&run->order, &run->config, saved.order,
                              strlen(saved.order), acme_engine_now(run->engine),
                              run->pool));
@@ -134,7 +137,7 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
         acme_order_cancel(run->order,
                           acme_err_make(run->pool, ACME_E_ORDER_CHANGED, NULL));
     }
-    return NULL;
+    return run->key || run->superseded ? NULL : acme_keys_begin(run);
 }
 
 static void publish_all(acme_run_t *run)
@@ -234,14 +237,11 @@ void acme_run_resume(acme_engine_t *engine, acme_job_t *job, const char *saved,
 
 static acme_err_t *begin_new(acme_run_t *run)
 {
-    acme_job_t *job = run->job;
-    acme_proving_choose(run, job->managed->idents);
+    acme_proving_choose(
+        run,
+        acme_skips_idents(run->job, acme_engine_now(run->engine), run->pool));
     ACME_TRY(acme_proving_check(run));
-    ACME_TRY(acme_key_make(&run->key, job->key_type, run->pool));
-    ACME_TRY(acme_store_put_work_key(run->engine->store, job->managed->dir,
-                                     job->family, run->key,
-                                     run->engine->scratch));
-    run->config.key = run->key;
+    ACME_TRY(acme_keys_begin(run));
     run->order = acme_order_create(&run->config, run->pool);
     acme_planner_begun(run);
     return NULL;
@@ -273,7 +273,8 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
         err = begin_new(run);
     }
     if (err) {
-        acme_engine_fail(engine, job, acme_engine_note(engine, err), 0);
+        acme_engine_fail_names(engine, job, run->config.idents,
+                               acme_engine_note(engine, err));
         apr_pool_destroy(run->pool);
         return;
     }
@@ -344,6 +345,7 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     acme_job_learn(job, &record, engine->scratch);
     acme_asking_keep(engine, job);
     acme_stapling_learn(engine, job, &record, 1);
+    apr_array_header_t *back = acme_skips_settle(job, engine->scratch);
     err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
@@ -352,7 +354,15 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
                     acme_time_format(record.not_after, engine->scratch),
                     acme_idents_text(record.idents, 3, engine->scratch), NULL);
     acme_proving_over(job);
+    for (int i = 0; i < back->nelts; i++) {
+        acme_engine_log(engine, job, ACME_I_NAME_BACK,
+                        APR_ARRAY_IDX(back, i, const char *), NULL);
+    }
+    if (acme_order_remark(run->order)) {
+        acme_engine_log_error(engine, job, acme_order_remark(run->order));
+    }
     run_leave(run);
+    acme_keys_prepare(engine, job);
     acme_asked_outcome(engine, job, NULL);
     if (err) {
         acme_engine_fail(engine, job, err, 0);
@@ -366,7 +376,7 @@ static acme_err_t *save(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     acme_saved_t saved = { run->job->subject, run->link->account_dir,
-                           run->config.idents, NULL };
+                           run->config.idents, NULL, run->key != NULL };
     const char *text;
 
     if (!acme_order_dirty(run->order)) {
@@ -408,6 +418,8 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
     int forgotten =
         run->resumed && acme_reaction(err->msg)->fate == ACME_FATE_ANEW;
     int at_once = run->superseded || forgotten || acme_proving_has_next(run);
+    apr_array_header_t *idents =
+        acme_idents_copy(run->config.idents, engine->scratch);
 
     if (is_kept(run, err)) {
         keep(run);
@@ -423,11 +435,14 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
         acme_engine_log_error(engine, job, err);
     }
     run_leave(run);
+    if (err->msg == ACME_E_CA_PROBLEM_KEY) {
+        acme_keys_refused(engine, job);
+    }
     if (at_once) {
         acme_engine_schedule(engine, job);
     }
     else {
-        acme_engine_fail(engine, job, err, 0);
+        acme_engine_fail_names(engine, job, idents, err);
     }
 }
 

@@ -32,8 +32,9 @@ acme_err_t *acme_saved_format(const char **json, const acme_saved_t *saved,
     }
     *json = apr_psprintf(pool,
                          "{\"subject\":\"%s\",\"account\":\"%s\",\n"
-                         "\"names\":%s,\n\"order\":%s}\n",
-                         saved->subject, saved->account, list, saved->order);
+                         "\"key\":%s,\"names\":%s,\n\"order\":%s}\n",
+                         saved->subject, saved->account,
+                         saved->has_key ? "true" : "false", list, saved->order);
     free(list);
     return NULL;
 }
@@ -70,6 +71,7 @@ acme_err_t *acme_saved_parse(acme_saved_t *saved, const char *json,
     json_t *order = json_object_get(doc, "order");
     saved->subject = acme_json_string(doc, "subject");
     saved->account = acme_json_string(doc, "account");
+    saved->has_key = !json_is_false(json_object_get(doc, "key"));
     if (!saved->subject || !saved->account || !json_is_object(order)) {
         return acme_saved_damaged("members are missing", pool);
     }

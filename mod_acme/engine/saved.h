@@ -14,6 +14,7 @@ typedef struct acme_saved_t {
     const char *account;              /* directory of the account it is of */
     const apr_array_header_t *idents; /* acme_ident_t *, as ordered */
     const char *order;                /* JSON of acme_order_save */
+    int has_key; /* the key is on disk; before that no CSR was sent */
 } acme_saved_t;
 
 /** JSON, from pool. */

@@ -19,6 +19,7 @@
  *   accounts/<account>/account.json          worker     with the key, sealed
  *   accounts/<ca>/limits.json                worker
  *   work/<certificate>/<family>.order ...    worker
+ *   keys/<certificate>/<family>.next         worker     sealed
  *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
  *   replies/<id>.json                        worker
  *   journal/<id>.json                        worker     what is to be undone
@@ -213,6 +214,18 @@ acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
 acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
                                    acme_family_t family,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** The key that the next order shall use, made ahead; sealed. *key NULL if there is
+ *  none. */
+acme_err_t *acme_store_put_next_key(acme_store_t *store, const char *dir,
+                                    acme_family_t family, EVP_PKEY *key,
+                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+acme_err_t *acme_store_get_next_key(EVP_PKEY **key, acme_store_t *store,
+                                    const char *dir, acme_family_t family,
+                                    apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_remove_next_key(acme_store_t *store, const char *dir,
+                                       acme_family_t family,
+                                       apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /* --- accounts: worker ------------------------------------------------------ */
 

@@ -124,7 +124,7 @@ acme_err_t *acme_store_remove_doc(acme_store_t *store, const char *dir,
     return acme_store_leave(change(&what, sub), sub, scratch);
 }
 
-/* --- key of the order in progress -------------------------------------------------- */
+/* --- keys of the order in progress, and of the next one -------------------------------------------------- */
 
 static const char *work_binding(const char *dir, acme_family_t family,
                                 apr_pool_t *pool)
@@ -143,19 +143,62 @@ static acme_err_t *seal_key(const unsigned char **sealed, apr_size_t *len,
     return acme_seal(sealed, len, store->secret, binding, der, der_len, pool);
 }
 
-static acme_err_t *put_work_key(acme_store_t *store, const char *dir,
-                                acme_family_t family, EVP_PKEY *key,
-                                apr_pool_t *scratch)
+/* A key, where it is kept and what it is bound to. */
+typedef struct kept_key_t {
+    acme_part_t part;
+    const char *dir;
+    const char *name;
+    const char *binding;
+} kept_key_t;
+
+static kept_key_t work_key(const char *dir, acme_family_t family,
+                           apr_pool_t *pool)
+{
+    return (kept_key_t){ ACME_PART_WORK, dir, key_name(family, pool),
+                         work_binding(dir, family, pool) };
+}
+
+static kept_key_t next_key(const char *dir, acme_family_t family,
+                           apr_pool_t *pool)
+{
+    const char *name = acme_family_name(family);
+    return (kept_key_t){ ACME_PART_KEYS, dir,
+                         apr_pstrcat(pool, name, ".next", NULL),
+                         apr_pstrcat(pool, "next ", dir, " ", name, NULL) };
+}
+
+static acme_err_t *put_key(acme_store_t *store, const kept_key_t *kept,
+                           EVP_PKEY *key, apr_pool_t *scratch)
 {
     const unsigned char *sealed;
     apr_size_t len;
 
-    ACME_TRY(seal_key(&sealed, &len, store, work_binding(dir, family, scratch),
-                      key, scratch));
-    acme_fsfile_entry_t entry = { key_name(family, scratch), 0600, sealed,
-                                  len };
-    change_t what = { store, ACME_PART_WORK, dir, &entry, { NULL, NULL } };
+    ACME_TRY(seal_key(&sealed, &len, store, kept->binding, key, scratch));
+    acme_fsfile_entry_t entry = { kept->name, 0600, sealed, len };
+    change_t what = { store, kept->part, kept->dir, &entry, { NULL, NULL } };
     return change(&what, scratch);
+}
+
+/* DER and sealed form in scratch, the key in pool. */
+static acme_err_t *get_key(EVP_PKEY **key, const acme_store_t *store,
+                           const kept_key_t *kept, apr_pool_t *pool,
+                           apr_pool_t *scratch)
+{
+    const change_t where = {
+        NULL, kept->part, kept->dir, NULL, { kept->name, NULL }
+    };
+    const char *sealed;
+    const unsigned char *der;
+    apr_size_t len, der_len;
+
+    *key = NULL;
+    ACME_TRY(read_file(&sealed, &len, store, &where, scratch));
+    if (!sealed) {
+        return NULL;
+    }
+    ACME_TRY(acme_unseal(&der, &der_len, store->secret, kept->binding,
+                         (const unsigned char *)sealed, len, scratch));
+    return acme_key_from_der(key, der, der_len, pool);
 }
 
 acme_err_t *acme_store_put_work_key(acme_store_t *store, const char *dir,
@@ -163,32 +206,9 @@ acme_err_t *acme_store_put_work_key(acme_store_t *store, const char *dir,
                                     apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
+    const kept_key_t kept = work_key(dir, family, sub);
 
-    return acme_store_leave(put_work_key(store, dir, family, key, sub), sub,
-                            scratch);
-}
-
-/* DER and sealed form in scratch, the key in pool. */
-static acme_err_t *get_work_key(EVP_PKEY **key, const acme_store_t *store,
-                                const change_t *where, apr_pool_t *pool,
-                                apr_pool_t *scratch)
-{
-    const char *sealed;
-    const unsigned char *der;
-    apr_size_t len, der_len;
-    acme_family_t family = strcmp(where->names[0], "rsa.key")
-                               ? ACME_FAMILY_ECDSA
-                               : ACME_FAMILY_RSA;
-
-    *key = NULL;
-    ACME_TRY(read_file(&sealed, &len, store, where, scratch));
-    if (!sealed) {
-        return NULL;
-    }
-    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
-                         work_binding(where->dir, family, scratch),
-                         (const unsigned char *)sealed, len, scratch));
-    return acme_key_from_der(key, der, der_len, pool);
+    return acme_store_leave(put_key(store, &kept, key, sub), sub, scratch);
 }
 
 acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
@@ -196,12 +216,40 @@ acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
                                     apr_pool_t *pool)
 {
     apr_pool_t *sub = acme_store_subpool(pool);
-    const change_t where = {
-        store, ACME_PART_WORK, dir, NULL, { key_name(family, sub), NULL }
-    };
+    const kept_key_t kept = work_key(dir, family, sub);
 
-    return acme_store_leave(get_work_key(key, store, &where, pool, sub), sub,
-                            pool);
+    return acme_store_leave(get_key(key, store, &kept, pool, sub), sub, pool);
+}
+
+acme_err_t *acme_store_put_next_key(acme_store_t *store, const char *dir,
+                                    acme_family_t family, EVP_PKEY *key,
+                                    apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    const kept_key_t kept = next_key(dir, family, sub);
+
+    return acme_store_leave(put_key(store, &kept, key, sub), sub, scratch);
+}
+
+acme_err_t *acme_store_get_next_key(EVP_PKEY **key, acme_store_t *store,
+                                    const char *dir, acme_family_t family,
+                                    apr_pool_t *pool)
+{
+    apr_pool_t *sub = acme_store_subpool(pool);
+    const kept_key_t kept = next_key(dir, family, sub);
+
+    return acme_store_leave(get_key(key, store, &kept, pool, sub), sub, pool);
+}
+
+acme_err_t *acme_store_remove_next_key(acme_store_t *store, const char *dir,
+                                       acme_family_t family,
+                                       apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    const kept_key_t kept = next_key(dir, family, sub);
+    change_t what = { store, kept.part, dir, NULL, { kept.name, NULL } };
+
+    return acme_store_leave(change(&what, sub), sub, scratch);
 }
 
 acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,

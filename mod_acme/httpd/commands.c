@@ -187,7 +187,8 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             "AcmeCA, AcmeCATrustFile, AcmeAgreeTerms, AcmeContact, "
             "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeDnsCommand, AcmeDnsWait, AcmeProfile, "
             "AcmeProxy, "
-            "AcmeKeyType, AcmeRenew and AcmeRenewMode do");
+            "AcmePreferredChain, AcmeKeyType, AcmeKeyReuse, AcmeBadNames, "
+            "AcmeSubject, AcmeMustStaple, AcmeRenew and AcmeRenewMode do");
     }
     return NULL;
 }

@@ -60,6 +60,9 @@ void acme_config_init_settings(acme_settings_t *settings)
     memset(settings, 0, sizeof(*settings));
     settings->agree_terms = UNSET;
     settings->dns_wait = UNSET;
+    settings->must_staple = UNSET;
+    settings->key_reuse = UNSET;
+    settings->bad_names = UNSET;
     settings->renew_set = UNSET;
     settings->renew_mode = UNSET;
 }
@@ -127,6 +130,18 @@ void acme_config_merge_settings(acme_settings_t *out,
         memcpy(merged.key_types, over->key_types, sizeof(merged.key_types));
         merged.key_type_count = over->key_type_count;
     }
+    if (over->must_staple != UNSET) {
+        merged.must_staple = over->must_staple;
+    }
+    if (over->key_reuse != UNSET) {
+        merged.key_reuse = over->key_reuse;
+    }
+    if (over->bad_names != UNSET) {
+        merged.bad_names = over->bad_names;
+    }
+    if (over->subject) {
+        merged.subject = over->subject;
+    }
     if (over->renew_set != UNSET) {
         merged.renew = over->renew;
         merged.renew_set = over->renew_set;
@@ -188,6 +203,9 @@ static void fill_ca(acme_ca_t *ca, const acme_ca_settings_t *list)
             ca->profile = list->profile;
             ca->profile_required = list->profile_required;
         }
+        if (!ca->preferred_chain) {
+            ca->preferred_chain = list->preferred_chain;
+        }
         if (!ca->external) {
             ca->external = list->external;
         }
@@ -213,6 +231,9 @@ static void fill_cas(acme_policy_t *policy, const acme_settings_t *settings,
         cas[i].alias = named->alias;
         cas[i].url = named->url;
         fill_ca(&cas[i], settings->of_cas);
+        if (cas[i].preferred_chain && !*cas[i].preferred_chain) {
+            cas[i].preferred_chain = NULL; /* "none" */
+        }
     }
     policy->cas = cas;
     policy->ca_count = count;
@@ -246,6 +267,14 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                sizeof(policy->key_types));
         policy->key_type_count = settings->key_type_count;
     }
+    policy->must_staple = settings->must_staple == 1;
+    policy->subject = settings->subject;
+    policy->bad_names = settings->bad_names == UNSET
+                            ? ACME_BAD_NAMES_SKIP
+                            : (acme_bad_names_t)settings->bad_names;
+    policy->key_reuse = settings->key_reuse == UNSET
+                            ? ACME_KEY_REUSE_OFF
+                            : (acme_key_reuse_t)settings->key_reuse;
     policy->renew = settings->renew;
     policy->renew_set = settings->renew_set == 1;
     policy->no_ari = settings->no_ari;
@@ -329,7 +358,7 @@ static int same_account_key(const acme_account_key_t *a,
 static const char *ca_differences(const acme_policy_t *a,
                                   const acme_policy_t *b, apr_pool_t *pool)
 {
-    int cas = a->ca_count != b->ca_count, trust = 0, profile = 0;
+    int cas = a->ca_count != b->ca_count, trust = 0, profile = 0, chain = 0;
     int external = 0, key = 0;
     int i;
 
@@ -340,13 +369,35 @@ static const char *ca_differences(const acme_policy_t *a,
         trust |= !same_text(one->trust_file, other->trust_file);
         profile |= !same_text(one->profile, other->profile)
                    || one->profile_required != other->profile_required;
+        chain |= !same_text(one->preferred_chain, other->preferred_chain);
         external |= !same_external(one->external, other->external);
         key |= !same_account_key(one->account_key, other->account_key);
     }
     return apr_pstrcat(
         pool, cas ? " AcmeCA" : "", trust ? " AcmeCATrustFile" : "",
-        profile ? " AcmeProfile" : "", external ? " AcmeExternalAccount" : "",
-        key ? " AcmeAccountKey" : "", NULL);
+        profile ? " AcmeProfile" : "", chain ? " AcmePreferredChain" : "",
+        external ? " AcmeExternalAccount" : "", key ? " AcmeAccountKey" : "",
+        NULL);
+}
+
+static int same_subject(const apr_array_header_t *a,
+                        const apr_array_header_t *b)
+{
+    int i, count = a ? a->nelts : 0;
+
+    if (count != (b ? b->nelts : 0)) {
+        return 0;
+    }
+    for (i = 0; i < count; i++) {
+        const acme_csr_attribute_t *one =
+            &APR_ARRAY_IDX(a, i, acme_csr_attribute_t);
+        const acme_csr_attribute_t *two =
+            &APR_ARRAY_IDX(b, i, acme_csr_attribute_t);
+        if (strcmp(one->name, two->name) || strcmp(one->value, two->value)) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 const char *acme_config_differences(const acme_policy_t *a,
@@ -369,6 +420,10 @@ const char *acme_config_differences(const acme_policy_t *a,
             ? ""
             : " AcmeDnsWait",
         same_keys(a, b) ? "" : " AcmeKeyType",
+        a->key_reuse == b->key_reuse ? "" : " AcmeKeyReuse",
+        a->bad_names == b->bad_names ? "" : " AcmeBadNames",
+        a->must_staple == b->must_staple ? "" : " AcmeMustStaple",
+        same_subject(a->subject, b->subject) ? "" : " AcmeSubject",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent
                 && a->renew.duration == b->renew.duration
                 && a->no_ari == b->no_ari

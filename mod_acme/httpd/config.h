@@ -35,7 +35,8 @@ struct acme_ca_settings_t {
     const char *url; /* of the CA's directory; NULL: whichever CA */
     const char *trust_file;
     const char *profile;
-    int profile_required; /* counts with profile */
+    int profile_required;        /* counts with profile */
+    const char *preferred_chain; /* "" after "none" */
     const acme_external_t *external;
     const acme_account_key_t *account_key;
     const char *directive; /* the first for this one CA, for messages */
@@ -58,7 +59,11 @@ typedef struct acme_settings_t {
     apr_interval_time_t dns_wait;      /* -1: unset */
     apr_array_header_t *dns_resolvers; /* const char *: acme_resolver_address */
     acme_key_type_t key_types[ACME_FAMILIES];
-    int key_type_count; /* 0: unset */
+    int key_type_count;          /* 0: unset */
+    int must_staple;             /* -1: unset */
+    apr_array_header_t *subject; /* acme_csr_attribute_t; empty after "none" */
+    int key_reuse;               /* acme_key_reuse_t, or -1 */
+    int bad_names;               /* acme_bad_names_t, or -1 */
     acme_span_t renew;
     int renew_set;  /* -1: unset */
     int no_ari;     /* set together with renew */

@@ -81,6 +81,11 @@
       "The profile to ask the CA for, such as `shortlived`. If the CA does not offer it the certificate " \
       "is ordered without, or, with `required`, not at all. With a CA in front, written as in `AcmeCA`, for " \
       "that one alone.") \
+    D("AcmePreferredChain", 1, 2, "[ca] issuer's common name | none", "none", CERTIFICATE, acme_set_preferred_chain, \
+      "Where the CA offers several chains for a certificate, the one that has this issuer anywhere in it is " \
+      "served: `AcmePreferredChain \"ISRG Root X1\"`. All that are offered are looked at right after the issue; if " \
+      "none has it, the CA's default chain is used, with a warning that names what there is. Counts from the " \
+      "next issue on. With a CA in front, written as in `AcmeCA`, for that one alone.") \
     D("AcmeProxy", 1, 2, "none | URL [CA file]", "none", CERTIFICATE, acme_setters_proxy, \
       "The HTTP proxy that connections to the CA go through, by CONNECT: `http://proxy.example.org:3128`, or " \
       "`https://` for one that is spoken to by TLS, verified against the system's trust or the PEM file given. " \
@@ -91,6 +96,27 @@
       "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
       "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \
       "can use.") \
+    D("AcmeKeyReuse", 1, 1, "off | on | next", "off", CERTIFICATE, acme_set_key_reuse, \
+      "`off`: each certificate has a new key. `on`: it keeps that of the one before, for keys that others have " \
+      "pinned. `next`: the key of the next certificate is made ahead, right after an issue, so that it can be " \
+      "published before it serves: log and status show what TLSA records (`3 1 1`) say of the key in use and of " \
+      "the coming one, `on` of the one in use. A key of another type than `AcmeKeyType`, or one that the CA " \
+      "refuses, is never used again.") \
+    D("AcmeBadNames", 1, 1, "skip | fail", "skip", CERTIFICATE, acme_set_bad_names, \
+      "What becomes of a certificate when the CA refuses some of its names, or cannot validate them. `skip`: it " \
+      "is ordered without them, so that the other names do not suffer. Adding them is tried again after the " \
+      "waits of `AcmeRetry`, at last daily; log and status say which are left out and why, and visitors of such " \
+      "a name get a warning from their browser. A name that the certificate in use has is not given up before " \
+      "half of the time between the renewal and the end of that certificate has passed. `fail`: all names or " \
+      "no certificate, also if the old one ends meanwhile. The first name (`ServerName`) is never left out.") \
+    D("AcmeSubject", 1, 20, "attribute=value ... | none", "none", CERTIFICATE, acme_set_subject, \
+      "Attributes of the certificate's subject to ask for: `C` (two capital letters), `ST`, `L`, `O`, `OU` and " \
+      "`emailAddress`, such as `AcmeSubject C=DE \"O=Example Ltd\"`. Public CAs that validate domains alone " \
+      "ignore them; some CAs of organizations use or demand them. Counts from the next issue on.") \
+    D("AcmeMustStaple", 1, 1, "on | off", "off", CERTIFICATE, acme_set_must_staple, \
+      "`on` asks for the extension by which browsers refuse the certificate without a stapled OCSP response " \
+      "(RFC 7633). Only for CAs that still have OCSP, and with `SSLUseStapling on`; Let's Encrypt refuses such " \
+      "a request. Counts from the next issue on: `acmectl renew` makes one at once.") \
     D("AcmeRenew", 1, 2, "duration | percent [noari]", "a third of the lifetime, half of it if that is under 10 days", CERTIFICATE, set_renew, \
       "How long before its end a certificate is renewed at the latest: `30d`, `12h`, `90min`, or a share of its " \
       "lifetime such as `33%`. Where the CA suggests a time of its own for each certificate (ARI, RFC 9773), that " \

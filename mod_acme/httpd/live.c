@@ -287,6 +287,9 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     /* after a killed writer the copy may be torn: terminate the texts */
     status->serial[sizeof(status->serial) - 1] = '\0';
     status->issuer[sizeof(status->issuer) - 1] = '\0';
+    status->left_out[sizeof(status->left_out) - 1] = '\0';
+    status->tlsa[sizeof(status->tlsa) - 1] = '\0';
+    status->tlsa_next[sizeof(status->tlsa_next) - 1] = '\0';
     status->next_action[sizeof(status->next_action) - 1] = '\0';
     status->error[sizeof(status->error) - 1] = '\0';
     status->progress[sizeof(status->progress) - 1] = '\0';

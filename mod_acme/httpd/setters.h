@@ -64,6 +64,14 @@ acme_setter_fn_t acme_setters_account_key;
 acme_setter_fn_t acme_setters_dns_command;
 acme_setter_fn_t acme_setters_dns_wait;
 
+/* --- the setters of setters_request.c --------------------------------------- */
+
+acme_setter_fn_t acme_set_bad_names;
+acme_setter_fn_t acme_set_key_reuse;
+acme_setter_fn_t acme_set_must_staple;
+acme_setter_fn_t acme_set_preferred_chain;
+acme_setter_fn_t acme_set_subject;
+
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
 

@@ -125,6 +125,9 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "Limit", row->limit);
     put_line(page, row, "Suggested", row->window);
     put_line(page, row, "Explanation", row->status.ari_url);
+    put_line(page, row, "LeftOut", row->status.left_out);
+    put_line(page, row, "KeyTLSA311", row->status.tlsa);
+    put_line(page, row, "NextKeyTLSA311", row->status.tlsa_next);
     put_line(page, row, "Progress", row->status.progress);
     put_line(page, row, "Error", row->error);
     put_line(page, row, "Visit", row->status.visit);
@@ -134,9 +137,12 @@ static const char *state_text(const row_t *row, apr_pool_t *pool)
 {
     const char *state = acme_state_name(row->status.state);
 
-    return row->status.progress[0]
-               ? apr_pstrcat(pool, state, " (", row->status.progress, ")", NULL)
-               : state;
+    if (row->status.progress[0]) {
+        state = apr_pstrcat(pool, state, " (", row->status.progress, ")", NULL);
+    }
+    return row->status.left_out[0] ? apr_pstrcat(pool, state, ", without ",
+                                                 row->status.left_out, NULL)
+                                   : state;
 }
 
 static void put_cell(const page_t *page, const char *text)

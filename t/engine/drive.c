@@ -8,6 +8,7 @@
  *                         first fails
  *     --profile NAME
  *     --dns PROGRAM       prove by dns-01, which it publishes
+ *     --reuse on|next     AcmeKeyReuse
  *     --concurrency N     orders at once (128)
  *     --retry SECONDS     first delay after a failure (1)
  *     --seconds N         give up after (60)
@@ -43,6 +44,7 @@ typedef struct options_t {
     const char *limits;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
+    acme_key_reuse_t reuse;
 } options_t;
 
 static acme_limit_rules_t limits = { .ca_url = "https://limited.example/" };
@@ -345,6 +347,7 @@ static int drive_names(const options_t *options, char **names, int count)
                              .agree_terms = 1,
                              .key_types = { options->key_type },
                              .key_type_count = 1,
+                             .key_reuse = options->reuse,
                              .http_01 = 1 };
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
     prove_by_dns(&policy, options->dns);
@@ -444,6 +447,10 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "dns")) {
             options->dns = value;
+        }
+        else if (!strcmp(name, "reuse")) {
+            options->reuse =
+                strcmp(value, "next") ? ACME_KEY_REUSE_ON : ACME_KEY_REUSE_NEXT;
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

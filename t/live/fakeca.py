@@ -125,6 +125,7 @@ class FakeCA:
     http                "1.0", "1.1", or "close": 1.1 with each connection for one request
     forgiving           an authorization outlives a challenge that failed
     ocsp                URLs of OCSP responders that certificates name (see responder.py)
+    relative_links      alternates are named by relative references
 
     To change at will: challenge_result(identifier, type) -> None or a problem dict;
     hash_prefix (of accounts in dns-persist-01, which is that of draft -02 then);
@@ -157,6 +158,7 @@ class FakeCA:
         http="1.1",
         forgiving=False,
         ocsp=(),
+        relative_links=False,
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -174,6 +176,7 @@ class FakeCA:
         self.cert_file, self.key_file, self.ca_file = identity
         self.forgiving = forgiving
         self.ocsp = list(ocsp)
+        self.relative_links = relative_links
         self.port = free_port()
         self.base = f"https://{host}:{self.port}"
         self.directory_url = f"{self.base}/directory"
@@ -855,8 +858,9 @@ class FakeCA:
             certs = self.make_chain(item["cert"], upper, item["csr"])
         links = [f'<{self.directory_url}>;rel="index"']
         others = [n for n in range(self.alternates + 1) if n != int(number or 0)]
+        base = "" if self.relative_links else self.base
         for n in others:
-            links.append(f'<{self.base}{path}{f"/alternate/{n}" if n else ""}>;rel="alternate"')
+            links.append(f'<{base}{path}{f"/alternate/{n}" if n else ""}>;rel="alternate"')
         headers = {"Content-Type": CHAIN, "Link": ", ".join(links)}
         return Reply(200, headers, b"".join(pki.cert_pem(cert) for cert in certs))
 

@@ -1,6 +1,7 @@
 """The engine without httpd: t/engine/drive against Pebble and the scripted CA."""
 
 import datetime
+import hashlib
 import json
 import random
 import re
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from . import faults, responder as ocsp
+from . import faults, pki, responder as ocsp
+from .fakeca import challenge_error
 from .httpd import acme_module
 from .proc import Process, free_port, tail, wait_until
 
@@ -528,3 +530,66 @@ def test_engine_refreshes_ocsp_in_the_second_half_of_its_validity(make_fakeca, m
     drive.set_clock(604800)
     drive.wait_text("ACME1432")
     responder.stop()
+
+
+@pytest.mark.parametrize("kind", ["rsa4096", "ecdsa-p256"])
+def test_engine_killed_while_a_key_is_made_orders_once(make_fakeca, make_drive, kind):
+    ca = make_fakeca(validation_polls=1, processing_polls=1)
+    drive = make_drive(ca, ["--key", kind, "--seconds", "120", *hosts(2)])
+    chance = random.Random(7)
+    for _ in range(8):
+        drive.start()
+        if drive.process.wait(chance.uniform(0.1, 0.7)):
+            break
+        drive.process.kill()
+    assert drive.start().finish(150) == 0, drive.text()
+    assert len(ca.certs) == 2
+    # an order whose URL never arrived cannot be known of
+    assert len(ca.orders) <= 2 + 8
+
+
+def tlsa(cert):
+    return hashlib.sha256(pki.public_der(cert)).hexdigest()
+
+
+def test_engine_next_key_is_announced_before_it_serves_whatever_is_killed(make_fakeca, make_drive):
+    ca = make_fakeca()
+    drive = make_drive(ca, ["--reuse", "next", "--stay", "--seconds", "120", *hosts(1)])
+    chance = random.Random(3)
+    for _ in range(8):
+        drive.start()
+        drive.wait_text("status h0.example.org valid")
+        argv = [BUILD / "acmectl", "--store", drive.store, "renew", "h0.example.org"]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asking:
+            time.sleep(chance.uniform(0.1, 1.2))
+            drive.process.kill()
+            asking.kill()
+    drive.start()
+    drive.wait_text("looking after 1 certificates")
+    assert acmectl(drive, "renew", "h0.example.org").returncode == 0, drive.text()
+    issued = [tlsa(item["cert"]) for item in ca.certs.values()]
+    assert len(issued) >= 3 and len(set(issued)) == len(issued)
+    announced = re.findall(r"TLSA 3 1 1 (\w+) will be", drive.text())
+    for one in issued[1:]:
+        assert one in announced, (issued, announced)
+
+
+def test_engine_killed_with_a_bad_name_issues_the_rest_once(make_fakeca, make_drive):
+    ca = make_fakeca(validation_polls=1, processing_polls=1)
+    ca.challenge_result = lambda identifier, _: (
+        challenge_error("dns", "NXDOMAIN") if identifier["value"].startswith("bad") else None
+    )
+    names = "a.example.org,bad1.example.org,b.example.org,bad2.example.org"
+    drive = make_drive(ca, ["--retry", "60", "--seconds", "120", names])
+    chance = random.Random(5)
+    for _ in range(8):
+        drive.start()
+        if drive.process.wait(chance.uniform(0.1, 0.7)):
+            break
+        drive.process.kill()
+    assert drive.start().finish(150) == 0, drive.text()
+    assert len(ca.certs) == 1
+    cert = list(ca.certs.values())[0]["cert"]
+    assert pki.names_of(cert) == ["a.example.org", "b.example.org"]
+    kept = {one["name"]: one["tries"] for one in drive.doc("a.example.org")["left_out"]}
+    assert set(kept) == {"bad1.example.org", "bad2.example.org"}

@@ -100,6 +100,26 @@ static void copy_names(X509 *cert, X509_REQ *req)
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 }
 
+/* The issuer's certificate by another root: same name, same key. */
+static const char *cross_pem(const ca_t *ca, apr_pool_t *pool)
+{
+    X509 *cross = begin_certificate(ca, "Fake Intermediate", ca->issuer_key);
+    X509_NAME *root = X509_NAME_new();
+    const char *pem;
+
+    MUST(root
+         && X509_NAME_add_entry_by_txt(root, "CN", MBSTRING_ASC,
+                                       (const unsigned char *)"Other Root", -1,
+                                       -1, 0)
+         && X509_set_issuer_name(cross, root));
+    add_extension(cross, NID_basic_constraints, "critical,CA:TRUE");
+    MUST(X509_sign(cross, ca->issuer_key, EVP_sha256()));
+    pem = pem_of(cross, pool);
+    X509_NAME_free(root);
+    X509_free(cross);
+    return pem;
+}
+
 static void issue(ca_t *ca, const char *csr, apr_pool_t *scratch)
 {
     X509_REQ *req = decode_csr(csr, scratch);
@@ -120,6 +140,9 @@ static void issue(ca_t *ca, const char *csr, apr_pool_t *scratch)
     MUST(X509_sign(cert, ca->issuer_key, EVP_sha256()));
     ca->chain = apr_pstrcat(ca->pool, pem_of(cert, scratch),
                             pem_of(ca->issuer, scratch), NULL);
+    ca->other_chain = apr_pstrcat(ca->pool, pem_of(cert, scratch),
+                                  cross_pem(ca, scratch), NULL);
+    ca->last_csr = apr_pstrdup(ca->pool, csr);
     X509_free(cert);
     X509_REQ_free(req);
 }
@@ -335,7 +358,7 @@ static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
 static void decide(ca_t *ca, int n)
 {
     int fails =
-        ca->fail_name && !strcmp(ca->fail_name, ca->names[n])
+        ca->fail_name && has_word(ca->fail_name, ca->names[n])
         && (!ca->fail_types || has_word(ca->fail_types, ca->answered[n]));
 
     ca->authz[n] = fails ? CA_AUTHZ_INVALID : CA_AUTHZ_VALID;
@@ -496,6 +519,16 @@ static void handle_post(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
     }
     else if (!strcmp(path, "/cert")) {
         set_body(reply, 200, ca->chain);
+        if (ca->chain_links) {
+            reply->links = apr_array_make(pool, 1, sizeof(const char *));
+            APR_ARRAY_PUSH(reply->links, const char *) = ca->chain_links;
+        }
+    }
+    else if (!strcmp(path, "/cert/other")) {
+        set_body(reply, 200, ca->other_chain);
+    }
+    else if (!strcmp(path, "/cert/junk")) {
+        set_body(reply, 200, "<html>");
     }
     else {
         refuse(reply, 404, CA_PROBLEM("malformed", "no such resource"));

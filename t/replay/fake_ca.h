@@ -62,7 +62,7 @@ typedef struct ca_t {
     int preauthorized;       /* the first that many names are valid already */
     int hide_authorizations; /* orders list none, and are ready at once */
     int shuffle;             /* authorizations in reverse order */
-    const char *fail_name;   /* its validation fails ... */
+    const char *fail_name;   /* its validation fails (or theirs: a list) ... */
     const char *fail_error;  /* ... with this problem document ... */
     const char *fail_types;  /* ... by these challenges; NULL: by any ... */
     int forgiving;           /* ... and its authorization stays pending */
@@ -77,6 +77,9 @@ typedef struct ca_t {
     int show_processing; /* a challenge under validation says "processing" */
     int reuse_orders;    /* newOrder gives the one that is there already */
     int renewal_info;    /* the directory has it */
+    const char *chain_links; /* Link header of the certificate, or NULL;
+                                    /cert/other ends at "Other Root",
+                                    /cert/junk is no chain, others are 404 */
     apr_time_t now;
 
     /* what happened */
@@ -84,6 +87,7 @@ typedef struct ca_t {
     int answers[CA_MAX_NAMES];
     int updates; /* requests to the account's own URL */
     const char *last_new_order, *last_account, *last_update; /* payloads */
+    const char *last_csr;                                    /* base64url DER */
     apr_hash_t *counts; /* label -> int: for the rules */
 
     /* its state: one account, one order at a time */
@@ -97,7 +101,7 @@ typedef struct ca_t {
     int name_count;
     enum { CA_ORDER_OPEN, CA_ORDER_PROCESSING, CA_ORDER_VALID } order_state;
     int order_left;
-    const char *chain;
+    const char *chain, *other_chain;
     int nonces_made;
     apr_hash_t *nonces; /* that are good */
     EVP_PKEY *issuer_key;

@@ -1,5 +1,6 @@
 #include "core_test.h"
 
+#include "core/encode.h"
 #include "replay.h"
 
 #define START "directory newNonce newAccount newOrder"
@@ -380,8 +381,9 @@ static void test_order_failed_challenge_deactivates_pending_ones(void **state)
 
     (void)state;
     replay->ca->rules = rules;
-    replay->ca->authz_polls = 3;
+    replay->ca->authz_polls = 100000; /* no verdict on the other one */
     replay_run(replay);
+    assert_in_range(replay_seconds(replay), 300, 340);
     assert_failed(replay, ACME_E_AUTHZ_STATE, ACME_CLASS_CA_RETRY);
     assert_int_equal(replay->ca->deactivated, 1);
     assert_int_equal(replay->ca->authz[1], CA_AUTHZ_DEACTIVATED);
@@ -1064,6 +1066,283 @@ static void test_order_silent_ca_is_given_up_after_an_hour(void **state)
     }
 }
 
+/* --- other chains ----------------------------------------------------------- */
+
+static replay_t *run_preferring(const char *issuer, const char *links,
+                                const ca_rule_t *rules)
+{
+    replay_t *replay = replay_create("a.example", pool);
+
+    replay->ca->rules = rules;
+    replay->ca->chain_links = links;
+    replay->wanted.preferred_chain = issuer;
+    replay_run(replay);
+    assert_done(replay);
+    return replay;
+}
+
+static void test_order_preferred_chain_is_taken_from_the_alternates(
+    void **state)
+{
+    static const char *const links[] = {
+        "<" CA_URL "/cert/other>;rel=\"alternate\"",
+        "</cert/junk>;rel=\"alternate\", </cert/other>;rel=\"alternate\"",
+        "<cert/gone>;rel=alternate, <./cert/x/../other>;rel=alternate",
+        "<//ca.test/cert/other>;rel=\"alternate\"",
+    };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        replay_t *replay = run_preferring("Other Root", links[i], NULL);
+
+        assert_string_equal(replay->chain_pem, replay->ca->other_chain);
+        assert_null(acme_order_remark(replay->order));
+    }
+}
+
+static void test_order_preferred_chain_by_default_asks_no_more(void **state)
+{
+    replay_t *replay = run_preferring("Fake Intermediate",
+                                      "</cert/other>;rel=\"alternate\"", NULL);
+
+    (void)state;
+    assert_string_equal(replay->chain_pem, replay->ca->chain);
+    assert_null(acme_order_remark(replay->order));
+    assert_string_equal(replay->transcript, START " " PROVE " " END);
+}
+
+static void test_order_without_the_preferred_chain_takes_the_default(
+    void **state)
+{
+    static const char *const links[] = {
+        NULL,
+        "</cert/other>;rel=\"alternate\", </cert/gone>;rel=\"alternate\"",
+        "<http://ca.test/cert/other>;rel=\"alternate\"",
+        "</cert/other>;rel=\"index\"",
+    };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        replay_t *replay = run_preferring("No Root", links[i], NULL);
+        const acme_err_t *remark = acme_order_remark(replay->order);
+
+        assert_string_equal(replay->chain_pem, replay->ca->chain);
+        assert_int_equal(remark->msg, ACME_E_CHAIN_PREFERRED);
+        assert_non_null(strstr(remark->text, "No Root"));
+        assert_int_equal(strstr(remark->text, "Other Root") != NULL, i == 1);
+    }
+}
+
+static void test_order_alternate_in_trouble_is_not_waited_for_long(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "alternate", 0, CA_REPLY, 503, "", NULL },
+        { NULL },
+    };
+    static const ca_rule_t tomorrow[] = {
+        { "alternate", 0, CA_REPLY, 503, "", "86400" },
+        { NULL },
+    };
+    static const ca_rule_t once[] = { { "alternate", 1, CA_DROP }, { NULL } };
+    const char *link = "</cert/other>;rel=\"alternate\"";
+    replay_t *replay = run_preferring("Other Root", link, rules);
+
+    (void)state;
+    assert_string_equal(replay->chain_pem, replay->ca->chain);
+    assert_in_range(replay_seconds(replay), 2, 60);
+    replay = run_preferring("Other Root", link, tomorrow);
+    assert_string_equal(replay->chain_pem, replay->ca->chain);
+    assert_in_range(replay_seconds(replay), 0, 5);
+    replay = run_preferring("Other Root", link, once);
+    assert_string_equal(replay->chain_pem, replay->ca->other_chain);
+}
+
+static void test_order_alternates_are_bounded(void **state)
+{
+    const char *links = "</cert/other>;rel=\"index\"";
+    replay_t *replay;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 100; i++) {
+        links =
+            apr_psprintf(pool, "%s, </cert/%d>;rel=\"alternate\"", links, i);
+    }
+    replay = run_preferring("Other Root", links, NULL);
+    assert_string_equal(replay->chain_pem, replay->ca->chain);
+    assert_in_range(replay->ca->requests, 10, 30);
+}
+
+/* --- what is asked for -------------------------------------------------------- */
+
+static void test_order_subject_and_must_staple_are_in_the_request(void **state)
+{
+    replay_t *replay = replay_create("a.example", pool);
+    apr_array_header_t *subject =
+        apr_array_make(pool, 2, sizeof(acme_csr_attribute_t));
+    const unsigned char *der;
+    char *line;
+    apr_size_t len;
+    X509_REQ *req;
+
+    (void)state;
+    assert_null(
+        acme_csr_attribute_parse(apr_array_push(subject), "c=DE", pool));
+    assert_null(acme_csr_attribute_parse(apr_array_push(subject),
+                                         "O=B\xc3\xa4r, Inc,CN=x", pool));
+    replay->wanted.subject = subject;
+    replay->wanted.must_staple = 1;
+    replay_run(replay);
+    assert_done(replay);
+    assert_int_equal(
+        acme_decode_base64url(&der, &len, replay->ca->last_csr, pool),
+        APR_SUCCESS);
+    req = d2i_X509_REQ(NULL, &der, (long)len);
+    line = X509_NAME_oneline(X509_REQ_get_subject_name(req), NULL, 0);
+    assert_string_equal(line, "/C=DE/O=B\\xC3\\xA4r, Inc,CN=x");
+    assert_int_equal(X509_NAME_entry_count(X509_REQ_get_subject_name(req)), 2);
+    OPENSSL_free(line);
+    X509_REQ_free(req);
+}
+
+static void test_order_must_staple_refused_is_told_as_that(void **state)
+{
+    static const ca_rule_t rules[][2] = {
+        { { "finalize", 1, CA_REPLY, 400,
+            CA_PROBLEM("badCSR", "no must-staple here") },
+          { NULL } },
+        { { "finalize", 1, CA_REPLY, 403,
+            CA_PROBLEM("unauthorized", "must-staple is gone") },
+          { NULL } },
+    };
+    int i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        replay_t *replay = replay_create("a.example", pool);
+
+        replay->ca->rules = rules[i % 2];
+        replay->wanted.must_staple = i < 2;
+        replay_run(replay);
+        assert_failed(replay,
+                      i < 2    ? ACME_E_MUST_STAPLE
+                      : i == 2 ? ACME_E_CA_PROBLEM_CSR
+                               : ACME_E_CA_PROBLEM_UNAUTHORIZED,
+                      ACME_CLASS_CA_FINAL);
+        assert_non_null(strstr(replay->error->detail, "must-staple"));
+    }
+}
+
+/* --- names at fault ------------------------------------------------------------ */
+
+static const char *blamed(const acme_err_t *err)
+{
+    const char *names = "";
+    int i;
+
+    for (i = 0; err->blames && i < err->blames->nelts; i++) {
+        const acme_blame_t *blame =
+            &APR_ARRAY_IDX(err->blames, i, acme_blame_t);
+
+        assert_true(*blame->text);
+        names = apr_psprintf(pool, "%s%s%s=%d", names, i ? " " : "",
+                             blame->name, (int)blame->msg);
+    }
+    return names;
+}
+
+static void test_order_all_failing_names_are_told_and_the_others_kept(
+    void **state)
+{
+    replay_t *replay =
+        replay_create("a.example b.example *.c.example d.example", pool);
+
+    (void)state;
+    replay->ca->fail_name = "b.example *.c.example";
+    replay->ca->fail_error = CA_PROBLEM("dns", "NXDOMAIN");
+    replay->ca->authz_polls = 2;
+    replay_run(replay);
+    assert_failed(replay, ACME_E_CA_PROBLEM_DNS, ACME_CLASS_CA_RETRY);
+    assert_string_equal(blamed(replay->error),
+                        "b.example=1311 *.c.example=1311");
+    assert_non_null(strstr(replay->error->detail, "*.c.example"));
+    assert_int_equal(replay->ca->deactivated, 0);
+    assert_int_equal(replay->ca->authz[0], CA_AUTHZ_VALID);
+    assert_int_equal(replay->ca->authz[3], CA_AUTHZ_VALID);
+}
+
+static void test_order_name_without_a_challenge_is_told(void **state)
+{
+    replay_t *replay = replay_create("a.example *.b.example", pool);
+
+    (void)state;
+    replay->ca->challenge_types = "http-01";
+    replay_run(replay);
+    assert_failed(replay, ACME_E_NO_CHALLENGE, ACME_CLASS_CONFIG);
+    assert_string_equal(blamed(replay->error), "*.b.example=1353");
+    assert_int_equal(replay->ca->authz[0], CA_AUTHZ_VALID);
+}
+
+#define SUB(type, name)                                                        \
+    "{\"type\":\"urn:ietf:params:acme:error:" type "\",\"detail\":\"no\","     \
+    "\"identifier\":{\"type\":\"dns\",\"value\":\"" name "\"}}"
+#define WITH_SUBS(type, subs)                                                  \
+    "{\"type\":\"urn:ietf:params:acme:error:" type                             \
+    "\",\"detail\":\"refused\",\"subproblems\":[" subs "]}"
+
+static void test_order_refused_names_are_told(void **state)
+{
+    static const struct {
+        const char *label, *problem, *blamed;
+    } cases[] = {
+        { "newOrder",
+          WITH_SUBS("rejectedIdentifier",
+                    SUB("rejectedIdentifier", "B.example") "," SUB(
+                        "unsupportedIdentifier", "c.example")),
+          "b.example=1320 *.c.example=1324" },
+        { "newOrder", WITH_SUBS("compound", SUB("caa", "a.example")),
+          "a.example=1308" },
+        /* as Boulder says it where there is one only */
+        { "newOrder",
+          CA_PROBLEM("rejectedIdentifier",
+                     "Cannot issue for \\\"b.example\\\": forbidden by policy"),
+          "b.example=1320" },
+        { "finalize",
+          CA_PROBLEM("caa", "CAA record for a.example prevents issuance"),
+          "a.example=1308" },
+        /* nobody can tell */
+        { "newOrder", CA_PROBLEM("rejectedIdentifier", "something is wrong"),
+          "" },
+        { "newOrder",
+          CA_PROBLEM("rejectedIdentifier", "a.example and b.example"), "" },
+        { "newOrder", CA_PROBLEM("rejectedIdentifier", "x.a.example"), "" },
+        { "newOrder",
+          WITH_SUBS("rejectedIdentifier",
+                    SUB("rejectedIdentifier", "e.example")),
+          "" },
+        /* about something else */
+        { "newOrder", CA_PROBLEM("malformed", "what is a.example?"), "" },
+        { "newOrder",
+          WITH_SUBS("compound",
+                    SUB("malformed", "a.example") "," SUB("caa", "b.example")),
+          "" },
+    };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ca_rule_t rules[] = {
+            { cases[i].label, 1, CA_REPLY, 403, cases[i].problem }, { NULL }
+        };
+        replay_t *replay = run("a.example b.example *.c.example", rules);
+
+        assert_non_null(replay->error);
+        assert_string_equal(blamed(replay->error), cases[i].blamed);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_happy_path_asks_no_more_than_needed),
     POOL_TEST(test_order_several_names_share_requests_not_proofs),
@@ -1124,6 +1403,16 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_order_hostile_order_objects_are_refused),
     POOL_TEST(test_order_location_must_be_https),
     POOL_TEST(test_order_silent_ca_is_given_up_after_an_hour),
+    POOL_TEST(test_order_preferred_chain_is_taken_from_the_alternates),
+    POOL_TEST(test_order_preferred_chain_by_default_asks_no_more),
+    POOL_TEST(test_order_without_the_preferred_chain_takes_the_default),
+    POOL_TEST(test_order_alternate_in_trouble_is_not_waited_for_long),
+    POOL_TEST(test_order_alternates_are_bounded),
+    POOL_TEST(test_order_subject_and_must_staple_are_in_the_request),
+    POOL_TEST(test_order_must_staple_refused_is_told_as_that),
+    POOL_TEST(test_order_all_failing_names_are_told_and_the_others_kept),
+    POOL_TEST(test_order_name_without_a_challenge_is_told),
+    POOL_TEST(test_order_refused_names_are_told),
 };
 
 RUN_TESTS(tests)

@@ -12,6 +12,8 @@ typedef struct scenario_t {
     int authz_polls, order_polls;
     const char *fail_name, *fail_types;
     int forgiving;
+    int failing;                   /* how many those are */
+    const char *preferred, *links; /* chain, and what the CA offers */
 } scenario_t;
 
 static replay_t *run(const scenario_t *scenario, int kill_at, apr_pool_t *p)
@@ -25,6 +27,8 @@ static replay_t *run(const scenario_t *scenario, int kill_at, apr_pool_t *p)
     replay->ca->fail_types = scenario->fail_types;
     replay->ca->forgiving = scenario->forgiving;
     replay->ca->fail_error = CA_PROBLEM("dns", "NXDOMAIN");
+    replay->ca->chain_links = scenario->links;
+    replay->wanted.preferred_chain = scenario->preferred;
     replay_run(replay);
     return replay;
 }
@@ -73,6 +77,13 @@ static int kill_everywhere(const scenario_t *scenario)
                      replay->error ? acme_err_line(replay->error, p)
                                    : "issued all the same");
         }
+        if (scenario->failing) {
+            assert_non_null(replay->error->blames);
+            assert_int_equal(replay->error->blames->nelts, scenario->failing);
+        }
+        if (scenario->preferred) {
+            assert_string_equal(replay->chain_pem, replay->ca->other_chain);
+        }
         if (!scenario->forgiving) {
             assert_asked_once(replay, kill_at);
         }
@@ -103,7 +114,7 @@ static void test_resume_after_kill_at_every_point_three_names(void **state)
 static void test_resume_after_kill_at_every_point_of_failure(void **state)
 {
     static const scenario_t scenario = { "a.example b.example", 1, 1,
-                                         "b.example" };
+                                         "b.example", .failing = 1 };
 
     (void)state;
     assert_true(kill_everywhere(&scenario) > 25);
@@ -592,6 +603,30 @@ static void test_polling_an_authorization_takes_no_more_memory(void **state)
     assert_polls_in_constant_memory(replay, order, PENDING_AUTHZ);
 }
 
+static void test_resume_after_kill_at_every_point_preferred_chain(void **state)
+{
+    static const scenario_t scenario = {
+        .names = "a.example",
+        .preferred = "Other Root",
+        .links = "</cert/gone>;rel=alternate, </cert/other>;rel=alternate"
+    };
+
+    (void)state;
+    assert_true(kill_everywhere(&scenario) > 25);
+}
+
+static void test_resume_after_kill_at_every_point_two_names_fail(void **state)
+{
+    static const scenario_t scenario = { .names =
+                                             "a.example b.example *.c.example",
+                                         .authz_polls = 2,
+                                         .fail_name = "b.example *.c.example",
+                                         .failing = 2 };
+
+    (void)state;
+    assert_true(kill_everywhere(&scenario) > 25);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_resume_after_kill_at_every_point_one_name),
     POOL_TEST(test_resume_after_kill_at_every_point_three_names),
@@ -615,6 +650,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_progress_counts_names),
     POOL_TEST(test_polling_an_order_takes_no_more_memory),
     POOL_TEST(test_polling_an_authorization_takes_no_more_memory),
+    POOL_TEST(test_resume_after_kill_at_every_point_preferred_chain),
+    POOL_TEST(test_resume_after_kill_at_every_point_two_names_fail),
 };
 
 RUN_TESTS(tests)

@@ -207,7 +207,7 @@ static void test_make_values_of_wrong_type_refused(void **state)
 
 static void test_make_must_staple_only_where_asked(void **state)
 {
-    const acme_csr_options_t staple = { 1 }, plain = { 0 };
+    const acme_csr_options_t staple = { 1, NULL }, plain = { 0, NULL };
     STACK_OF(X509_EXTENSION) *extensions;
     const ASN1_OCTET_STRING *value;
     int index;
@@ -225,6 +225,86 @@ static void test_make_must_staple_only_where_asked(void **state)
     assert_int_equal(sk_X509_EXTENSION_num(extensions), 1);
 }
 
+static void test_attribute_forms_and_lengths(void **state)
+{
+    static const char *const good[] = {
+        "C=DE",
+        "c=US",
+        "ST=Bayern",
+        "L=M\xc3\xbcnchen",
+        "O=a=b, Inc",
+        "OU=x",
+        "EMAILADDRESS=a@example.org",
+    };
+    static const char *const bad[] = {
+        "",
+        "O",
+        "O=",
+        "=x",
+        "CN=a.example",
+        "C=de",
+        "C=DEU",
+        "C=D",
+        "serialNumber=1",
+        "O=a\nb",
+        "O=\xff\xfe",
+        "emailAddress=a",
+        "emailAddress=\xc3\xa4@b.example",
+    };
+    acme_csr_attribute_t one;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_no_err(acme_csr_attribute_parse(&one, good[i], pool));
+        assert_string_equal(one.value, strchr(good[i], '=') + 1);
+    }
+    assert_string_equal(one.name, "emailAddress");
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        acme_err_t *err = acme_csr_attribute_parse(&one, bad[i], pool);
+
+        assert_non_null(err);
+        assert_int_equal(err->msg, ACME_E_SUBJECT);
+    }
+    for (i = 64; i <= 65; i++) {
+        char *text = apr_pcalloc(pool, 2 * i + 4);
+        unsigned k;
+
+        strcpy(text, "O=");
+        for (k = 0; k < i; k++) {
+            strcat(text, "\xc3\xa4"); /* characters count, not octets */
+        }
+        assert_int_equal(acme_csr_attribute_parse(&one, text, pool) != NULL,
+                         i == 65);
+    }
+}
+
+static void test_make_subject_in_the_order_given(void **state)
+{
+    apr_array_header_t *subject =
+        apr_array_make(pool, 6, sizeof(acme_csr_attribute_t));
+    const acme_csr_options_t options = { 0, subject };
+    static const char *const texts[] = {
+        "C=DE",  "ST=Bayern", "L=M\xc3\xbcnchen",          "O=Example, GmbH",
+        "OU=IT", "OU=Web",    "emailAddress=a@example.org"
+    };
+    X509_NAME *name;
+    char *line;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 7; i++) {
+        assert_no_err(
+            acme_csr_attribute_parse(apr_array_push(subject), texts[i], pool));
+    }
+    name = X509_REQ_get_subject_name(make(idents("a.org"), &options));
+    line = X509_NAME_oneline(name, NULL, 0);
+    assert_string_equal(line, "/C=DE/ST=Bayern/L=M\\xC3\\xBCnchen/"
+                              "O=Example, GmbH/OU=IT/OU=Web/"
+                              "emailAddress=a@example.org");
+    OPENSSL_free(line);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_make_signed_by_key_with_empty_subject),
     POOL_TEST(test_make_every_key_type_signs),
@@ -234,6 +314,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_make_counts_out_of_range_refused),
     POOL_TEST(test_make_values_of_wrong_type_refused),
     POOL_TEST(test_make_must_staple_only_where_asked),
+    POOL_TEST(test_attribute_forms_and_lengths),
+    POOL_TEST(test_make_subject_in_the_order_given),
 };
 
 RUN_TESTS(tests)

@@ -67,7 +67,7 @@ static const char *links(const char *header, const char *rel)
 
     reply.links = apr_array_make(pool, 1, sizeof(const char *));
     APR_ARRAY_PUSH(reply.links, const char *) = header;
-    urls = acme_reply_links(&reply, rel, pool);
+    urls = acme_reply_links(&reply, rel, NULL, pool);
     return apr_array_pstrcat(pool, urls, ' ');
 }
 
@@ -130,7 +130,7 @@ static void test_links_are_bounded(void **state)
     for (i = 0; i < 3; i++) {
         APR_ARRAY_PUSH(reply.links, const char *) = header;
     }
-    assert_int_equal(acme_reply_links(&reply, "x", pool)->nelts, 16);
+    assert_int_equal(acme_reply_links(&reply, "x", NULL, pool)->nelts, 16);
 }
 
 /* --- errors --------------------------------------------------------------- */
@@ -270,6 +270,60 @@ static void test_problem_type_is_the_last_part_of_the_urn(void **state)
     assert_string_equal(acme_reply_problem_type(&reply, pool), "");
 }
 
+static void test_resolve_as_in_rfc_3986(void **state)
+{
+    /* Section 5.4, without the cases that have a fragment. */
+    static const char *const cases[][2] = {
+        { "https://a/x", "https://a/x" },
+        { "g", "https://a/b/c/g" },
+        { "./g", "https://a/b/c/g" },
+        { "g/", "https://a/b/c/g/" },
+        { "/g", "https://a/g" },
+        { "//g", "https://g" },
+        { "?y", "https://a/b/c/d;p?y" },
+        { "g?y", "https://a/b/c/g?y" },
+        { ";x", "https://a/b/c/;x" },
+        { "", "https://a/b/c/d;p" },
+        { ".", "https://a/b/c/" },
+        { "./", "https://a/b/c/" },
+        { "..", "https://a/b/" },
+        { "../g", "https://a/b/g" },
+        { "../../g", "https://a/g" },
+        { "../../../../g", "https://a/g" },
+        { "/./g", "https://a/g" },
+        { "/../g", "https://a/g" },
+        { "g.", "https://a/b/c/g." },
+        { "..g", "https://a/b/c/..g" },
+        { "./g/.", "https://a/b/c/g/" },
+        { "g/../h", "https://a/b/c/h" },
+        { "g?y/../x", "https://a/b/c/g?y/../x" },
+        { "http://a/x", NULL },
+        { "file:///etc/passwd", NULL },
+        { "g#s", NULL },
+        { "//user@g/", NULL },
+        { "a b", NULL },
+    };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *url =
+            acme_url_resolve("https://a/b/c/d;p?q", cases[i][0], pool);
+
+        if (cases[i][1]) {
+            assert_non_null(url);
+            assert_string_equal(url, cases[i][1]);
+        }
+        else {
+            assert_null(url);
+        }
+    }
+    assert_string_equal(acme_url_resolve("https://a", "g", pool),
+                        "https://a/g");
+    assert_string_equal(acme_url_resolve("https://a?q", "?z", pool),
+                        "https://a?z");
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_retry_after_takes_seconds_and_dates),
     POOL_TEST(test_retry_after_is_clamped_to_a_day),
@@ -283,6 +337,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_error_texts_are_printable_and_bounded),
     POOL_TEST(test_error_takes_retry_after_and_failure),
     POOL_TEST(test_problem_type_is_the_last_part_of_the_urn),
+    POOL_TEST(test_resolve_as_in_rfc_3986),
 };
 
 RUN_TESTS(tests)

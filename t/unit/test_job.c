@@ -1,7 +1,9 @@
 /* What a job decides, and what of it outlives the process. */
 #include "core_test.h"
 
+#include "core/blame.h"
 #include "engine/job.h"
+#include "engine/skips.h"
 
 #define NOW  apr_time_from_sec(1800000000)
 #define HOUR apr_time_from_sec(3600)
@@ -77,7 +79,7 @@ static acme_job_t reload(void)
     acme_job_t again;
     assert_null(acme_job_format(&json, &job, pool));
     acme_job_init(&again, &managed, policy.key_types[0], pool);
-    assert_null(acme_job_parse(&again, json, strlen(json), pool));
+    assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
     return again;
 }
 
@@ -283,7 +285,8 @@ static void test_job_damaged_doc_leaves_the_job_alone(void **state)
     };
     plan(NULL);
     for (unsigned i = 0; i < sizeof(DOCS) / sizeof(DOCS[0]); i++) {
-        acme_err_t *err = acme_job_parse(&job, DOCS[i], strlen(DOCS[i]), pool);
+        acme_err_t *err =
+            acme_job_parse(&job, DOCS[i], strlen(DOCS[i]), pool, pool);
         assert_non_null(err);
         assert_int_equal(err->msg, ACME_E_JOB_DOC);
         assert_int_equal(job.status.failures, 0);
@@ -754,6 +757,192 @@ static void test_policy_terms_are_agreed_by_name_or_at_large(void **state)
 #define JOB_TEST(test)                                                         \
     cmocka_unit_test_setup_teardown(test, job_setup, pool_teardown)
 
+/* --- names left out --------------------------------------------------------------- */
+
+static acme_err_t *blaming(const char *first, const char *second)
+{
+    acme_err_t *err = acme_err_make(pool, ACME_E_CA_PROBLEM_DNS, NULL);
+    acme_blame_add(err, first, ACME_E_CA_PROBLEM_DNS, "no such name", pool);
+    if (second) {
+        acme_blame_add(err, second, ACME_E_CA_PROBLEM_CAA, "forbidden", pool);
+    }
+    return err;
+}
+
+static acme_skip_verdict_t judge(const acme_err_t *err)
+{
+    return acme_skips_judge(&job, managed.idents, err, NOW);
+}
+
+static void leave_out(const char *name)
+{
+    acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
+    acme_skips_add(&job, blaming(name, NULL), &retry, NOW, pool);
+    acme_job_forgive(&job);
+}
+
+static void add_name(const char *name)
+{
+    acme_ident_t *ident;
+    assert_null(acme_ident_parse(&ident, name, pool));
+    managed.idents = apr_array_copy(pool, managed.idents);
+    APR_ARRAY_PUSH(managed.idents, acme_ident_t *) = ident;
+}
+
+static int ordered(void)
+{
+    return acme_skips_idents(&job, NOW, pool)->nelts;
+}
+
+static void test_job_first_issue_goes_on_without_a_bad_name(void **state)
+{
+    (void)state;
+    plan(NULL);
+    assert_int_equal(judge(blaming("www.shop.example", NULL)), ACME_SKIP_REST);
+    leave_out("www.shop.example");
+    assert_int_equal(ordered(), 1);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    record.idents = names("shop.example", NULL);
+    record.not_before = NOW;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    /* no loop: the name is tried again when its time has come */
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(60));
+    assert_string_equal(job.status.next_action,
+                        "order: try to add www.shop.example");
+    assert_int_equal(job.status.state, ACME_STATE_VALID);
+    assert_non_null(strstr(job.status.left_out, "www.shop.example (ACME1311"));
+}
+
+static void test_job_never_goes_on_without_its_identity(void **state)
+{
+    (void)state;
+    plan(NULL);
+    assert_int_equal(judge(blaming("shop.example", NULL)), ACME_SKIP_NONE);
+    assert_int_equal(judge(blaming("www.shop.example", "shop.example")),
+                     ACME_SKIP_NONE);
+    assert_int_equal(judge(acme_err_make(pool, ACME_E_CA_PROBLEM_DNS, NULL)),
+                     ACME_SKIP_NONE);
+    policy.bad_names = ACME_BAD_NAMES_FAIL;
+    assert_int_equal(judge(blaming("www.shop.example", NULL)), ACME_SKIP_NONE);
+}
+
+static void test_job_name_in_service_is_kept_until_it_is_late(void **state)
+{
+    const acme_err_t *err = blaming("www.shop.example", NULL);
+    (void)state;
+    /* 90 days, to be renewed with 30 left */
+    record.not_before = NOW - 62 * DAY;
+    record.not_after = NOW + 28 * DAY;
+    plan(&record);
+    assert_int_equal(judge(err), ACME_SKIP_NONE);
+    record.not_before = NOW - 77 * DAY;
+    record.not_after = NOW + 13 * DAY;
+    plan(&record);
+    assert_int_equal(judge(err), ACME_SKIP_REST);
+    /* another CA is wanted: what serves is none of its business */
+    record.not_before = NOW - 10 * DAY;
+    record.not_after = NOW + 80 * DAY;
+    record.ca_url = "https://staging.example/dir";
+    plan(&record);
+    assert_int_equal(judge(err), ACME_SKIP_REST);
+}
+
+static void test_job_bad_added_name_leaves_the_set_alone(void **state)
+{
+    (void)state;
+    add_name("new.shop.example");
+    assert_int_equal(plan(&record), 0);
+    assert_string_equal(job.status.next_action, "order: names were added");
+    assert_int_equal(judge(blaming("new.shop.example", NULL)), ACME_SKIP_STAY);
+    leave_out("new.shop.example");
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(60));
+    leave_out("new.shop.example");
+    assert_int_equal(acme_job_plan(&job, NOW, pool),
+                     NOW + apr_time_from_sec(600));
+    leave_out("new.shop.example");
+    leave_out("new.shop.example");
+    leave_out("new.shop.example");
+    assert_int_equal(acme_job_plan(&job, NOW, pool), NOW + DAY);
+    assert_int_equal(ordered(), 2);
+    acme_skips_hasten(&job);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    assert_int_equal(ordered(), 3);
+}
+
+static void test_job_bad_name_does_not_keep_a_good_one_out(void **state)
+{
+    const acme_err_t *err = blaming("bad.shop.example", NULL);
+    (void)state;
+    add_name("good.shop.example");
+    add_name("bad.shop.example");
+    plan(&record);
+    assert_int_equal(judge(err), ACME_SKIP_REST);
+    leave_out("bad.shop.example");
+    assert_int_equal(ordered(), 3);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    /* one that is served is in the way of the added one: not at once */
+    err = blaming("www.shop.example", NULL);
+    assert_int_equal(judge(err), ACME_SKIP_NONE);
+    fail_with(ACME_E_CA_PROBLEM_DNS, ACME_CLASS_CA_RETRY, 0);
+    fail_with(ACME_E_CA_PROBLEM_DNS, ACME_CLASS_CA_RETRY, 0);
+    assert_int_equal(judge(err), ACME_SKIP_REST);
+}
+
+static void test_job_names_left_out_outlive_the_process(void **state)
+{
+    acme_job_t again;
+    const char *json;
+    (void)state;
+    add_name("new.shop.example");
+    plan(&record);
+    leave_out("new.shop.example");
+    leave_out("new.shop.example");
+    assert_null(acme_job_format(&json, &job, pool));
+    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_learn(&again, &record, pool);
+    assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
+    assert_int_equal(acme_job_plan(&again, NOW, pool),
+                     NOW + apr_time_from_sec(600));
+    assert_int_equal(acme_skips_of(&again, "new.shop.example")->tries, 2);
+    assert_string_equal(acme_skips_of(&again, "new.shop.example")->text,
+                        "no such name");
+    /* by a clock that was ahead */
+    acme_job_check_clock(&again, DAY, NOW - 30 * DAY);
+    assert_int_equal(acme_job_plan(&again, NOW - 30 * DAY, pool), 0);
+    /* it is back, whoever brought it */
+    record.idents = managed.idents;
+    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_learn(&again, &record, pool);
+    assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
+    assert_int_equal(acme_skips_count(&again), 0);
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(acme_skips_settle(&job, pool)->nelts, 1);
+    assert_int_equal(acme_skips_count(&job), 0);
+}
+
+static void test_job_many_names_left_out_fit_the_status(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 98; i++) {
+        add_name(apr_psprintf(pool, "n%d.%s.example", i,
+                              "a-rather-long-label-to-fill-the-line-soon"));
+    }
+    plan(NULL);
+    for (int i = 0; i < 98; i++) {
+        leave_out(APR_ARRAY_IDX(managed.idents, i + 2, acme_ident_t *)->value);
+    }
+    acme_job_plan(&job, NOW, pool);
+    assert_int_equal(acme_skips_count(&job), 98);
+    assert_int_equal(ordered(), 2);
+    assert_int_equal(strlen(job.status.left_out),
+                     sizeof(job.status.left_out) - 1);
+    assert_string_equal(job.status.left_out + sizeof(job.status.left_out) - 4,
+                        "...");
+}
+
 static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_without_set_orders_now),
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
@@ -792,5 +981,12 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
     JOB_TEST(test_policy_accounts_differ_by_who_is_meant),
     JOB_TEST(test_policy_terms_are_agreed_by_name_or_at_large),
+    JOB_TEST(test_job_first_issue_goes_on_without_a_bad_name),
+    JOB_TEST(test_job_never_goes_on_without_its_identity),
+    JOB_TEST(test_job_name_in_service_is_kept_until_it_is_late),
+    JOB_TEST(test_job_bad_added_name_leaves_the_set_alone),
+    JOB_TEST(test_job_bad_name_does_not_keep_a_good_one_out),
+    JOB_TEST(test_job_names_left_out_outlive_the_process),
+    JOB_TEST(test_job_many_names_left_out_fit_the_status),
 };
 RUN_TESTS(tests)

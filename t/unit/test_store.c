@@ -473,6 +473,37 @@ static void test_work_key_sealed_to_its_order(void **state)
     assert_int_equal(as_worker(work_keys, open_store(), NULL), 0);
 }
 
+static void next_keys(acme_store_t *store, void *baton)
+{
+    EVP_PKEY *key, *again;
+    acme_err_t *err;
+
+    (void)baton;
+    must(acme_key_make(&key, ACME_KEY_ECDSA_P256, pool));
+    must(acme_store_get_next_key(&again, store, SHOP, ECDSA, pool));
+    must_be(!again);
+    must(acme_store_put_next_key(store, SHOP, ECDSA, key, pool));
+    must(acme_store_get_next_key(&again, store, SHOP, ECDSA, pool));
+    must_be(again && EVP_PKEY_eq(key, again) == 1);
+    must(acme_store_remove_work(store, SHOP, ECDSA, pool));
+    must(acme_store_get_next_key(&again, store, SHOP, ECDSA, pool));
+    must_be(again != NULL);
+    must_be(rename(in_store("keys/" SHOP "/ecdsa.next"),
+                   in_store("keys/" SHOP "/rsa.next"))
+            == 0);
+    err = acme_store_get_next_key(&again, store, SHOP, ACME_FAMILY_RSA, pool);
+    must_be(err && err->msg == ACME_E_SEAL);
+    must(acme_store_remove_next_key(store, SHOP, ACME_FAMILY_RSA, pool));
+    must(acme_store_get_next_key(&again, store, SHOP, ACME_FAMILY_RSA, pool));
+    must_be(!again);
+}
+
+static void test_next_key_sealed_to_its_certificate(void **state)
+{
+    (void)state;
+    assert_int_equal(as_worker(next_keys, open_store(), NULL), 0);
+}
+
 static void accounts(acme_store_t *store, void *baton)
 {
     acme_account_t account = { .directory_url = CA_URL };
@@ -824,6 +855,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_journal_put_get_remove),
     STORE_TEST(test_journal_damaged_entry_leaves_the_others),
     STORE_TEST(test_work_key_sealed_to_its_order),
+    STORE_TEST(test_next_key_sealed_to_its_certificate),
     STORE_TEST(test_account_sealed_to_its_ca),
     STORE_TEST(test_no_plain_key_in_the_workers_part),
     STORE_TEST(test_request_goes_and_reply_returns),

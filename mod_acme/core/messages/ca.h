@@ -128,5 +128,7 @@
     M(1370, E_LIMIT, WARNING, CA_RETRY, "this server has used up what the CA allows (%s): next possible at %s", \
       "Nothing: it goes on by itself. Use the CA's staging service for experiments.") \
     M(1380, E_ACCOUNT_UNKNOWN, ERR, CONFIG, "the CA knows no account with the key of AcmeAccountKey", \
-      "Check that it is the right key and that AcmeCA names the CA it was registered with. mod_acme registers no account with a key that it did not make, and makes no other account instead.")
+      "Check that it is the right key and that AcmeCA names the CA it was registered with. mod_acme registers no account with a key that it did not make, and makes no other account instead.") \
+    M(1390, E_MUST_STAPLE, ERR, CA_FINAL, "the CA refused the certificate request, which asks for must-staple", \
+      "Most CAs have given up OCSP, and must-staple with it: remove AcmeMustStaple, or choose a CA that has OCSP.")
 /* clang-format on */

@@ -26,7 +26,11 @@
     M(1411, E_CERT_CHAIN, ERR, CA_FINAL, "certificate %s of the chain is not issued by the next one", \
       "The certificate in use stays. Ask the CA, or choose another chain if it has several.") \
     M(1412, E_CERT_MAKE, ERR, LOCAL, "cannot make a self-signed certificate for %s", \
-      "Check the OpenSSL configuration of this machine.")                      \
+      "Check the OpenSSL configuration of this machine.") \
+    M(1413, E_CHAIN_PREFERRED, WARNING, CONFIG, "the CA offers no chain with the issuer %s, so its default one is used; there are chains up to: %s", \
+      "Correct AcmePreferredChain: it is the common name of an issuer in the chain, written as the CA writes it; or remove it.") \
+    M(1414, W_KEY_LOST, WARNING, LOCAL, "the key that was to be used again cannot be read, so a new one is made: %s", \
+      "Publish TLSA records for the new key, if there are any for the old one. Restoring AcmeStore from a backup brings back keys.") \
     M(1430, E_OCSP, WARNING, CA_RETRY, "not a usable OCSP response: %s",       \
       "It is asked for again by itself. If it stays so, ask the CA.")          \
     M(1431, E_OCSP_REVOKED, ERR, CA_RETRY, "the CA has revoked the certificate%s, as of %s", \

@@ -65,6 +65,8 @@
       "Correct AcmeAccountKey or its file and restart the server; gracefully is enough. No other account is made in its place.") \
     M(1058, E_PASS_PROGRAM, ERR, CONFIG, "the pass phrase program %s for the account key %s failed: %s", \
       "Run it by hand as root, with the key's path as its argument: it must print the pass phrase and end with 0. Only root may be able to change it.") \
+    M(1065, E_SUBJECT, ERR, CONFIG, "%s is not an attribute of a certificate's subject: %s", \
+      "Write each as one argument, such as C=DE \"O=Example Ltd\"; most public CAs use none of them.") \
     M(1080, E_PROXY_URL, ERR, CONFIG, "%s is not the URL of a proxy: %s", \
       "Write http:// or https://, the proxy's host and its port, such as http://proxy.example.org:3128; a user and password stand before the host, as user:password@, with %40 for an @ in them.")
 /* clang-format on */

@@ -63,5 +63,9 @@
     M(1547, W_CA_TURNED, WARNING, NONE, "%s is asked now, because %s failed: %s", \
       "Nothing, if it passes: the other CA is asked again later. Else see what is said of its failure.") \
     M(1548, E_ORDER_ELSEWHERE, INFO, LOCAL, "the order in progress at another CA is left", \
-      "Nothing need be done.")
+      "Nothing need be done.") \
+    M(1560, I_NEXT_KEY, NOTICE, NONE, "the next key is ready: TLSA 3 1 1 %s is in use, TLSA 3 1 1 %s will be with the next certificate; publish both now", "") \
+    M(1561, W_NAME_LEFT_OUT, WARNING, NONE, "the certificate goes on without %s (%s); adding it is tried again at %s", \
+      "Mend what is wrong with the name, or remove it from the host (ServerAlias). To have all names or no certificate, write AcmeBadNames fail.") \
+    M(1562, I_NAME_BACK, NOTICE, NONE, "%s is in the certificate again", "")
 /* clang-format on */

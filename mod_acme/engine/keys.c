@@ -1,0 +1,242 @@
+/* Which key an order gets, and the one that comes after it (AcmeKeyReuse). An order
+ * need not wait for its key: the CA validates names meanwhile. */
+#include "engine/engine_impl.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+
+static acme_err_t *not_made(const acme_job_t *job, const char *reason,
+                            apr_pool_t *pool)
+{
+    acme_err_t *err = acme_err_make(pool, ACME_E_KEY_MAKE,
+                                    acme_key_type_name(job->key_type), NULL);
+    err->detail = acme_encode_printable(reason, ACME_MAX_DETAIL, pool);
+    return err;
+}
+
+static int is_wanted_type(const acme_job_t *job, const EVP_PKEY *key)
+{
+    acme_key_type_t type;
+    return acme_key_type_of(&type, key) == 0 && type == job->key_type;
+}
+
+/* --- the order's ------------------------------------------------------------------ */
+
+/* On disk before the order machine may send it. */
+static acme_err_t *use(acme_run_t *run, EVP_PKEY *key)
+{
+    acme_job_t *job = run->job;
+    ACME_TRY(acme_store_put_work_key(run->engine->store, job->managed->dir,
+                                     job->family, key, run->engine->scratch));
+    run->key = key;
+    run->config.key = key;
+    return NULL;
+}
+
+static void on_key(void *baton, EVP_PKEY *key, const char *reason)
+{
+    acme_run_t *run = baton;
+    acme_err_t *err;
+
+    run->wish = NULL;
+    if (key) {
+        acme_key_own(key, run->pool);
+        err = acme_engine_note(run->engine, use(run, key));
+    }
+    else {
+        err = not_made(run->job, reason, run->engine->scratch);
+    }
+    if (err) {
+        acme_order_cancel(run->order, err);
+    }
+    acme_run_poke(run);
+}
+
+/* Sets stay in fresh/ until the next one is issued, so the key of the one in
+ * service is there; only a set that came by another way has none. */
+static acme_err_t *key_in_use(EVP_PKEY **key, const acme_run_t *run)
+{
+    const acme_job_t *job = run->job;
+    acme_set_t *set;
+
+    if (job->status.set_number) {
+        ACME_TRY(acme_store_load_fresh(&set, run->engine->store,
+                                       job->managed->dir, job->family,
+                                       job->status.set_number, run->pool));
+        *key = set->key;
+    }
+    return NULL;
+}
+
+/* @return NULL: there is none that could be used again */
+static EVP_PKEY *known_key(acme_run_t *run)
+{
+    acme_job_t *job = run->job;
+    acme_key_reuse_t reuse = job->managed->policy->key_reuse;
+    EVP_PKEY *key = NULL;
+    acme_err_t *err;
+
+    /* One that the CA has refused would be refused for ever. */
+    if (reuse == ACME_KEY_REUSE_OFF
+        || job->status.error_code == ACME_E_CA_PROBLEM_KEY) {
+        return NULL;
+    }
+    err = reuse == ACME_KEY_REUSE_ON
+              ? key_in_use(&key, run)
+              : acme_store_get_next_key(&key, run->engine->store,
+                                        job->managed->dir, job->family,
+                                        run->pool);
+    if (err) {
+        acme_engine_log(run->engine, job, ACME_W_KEY_LOST, err->text, NULL);
+        return NULL;
+    }
+    return key && is_wanted_type(job, key) ? key : NULL;
+}
+
+acme_err_t *acme_keys_begin(acme_run_t *run)
+{
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+    EVP_PKEY *key = known_key(run);
+
+    if (!key && job->family == ACME_FAMILY_RSA) {
+        return acme_keymaker_ask(&run->wish, engine->keymaker, job->key_type, 1,
+                                 on_key, run, engine->scratch);
+    }
+    if (!key) {
+        ACME_TRY(acme_key_make(&key, job->key_type, run->pool));
+    }
+    return use(run, key);
+}
+
+acme_err_t *acme_keys_resume(acme_run_t *run, int expected)
+{
+    acme_job_t *job = run->job;
+    EVP_PKEY *key;
+
+    ACME_TRY(acme_store_get_work_key(
+        &key, run->engine->store, job->managed->dir, job->family, run->pool));
+    /* That of an earlier order is no harm, unless it is of another kind. */
+    run->key = key && (expected || is_wanted_type(job, key)) ? key : NULL;
+    run->config.key = run->key;
+    return NULL;
+}
+
+void acme_keys_leave(acme_run_t *run)
+{
+    if (run->wish) {
+        acme_keymaker_forget(run->engine->keymaker, run->wish);
+        run->wish = NULL;
+    }
+}
+
+/* --- the coming one ---------------------------------------------------------------- */
+
+static void keep_next(acme_engine_t *engine, acme_job_t *job, EVP_PKEY *key)
+{
+    acme_status_t *status = &job->status;
+    const char *tlsa = acme_key_tlsa(key, engine->scratch);
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_put_next_key(engine->store, job->managed->dir,
+                                        job->family, key, engine->scratch));
+    if (err) {
+        acme_engine_log_error(engine, job, err);
+        return;
+    }
+    apr_cpystrn(status->tlsa_next, tlsa ? tlsa : "", sizeof(status->tlsa_next));
+    acme_engine_log(engine, job, ACME_I_NEXT_KEY,
+                    status->tlsa[0] ? status->tlsa : "?", status->tlsa_next,
+                    NULL);
+    acme_engine_report(engine, job);
+}
+
+static void on_next_key(void *baton, EVP_PKEY *key, const char *reason)
+{
+    acme_job_t *job = baton;
+    acme_engine_t *engine = job->link->engine;
+
+    job->wish = NULL;
+    if (!key) {
+        acme_engine_log_error(engine, job,
+                              not_made(job, reason, engine->scratch));
+        return;
+    }
+    keep_next(engine, job, key);
+    EVP_PKEY_free(key);
+}
+
+static acme_err_t *make_next(acme_engine_t *engine, acme_job_t *job)
+{
+    EVP_PKEY *key;
+
+    if (job->family == ACME_FAMILY_RSA) {
+        return acme_keymaker_ask(&job->wish, engine->keymaker, job->key_type, 0,
+                                 on_next_key, job, engine->scratch);
+    }
+    ACME_TRY(acme_key_make(&key, job->key_type, engine->scratch));
+    keep_next(engine, job, key);
+    return NULL;
+}
+
+/* The one that is kept; NULL: a new one is to be made. It has served when the
+ * newest set has it: the process that used it may have been killed right then. */
+static acme_err_t *find_next(EVP_PKEY **key, acme_engine_t *engine,
+                             const acme_job_t *job)
+{
+    const char *tlsa;
+    acme_err_t *err = acme_store_get_next_key(
+        key, engine->store, job->managed->dir, job->family, engine->scratch);
+    if (err && err->msg != ACME_E_SEAL && err->msg != ACME_E_STORE_DAMAGED
+        && err->msg != ACME_E_KEY_PARSE) {
+        return err;
+    }
+    if (err) {
+        acme_engine_log(engine, job, ACME_W_KEY_LOST, err->text, NULL);
+        *key = NULL;
+    }
+    tlsa = *key ? acme_key_tlsa(*key, engine->scratch) : NULL;
+    if (!tlsa || !strcmp(tlsa, job->status.tlsa)
+        || !is_wanted_type(job, *key)) {
+        *key = NULL;
+    }
+    return NULL;
+}
+
+void acme_keys_prepare(acme_engine_t *engine, acme_job_t *job)
+{
+    EVP_PKEY *key = NULL;
+
+    job->status.tlsa_next[0] = '\0';
+    if (job->managed->policy->key_reuse != ACME_KEY_REUSE_NEXT
+        || !job->status.set_number || job->wish || engine->lost) {
+        return;
+    }
+    acme_err_t *err = find_next(&key, engine, job);
+    if (!err && !key) {
+        err = make_next(engine, job);
+    }
+    else if (!err) {
+        apr_cpystrn(job->status.tlsa_next, acme_key_tlsa(key, engine->scratch),
+                    sizeof(job->status.tlsa_next));
+    }
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log_error(engine, job, err);
+    }
+}
+
+void acme_keys_refused(acme_engine_t *engine, acme_job_t *job)
+{
+    if (job->managed->policy->key_reuse != ACME_KEY_REUSE_NEXT) {
+        return;
+    }
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_remove_next_key(engine->store, job->managed->dir,
+                                           job->family, engine->scratch));
+    if (err) {
+        acme_engine_log_error(engine, job, err);
+        return;
+    }
+    acme_keys_prepare(engine, job);
+}
