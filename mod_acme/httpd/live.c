@@ -1,5 +1,6 @@
 #include "httpd/live_impl.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include <apr_shm.h>
@@ -159,15 +160,6 @@ acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name)
     return apr_hash_get(table->slots, name, APR_HASH_KEY_STRING);
 }
 
-/* Every process maps what the parent has made at the same address. */
-static void give_staples(segment_t *segment, int index)
-{
-    if (segment->staples) {
-        segment->slots[index].staples =
-            acme_staples_at(segment->staples, index * ACME_FAMILIES);
-    }
-}
-
 /* One more slot; there is room. */
 static void add_slot(acme_live_table_t *table, const char *name)
 {
@@ -183,7 +175,6 @@ static void add_slot(acme_live_table_t *table, const char *name)
             for (k = 0; k < ACME_FAMILIES; ++k) {
                 slot->told[k] = &segment->told[k][segment->used];
             }
-            give_staples(segment, segment->used);
             segment->used++;
             apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
             return;
@@ -215,22 +206,19 @@ void acme_live_add(acme_live_table_t *table, const apr_array_header_t *names)
 
 int acme_live_add_staples(acme_live_table_t *table)
 {
-    int i, j;
+    retained_t *retained = table->retained;
+    int i;
 
-    for (i = 0; i < table->retained->segment_count; ++i) {
-        segment_t *segment = table->retained->segments[i];
+    for (i = 0; i < retained->segment_count; ++i) {
+        int count = retained->segments[i]->capacity * ACME_FAMILIES;
 
-        if (segment->staples) {
-            continue;
+        if (!retained->staples[i]) {
+            retained->staples[i] =
+                share(acme_staples_size(count), ACME_W_STAPLE_MEMORY,
+                      table->server, table->process);
         }
-        segment->staples =
-            share(acme_staples_size(segment->capacity * ACME_FAMILIES),
-                  ACME_W_STAPLE_MEMORY, table->server, table->process);
-        if (!segment->staples) {
+        if (!retained->staples[i]) {
             return 0;
-        }
-        for (j = 0; j < segment->used; ++j) {
-            give_staples(segment, j);
         }
     }
     return 1;
@@ -241,9 +229,29 @@ int acme_live_is_new(const acme_live_table_t *table)
     return table->is_new;
 }
 
+static int holds(const segment_t *segment, const acme_slot_t *slot)
+{
+    return (uintptr_t)slot >= (uintptr_t)segment->slots
+           && (uintptr_t)slot < (uintptr_t)(segment->slots + segment->capacity);
+}
+
 acme_staples_t *acme_live_staples(const acme_slot_t *slot, acme_family_t family)
 {
-    return slot->staples ? acme_staples_at(slot->staples, family) : NULL;
+    const retained_t *retained = the_table ? the_table->retained : NULL;
+    int i;
+
+    for (i = 0; retained && i < retained->segment_count; ++i) {
+        const segment_t *segment = retained->segments[i];
+
+        if (holds(segment, slot)) {
+            int index = (int)(slot - segment->slots) * ACME_FAMILIES;
+
+            return retained->staples[i] ? acme_staples_at(retained->staples[i],
+                                                          index + (int)family)
+                                        : NULL;
+        }
+    }
+    return NULL;
 }
 
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)

@@ -12,7 +12,7 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-4"
+#define LAYOUT       "mod_acme-live-5"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define TOKENS       32768 /* power of two */
@@ -27,15 +27,13 @@ typedef struct told_t {
 struct acme_slot_t {
     char name[NAME_MAX_LEN];
     _Atomic int generation[ACME_FAMILIES];
-    told_t *told[ACME_FAMILIES]; /* mapped at one address in every process */
-    acme_staples_t *staples;     /* of each family, in a row; or NULL */
+    told_t *told[ACME_FAMILIES]; /* in the slot's own segment */
 };
 
 typedef struct segment_t {
     int capacity;
     int used; /* changed by the parent alone */
     told_t *told[ACME_FAMILIES];
-    acme_staples_t *staples; /* of all slots; NULL until they are wanted */
     acme_slot_t slots[];
 } segment_t;
 
@@ -54,6 +52,10 @@ typedef struct tokens_t {
 typedef struct retained_t {
     int segment_count;
     segment_t *segments[SEGMENTS];
+    /* Of all slots of a segment, in pairs of families; NULL until they are
+     * wanted. Never in shared memory itself: children forked before they were
+     * made do not have them. */
+    acme_staples_t *staples[SEGMENTS];
     tokens_t *tokens;
 } retained_t;
 

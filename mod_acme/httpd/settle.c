@@ -333,7 +333,10 @@ static const char *why_no_alpn(const acme_plan_t *plan)
     if (!port) {
         return "AcmePortMap says that the world's port 443 does not arrive";
     }
-    if (!(plan->tls_ports[port / 8] & 1u << port % 8) || !is_bound(port)) {
+    /* Port 0 is any: the main server, and <VirtualHost *:*>. */
+    if (!((plan->tls_ports[0] & 1u)
+          | (plan->tls_ports[port / 8] & 1u << port % 8))
+        || !is_bound(port)) {
         return apr_psprintf(plan->pconf,
                             "the world's port 443 arrives at the local port "
                             "%d, where no virtual host has SSLEngine on",

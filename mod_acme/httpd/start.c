@@ -446,7 +446,8 @@ static int wants_staples(const start_t *start,
         const served_t *served =
             apr_hash_get(start->served, one->name, APR_HASH_KEY_STRING);
 
-        wanted = one->staple || (served && served->must_staple);
+        wanted = one->staple || one->policy->must_staple
+                 || (served && served->must_staple);
     }
     return wanted;
 }

@@ -1,6 +1,8 @@
 """OCSP responses in handshakes: fetched by the engine, stapled by every child, also after a swap."""
 
 import datetime
+import socket
+import threading
 import time
 
 import pytest
@@ -347,4 +349,59 @@ def test_must_staple_host_need_not_ask_for_stapling(httpd, make_host, responder)
     httpd.wait_cert(SHOP)
     httpd.wait_log("ACME1826")  # nobody could know
     httpd.graceful()
+    assert wait_stapled(httpd).good
+
+
+def test_must_staple_by_directive_has_room_for_its_response(httpd, make_host, responder):
+    ca = make_host(responder.url, stapling=False, extra="AcmeMustStaple on")
+    ca.on_issue = demand
+    responder.serve(ca)
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    assert stapled(httpd).good
+    assert "ACME1826" not in httpd.log()
+
+
+class Relay:
+    """A connection that is made now, for a client that comes later to .port."""
+
+    def __init__(self, port):
+        self._server = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        client = self._listener.accept()[0]
+        back = threading.Thread(target=self._copy, args=(self._server, client), daemon=True)
+        back.start()
+        self._copy(client, self._server)
+
+    @staticmethod
+    def _copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # either end may be gone
+
+
+def test_stapling_switched_on_by_a_graceful_restart_spares_old_children(
+    httpd, make_host, responder
+):
+    """Room for responses is made behind their back: they must not look for it."""
+    ca = make_host(responder.url, stapling=False)
+    responder.serve(ca)
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    mark = httpd.mark()
+    relay = Relay(httpd.https_port)
+    httpd.wait_log("AH01964", since=mark)  # an old child has it
+    httpd.clear_config()
+    httpd.acme(ca)
+    httpd.config(f"SSLStaplingCache shmcb:{httpd.run_dir}/stapling(32768)")
+    httpd.vhost(SHOP, https_extra="AcmeManage on\nSSLUseStapling on")
+    httpd.graceful()
+    assert tls.stapled(relay.port, SHOP).about is None
     assert wait_stapled(httpd).good
