@@ -255,6 +255,8 @@ void acme_link_log(acme_link_t *link, acme_msg_t msg, const char *text);
 /** Give a due job its turn when there is a place. Who was asked for by the
  *  administrator or serves nothing yet comes first, then who expires first. */
 void acme_link_enqueue(acme_link_t *link, acme_job_t *job);
+/** The job has no order any more: its sibling, if that one waited, is due. */
+void acme_link_followed(acme_job_t *job);
 /** Send a request of an order, as soon as a nonce and a place are there. */
 void acme_link_submit(acme_link_t *link, acme_run_t *run,
                       acme_request_t *request);

@@ -440,7 +440,8 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
 {
     acme_status_t *status = &job->status;
     const char *name;
-    int lacks = acme_skips_due(job, &name) == 0;
+    /* one that was left out is asked for soon, which is no fault of the set */
+    int lacks = acme_skips_due(job, &name) == 0 && !name;
     int useless = job->differs || lacks || job->renew_at <= now;
 
     if (!useless || status->error_code != ACME_E_SET_USELESS) {

@@ -67,12 +67,13 @@ struct acme_job_t {
     struct acme_link_t *link;
     struct acme_run_t *run;           /* order in progress, or NULL */
     struct acme_stapling_t *stapling; /* NULL until there is something to */
-    acme_timer_t turn;         /* in its link's backlog: due is its rank */
-    int held;                  /* the backlog is the one that a limit holds */
-    acme_timer_t ask;          /* when the CA is asked about it */
-    acme_timer_t ask_turn;     /* in its link's queue of questions */
-    int asking;                /* the question is under way */
-    struct acme_link_t *asked; /* of the CA that is asked */
+    acme_timer_t turn; /* in its link's backlog: due is its rank */
+    int held;          /* the backlog is the one that a limit holds */
+    int follows; /* due, as soon as the order of its other family is over */
+    acme_timer_t ask;             /* when the CA is asked about it */
+    acme_timer_t ask_turn;        /* in its link's queue of questions */
+    int asking;                   /* the question is under way */
+    struct acme_link_t *asked;    /* of the CA that is asked */
     struct acme_key_wish_t *wish; /* the coming key is being made, or NULL */
 };
 

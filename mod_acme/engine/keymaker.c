@@ -152,7 +152,9 @@ acme_keymaker_t *acme_keymaker_create(void (*wakeup)(void *baton), void *baton,
     maker->baton = baton;
     pthread_mutex_init(&maker->lock, NULL);
     pthread_cond_init(&maker->asked, NULL);
-    apr_pool_cleanup_register(pool, maker, stop, apr_pool_cleanup_null);
+    /* Before the transport goes, which the thread wakes up: that one's own
+     * cleanup is registered earlier, so it runs later. */
+    apr_pool_pre_cleanup_register(pool, maker, stop);
     return maker;
 }
 

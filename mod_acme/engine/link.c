@@ -235,6 +235,39 @@ static int place_left(const acme_link_t *link)
     return engine->active < limit && link->run_count < share;
 }
 
+/* The job of the same certificate's other kind of key, or NULL. They lie side
+ * by side. */
+static acme_job_t *sibling_of(acme_job_t *job)
+{
+    const acme_engine_t *engine = job->link->engine;
+    acme_job_t *before = job > engine->jobs ? job - 1 : NULL;
+    acme_job_t *after =
+        job + 1 < engine->jobs + engine->job_count ? job + 1 : NULL;
+
+    if (before && before->managed == job->managed) {
+        return before;
+    }
+    return after && after->managed == job->managed ? after : NULL;
+}
+
+/* A CA may answer newOrder with the pending order of the same names that it has
+ * already (Boulder does): two of them at once would finalize the same one. */
+static int must_follow(acme_job_t *job)
+{
+    const acme_job_t *sibling = sibling_of(job);
+    job->follows = sibling && sibling->run && sibling->run->link == job->link;
+    return job->follows;
+}
+
+void acme_link_followed(acme_job_t *job)
+{
+    acme_job_t *sibling = sibling_of(job);
+    if (sibling && sibling->follows) {
+        sibling->follows = 0;
+        acme_link_enqueue(sibling->link, sibling);
+    }
+}
+
 /* @return 0: enough for this round */
 static int start_next(acme_link_t *link)
 {
@@ -242,6 +275,9 @@ static int start_next(acme_link_t *link)
     acme_job_t *job = acme_planner_take(link);
     apr_time_t rank = job->turn.due;
 
+    if (must_follow(job)) {
+        return 1;
+    }
     if (engine->starting <= STARTS_TIME) {
         apr_time_t start = apr_time_now();
         if (!acme_planner_holds(link, job, rank)) {

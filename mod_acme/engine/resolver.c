@@ -282,7 +282,9 @@ static void step_due(acme_resolver_t *resolver, apr_time_t now)
 
     while (*link) {
         acme_lookup_t *lookup = *link;
-        if (!lookup->over && lookup->due <= now) {
+        /* While it still asks the first answers may be there: a host without
+         * a route fails at once. */
+        if (!lookup->over && !lookup->pending && lookup->due <= now) {
             lookup->due = ACME_NEVER;
             lookup->step(lookup, now);
         }
@@ -338,7 +340,7 @@ apr_interval_time_t acme_resolver_wait(const acme_resolver_t *resolver,
     }
     for (acme_lookup_t *lookup = resolver->active; lookup;
          lookup = lookup->next) {
-        if (!(lookup->over && lookup->pending) && lookup->due < now + wait) {
+        if (!lookup->pending && lookup->due < now + wait) {
             wait = lookup->due > now ? lookup->due - now : 0;
         }
     }

@@ -77,6 +77,7 @@ static void run_leave(acme_run_t *run)
     acme_keys_leave(run);
     acme_timer_clear(run->engine->timers, &run->timer);
     acme_engine_place_free(run->engine);
+    acme_link_followed(run->job);
     run->ended = 1;
     if (!run->calls) {
         apr_pool_destroy(run->pool);

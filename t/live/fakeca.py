@@ -119,6 +119,7 @@ class FakeCA:
     ari, profiles, eab  whether there is renewalInfo; {name: text}; {kid: MAC key as base64url}
     terms               whether there are terms of service to agree to
     authz_reuse         a valid authorization serves later orders of its account as well
+    order_reuse         newOrder answers with an order of the same names that is not finalized yet
     alternates          more chains to offer, up to a second root
     address, host       where it listens, and what its URLs call it
     alpn                protocols offered in its TLS; empty: it knows no ALPN
@@ -151,6 +152,7 @@ class FakeCA:
         eab=None,
         terms=True,
         authz_reuse=False,
+        order_reuse=False,
         alternates=1,
         address="127.0.0.1",
         host="localhost",
@@ -170,6 +172,7 @@ class FakeCA:
         self.retry_after, self.ari, self.profiles = retry_after, ari, dict(profiles or {})
         self.eab = {kid: _decode_mac(mac) for kid, mac in (eab or {}).items()}
         self.terms, self.authz_reuse, self.alternates = terms, authz_reuse, alternates
+        self.order_reuse = order_reuse
         self.address, self.alpn, self.http = address, list(alpn), http
         names = dict.fromkeys(["localhost", "127.0.0.1", "::1", host.strip("[]")])
         identity = pki.write_server_identity(self.folder, tuple(names))
@@ -573,6 +576,10 @@ class FakeCA:
         if profile is not None and profile not in self.profiles:
             raise Problem("invalidProfile", f"no profile {profile!r}")
         self._check_replaces(wanted.get("replaces"))
+        for order in self.orders.values() if self.order_reuse else ():
+            same = order["account"] == account["url"] and order["identifiers"] == identifiers
+            if same and order["status"] in ("pending", "ready"):
+                return self._order_reply(order, 201, Location=self.base + order["path"])
         authzs = [self._authz_for(one, account) for one in identifiers]
         order = {
             "path": f"/order/{next(self._ids)}", "account": account["url"], "status": "pending",

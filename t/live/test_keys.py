@@ -40,6 +40,17 @@ def test_keys_each_type_is_issued_served_and_renewed(acme_httpd, pebble, kind):
     assert again.key_type == kind and tlsa(again.leaf) != tlsa(served.leaf)
 
 
+def test_keys_of_two_kinds_do_not_share_the_order_that_a_ca_gives_again(httpd, make_fakeca):
+    """As Boulder does: the second certificate would be made for the first one's key."""
+    ca = make_fakeca(order_reuse=True, validation_polls=3, processing_polls=2)
+    httpd.acme(ca, "AcmeKeyType ecdsa-p256 rsa2048")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    for sigalgs in ("ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256"):
+        httpd.wait_cert(SHOP, sigalgs=sigalgs)
+    assert len(ca.orders) == 2 and "ACME1407" not in httpd.log()
+
+
 def test_keys_slow_ones_hold_up_neither_orders_nor_a_stop(httpd, make_fakeca):
     ca = make_fakeca()
     httpd.acme(ca)
