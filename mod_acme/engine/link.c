@@ -300,6 +300,7 @@ static void start_backlog(acme_link_t *link)
            && acme_planner_window_left(link) && !link->engine->lost
            && start_next(link)) {
     }
+    acme_planner_wake(link); /* for what was held back just now */
     acme_planner_save(link);
 }
 
