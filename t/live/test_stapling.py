@@ -81,8 +81,10 @@ def begin(httpd, ca, answering):
 def test_stapling_begins_on_a_placeholder_and_follows_a_live_swap(httpd, make_host, responder):
     ca = make_host(responder.url)
     responder.serve(ca)
+    ca.issuance_gate.clear()
     httpd.start()
-    assert stapled(httpd).about is None  # placeholder, or not fetched yet
+    assert stapled(httpd).about is None  # a placeholder has none
+    ca.issuance_gate.set()
     httpd.wait_cert(SHOP)
     first = wait_stapled(httpd)
     for version in ("1.2", "1.3"):
