@@ -204,8 +204,9 @@ class Cloudflare:
         return self.bad(404, 81044, "Record does not exist.")
 
 
-def test_cloudflare_values_coexist_and_go_one_by_one(tmp_path):
-    cloudflare = Cloudflare()
+@pytest.mark.parametrize("zone", ["example.org", "shop.example.org", NAME])
+def test_cloudflare_values_coexist_and_go_one_by_one(zone, tmp_path):
+    cloudflare = Cloudflare(zone)
     token = tmp_path / "token"
     token.write_text("Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY\n")
     with web(cloudflare) as server:
