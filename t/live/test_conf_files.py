@@ -34,7 +34,9 @@ def test_file_is_taken_by_configtest(httpd, path):
     ports = f"AcmePortMap 80:{httpd.http_port} 443:{httpd.https_port}"
     text, mapped = re.subn(r"^AcmePortMap .*", ports, text, flags=re.MULTILINE)
     text = text if mapped else f"{ports}\n{text}"
-    httpd.load_acme().config(f"AcmeStore {httpd.folder}/store\n{text}")
+    store = f"AcmeStore {httpd.folder}/store"
+    text, placed = re.subn(r"^AcmeStore .*", store, text, flags=re.MULTILINE)
+    httpd.load_acme().config(text if placed else f"{store}\n{text}")
     done = httpd.configtest()
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "ACME" in line]
