@@ -1,0 +1,55 @@
+#!/bin/sh
+# What make install puts where, and that make uninstall takes it away again. Run in the build folder
+# by make check; srcdir is the source tree.
+set -eu
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+wrong=0
+
+complain() {
+    printf '%s\n' "$*"
+    wrong=1
+}
+
+run_make() {
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s "$@" DESTDIR="$root" >"$root/make.log" 2>&1 && return
+    cat "$root/make.log"
+    exit 1
+}
+
+# expect FILE: one that ends so is installed.
+expect() {
+    case $(find "$root" -type f -path "*/$1" | wc -l) in
+        1) ;;
+        *) complain "not installed, or twice: $1" ;;
+    esac
+}
+
+run_make install
+for file in mod_acme.so bin/acmectl doc/mod_acme/README.md doc/mod_acme/directives.md \
+    doc/mod_acme/messages.md doc/mod_acme/hooks/README.md; do
+    expect "$file"
+done
+for file in "$srcdir"/conf/acme.* "$srcdir"/conf/examples/*; do
+    expect "doc/mod_acme/examples/${file##*/}"
+done
+for file in "$srcdir"/conf/hooks/*; do
+    case $file in *.md) continue ;; esac
+    expect "libexec/mod_acme/${file##*/}"
+    [ -x "$(find "$root" -path "*/libexec/mod_acme/${file##*/}")" ] || complain "not executable: $file"
+done
+[ -z "$(find "$root" -name '*.la')" ] || complain "libtool's files are installed"
+
+readme=$(find "$root" -path '*/doc/mod_acme/README.md')
+links=$(sed -n 's/.*](\([^)]*\)).*/\1/p' "$readme")
+[ -n "$links" ] || complain "the README has no links"
+for link in $links; do
+    [ -e "${readme%/*}/$link" ] || complain "the README's link leads nowhere: $link"
+done
+
+run_make uninstall
+rm "$root/make.log"
+left=$(find "$root" -type f)
+[ -z "$left" ] || complain "left by make uninstall: $left"
+exit "$wrong"
