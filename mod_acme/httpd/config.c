@@ -46,9 +46,9 @@ static void create_global(apr_pool_t *pool, server_rec *s)
     global->port_80 = 80;
     global->port_443 = 443;
     global->status = 1;
-    global->externals = apr_array_make(pool, 1, sizeof(acme_external_t *));
-    global->account_keys =
-        apr_array_make(pool, 1, sizeof(acme_account_key_t *));
+    global->externals = apr_hash_make(pool);
+    global->account_keys = apr_hash_make(pool);
+    global->trusts = apr_hash_make(pool);
     global->of_one_ca = apr_array_make(pool, 1, sizeof(acme_ca_settings_t *));
     global->named_cas = apr_hash_make(pool);
     apr_hash_set(global->named_cas, acme_policy_find_ca(DEFAULT_CA)->url,

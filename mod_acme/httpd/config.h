@@ -106,10 +106,14 @@ typedef struct acme_global_config_t {
     server_rec *server;           /* the main server */
     int concurrency;
     apr_interval_time_t retry_first, retry_max;
-    int port_80, port_443;            /* local ports; 0: unreachable ("-") */
-    int status;                       /* section on mod_status's page */
-    apr_array_header_t *externals;    /* acme_external_t * to be read */
-    apr_array_header_t *account_keys; /* acme_account_key_t * to be read */
+    int port_80, port_443; /* local ports; 0: unreachable ("-") */
+    int status;            /* section on mod_status's page */
+    /* Files that directives name, once each. */
+    apr_hash_t *externals; /* path -> acme_external_t, to be read */
+    apr_hash_t
+        *account_keys;  /* path, or path and program -> acme_account_key_t,
+                                 to be read */
+    apr_hash_t *trusts; /* path -> acme_trust_t of trust.h */
     apr_array_header_t
         *of_one_ca;        /* acme_ca_settings_t * with url: all there are */
     apr_hash_t *named_cas; /* URLs that AcmeCA has named somewhere */

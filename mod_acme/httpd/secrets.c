@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/jws.h"
+#include "engine/owned.h"
 #include "httpd/config.h"
 #include "httpd/log.h"
 
@@ -40,6 +41,13 @@ static char *secret_alloc(apr_size_t size, apr_pool_t *pool)
     secret->size = size;
     apr_pool_cleanup_register(pool, secret, wipe, apr_pool_cleanup_null);
     return secret->text;
+}
+
+static const char *secret_dup(const char *text, apr_pool_t *pool)
+{
+    apr_size_t size = strlen(text) + 1;
+
+    return memcpy(secret_alloc(size, pool), text, size);
 }
 
 static const char *os_reason(apr_pool_t *pool)
@@ -147,7 +155,7 @@ static void read_external(acme_external_t *external, apr_pool_t *pconf,
 {
     const char *kid = NULL, *hmac = NULL, *body;
     char *text = NULL;
-    const char *why = read_private(&text, external->file, pconf);
+    const char *why = read_private(&text, external->file, scratch);
     acme_err_t *err = NULL;
 
     if (!why) {
@@ -162,40 +170,11 @@ static void read_external(acme_external_t *external, apr_pool_t *pconf,
             acme_err_make(pconf, ACME_E_EAB_FILE, external->file, why, NULL);
         return;
     }
-    external->kid = kid;
-    external->hmac = hmac;
+    external->kid = apr_pstrdup(pconf, kid);
+    external->hmac = secret_dup(hmac, pconf);
 }
 
 /* --- AcmeAccountKey ------------------------------------------------------------ */
-
-static const char *check_owner(const char *path, apr_pool_t *pool)
-{
-    struct stat st;
-
-    if (stat(path, &st) != 0) {
-        return apr_pstrcat(pool, path, ": ", os_reason(pool), NULL);
-    }
-    if ((st.st_uid != 0 && st.st_uid != geteuid())
-        || ((st.st_mode & 022)
-            && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))) {
-        return apr_pstrcat(pool, "others than root can change ", path, NULL);
-    }
-    return NULL;
-}
-
-/* It is run as root, so nobody else may be able to put another in its place. */
-static const char *check_program(const char *path, apr_pool_t *pool)
-{
-    char *part = apr_pstrdup(pool, path);
-    const char *why = check_owner(path, pool);
-    char *slash;
-
-    while (!why && (slash = strrchr(part, '/')) != NULL) {
-        *slash = '\0';
-        why = check_owner(*part ? part : "/", pool);
-    }
-    return why;
-}
 
 /* It may linger after its last word, which httpd's start must not.
  * @return whether it ended by itself and was content */
@@ -252,7 +231,7 @@ static const char *run_program(char **phrase, const acme_account_key_t *key,
 {
     const char *argv[] = { key->program, key->file, NULL };
     const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-    const char *why = check_program(key->program, pool);
+    const char *why = acme_owned_fault(key->program, pool);
     apr_procattr_t *attr;
     apr_proc_t proc = { 0 };
     apr_status_t rv;
@@ -310,13 +289,13 @@ void acme_secrets_read(server_rec *s, int run, apr_pool_t *pconf,
                        apr_pool_t *scratch)
 {
     const acme_global_config_t *global = acme_config_global();
+    apr_hash_index_t *at;
     apr_pool_t *pool;
-    int i;
 
     apr_pool_create(&pool, scratch);
-    for (i = 0; i < global->externals->nelts; i++) {
-        acme_external_t *external =
-            APR_ARRAY_IDX(global->externals, i, acme_external_t *);
+    for (at = apr_hash_first(scratch, global->externals); at;
+         at = apr_hash_next(at)) {
+        acme_external_t *external = apr_hash_this_val(at);
 
         read_external(external, pconf, pool);
         if (external->fault) {
@@ -324,9 +303,9 @@ void acme_secrets_read(server_rec *s, int run, apr_pool_t *pconf,
         }
         apr_pool_clear(pool);
     }
-    for (i = 0; i < global->account_keys->nelts; i++) {
-        acme_account_key_t *key =
-            APR_ARRAY_IDX(global->account_keys, i, acme_account_key_t *);
+    for (at = apr_hash_first(scratch, global->account_keys); at;
+         at = apr_hash_next(at)) {
+        acme_account_key_t *key = apr_hash_this_val(at);
 
         key->fault = read_key(key, run, pconf, pool);
         if (key->fault) {

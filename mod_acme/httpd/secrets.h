@@ -7,7 +7,7 @@
 
 #include <httpd.h>
 
-/** Read all that directives name, once; what cannot be used is logged, and told
+/** Read all that directives name, each file once; what cannot be used is logged, and told
  *  again by each certificate that needs it (the fault of acme_external_t and
  *  acme_account_key_t).
  *  @param run  whether pass phrase programs may be run; without, an encrypted key

@@ -3,13 +3,12 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <string.h>
 
 #include "core/encode.h"
 #include "core/jws.h"
 #include "httpd/setters.h"
+#include "httpd/trust.h"
 
 #define MAX_ADDRESS 254 /* octets of a mail address, RFC 5321 */
 #define MAX_PROFILE 64
@@ -104,58 +103,6 @@ acme_ca_settings_t *acme_setters_of_ca(acme_target_t *to, int *argc,
     return made;
 }
 
-static int count_certificates(const char *path)
-{
-    BIO *bio = BIO_new_file(path, "r");
-    X509 *cert;
-    int count = 0;
-
-    if (!bio) {
-        ERR_clear_error();
-        return -1;
-    }
-    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        X509_free(cert);
-        count++;
-    }
-    ERR_clear_error();
-    BIO_free(bio);
-    return count;
-}
-
-/* A file of PEM certificates, there and whole. @return NULL, or a sentence */
-static const char *find_trust(const char **found, const char *name,
-                              acme_target_t *to)
-{
-    apr_pool_t *pool = to->cmd->pool;
-    char *path = ap_server_root_relative(pool, name);
-    char reason[128];
-    apr_finfo_t info;
-    apr_file_t *file;
-    apr_status_t rv;
-
-    if (!path) {
-        return apr_psprintf(pool, "\"%s\" is not a path", name);
-    }
-    rv = apr_file_open(&file, path, APR_READ, 0, to->cmd->temp_pool);
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_info_get(&info, APR_FINFO_TYPE, file);
-        apr_file_close(file);
-    }
-    if (rv != APR_SUCCESS) {
-        return apr_psprintf(pool, "cannot read %s: %s", path,
-                            apr_strerror(rv, reason, sizeof(reason)));
-    }
-    if (info.filetype != APR_REG || count_certificates(path) <= 0) {
-        return apr_psprintf(pool,
-                            "%s holds no certificate; a file of PEM "
-                            "certificates is needed",
-                            path);
-    }
-    *found = path;
-    return NULL;
-}
-
 const char *acme_setters_trust_file(acme_target_t *to, int argc,
                                     char *const argv[])
 {
@@ -164,7 +111,7 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
     if (argc > 1) {
         return acme_setters_no_ca(argv[0], to->cmd->pool);
     }
-    return find_trust(&settings->trust_file, argv[0], to);
+    return acme_trust_add(&settings->trust_file, argv[0], to->cmd);
 }
 
 const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
@@ -190,7 +137,7 @@ const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
                             argv[1]);
     }
     if (argc == 2) {
-        fault = find_trust(&proxy->trust_file, argv[1], to);
+        fault = acme_trust_add(&proxy->trust_file, argv[1], to->cmd);
     }
     to->settings->proxy = proxy;
     return fault;
@@ -333,6 +280,26 @@ static const char *set_binding(acme_external_t *external, acme_target_t *to,
     return NULL;
 }
 
+/* Of many hosts that name one file, all have the same. */
+static const char *set_external_file(const acme_external_t **set,
+                                     acme_external_t *external,
+                                     const char *name, apr_pool_t *pool)
+{
+    apr_hash_t *all = acme_config_global()->externals;
+    acme_external_t *known;
+
+    external->file = ap_server_root_relative(pool, name);
+    if (!external->file) {
+        return apr_psprintf(pool, "\"%s\" is not a path", name);
+    }
+    known = apr_hash_get(all, external->file, APR_HASH_KEY_STRING);
+    if (!known) {
+        apr_hash_set(all, external->file, APR_HASH_KEY_STRING, external);
+    }
+    *set = known ? known : external;
+    return NULL;
+}
+
 const char *acme_setters_external(acme_target_t *to, int argc,
                                   char *const argv[])
 {
@@ -355,13 +322,24 @@ const char *acme_setters_external(acme_target_t *to, int argc,
         return "a single argument is the path of a file; key identifier and "
                "HMAC key are two, without quotation marks around both";
     }
-    external->file = ap_server_root_relative(pool, argv[0]);
-    if (!external->file) {
-        return apr_psprintf(pool, "\"%s\" is not a path", argv[0]);
+    return set_external_file(&settings->external, external, argv[0], pool);
+}
+
+/* As with acme_setters_external; a program has its say in what is read. */
+static const acme_account_key_t *share_key(acme_account_key_t *key,
+                                           apr_pool_t *pool)
+{
+    apr_hash_t *all = acme_config_global()->account_keys;
+    const char *name =
+        key->program ? apr_pstrcat(pool, key->file, "\n", key->program, NULL)
+                     : key->file;
+    const acme_account_key_t *known =
+        apr_hash_get(all, name, APR_HASH_KEY_STRING);
+
+    if (!known) {
+        apr_hash_set(all, name, APR_HASH_KEY_STRING, key);
     }
-    APR_ARRAY_PUSH(acme_config_global()->externals, acme_external_t *) =
-        external;
-    return NULL;
+    return known ? known : key;
 }
 
 static const char *set_own_key(acme_account_key_t *key, apr_pool_t *pool,
@@ -388,8 +366,6 @@ static const char *set_own_key(acme_account_key_t *key, apr_pool_t *pool,
                                 argv[1]);
         }
     }
-    APR_ARRAY_PUSH(acme_config_global()->account_keys, acme_account_key_t *) =
-        key;
     return NULL;
 }
 
@@ -399,6 +375,7 @@ const char *acme_setters_account_key(acme_target_t *to, int argc,
     apr_pool_t *pool = to->cmd->pool;
     acme_ca_settings_t *settings = acme_setters_of_ca(to, &argc, &argv);
     acme_account_key_t *key = apr_pcalloc(pool, sizeof(*key));
+    const char *fault;
 
     if (argc > 2) {
         return acme_setters_no_ca(argv[0], pool);
@@ -407,5 +384,9 @@ const char *acme_setters_account_key(acme_target_t *to, int argc,
     if (argc == 1 && !acme_key_type_parse(&key->type, argv[0])) {
         return NULL;
     }
-    return set_own_key(key, pool, argc, argv);
+    fault = set_own_key(key, pool, argc, argv);
+    if (!fault) {
+        settings->account_key = share_key(key, pool);
+    }
+    return fault;
 }

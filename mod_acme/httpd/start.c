@@ -21,6 +21,7 @@
 #include "httpd/stapling.h"
 #include "httpd/tls.h"
 #include "httpd/tlsalpn.h"
+#include "httpd/trust.h"
 
 #ifndef ACME_VERSION
 #define ACME_VERSION PACKAGE_VERSION
@@ -133,6 +134,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     apr_pool_create(&start->scratch, pconf);
     if (start->real) {
         acme_secrets_read(s, 1, pconf, ptemp);
+        acme_trust_tell(s, ptemp);
     }
     start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
     if (acme_managed_candidates(start->plan) > 0) {

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 
 import pytest
 from cryptography.hazmat.primitives import serialization as s
@@ -231,6 +232,42 @@ def test_pass_phrase_program_that_others_can_change_is_not_run(httpd, make_fakec
     httpd.start()
     httpd.wait_log(rf"ACME1058: .*others than root can change {program}")
     assert not (httpd.folder / "was-run").exists()
+
+
+@pytest.mark.needs_root
+def test_pass_phrase_program_behind_a_link_is_as_safe_as_its_place(httpd, make_fakeca):
+    ca = make_fakeca()
+    path = secret_file(httpd, "account.key", pem(pki.new_key(), PKCS8, b"x"))
+    folder = httpd.folder / "anybodys"
+    folder.mkdir()
+    folder.chmod(0o777)
+    program = phrase_program(httpd, f"touch {httpd.folder}/was-run; echo x").rename(folder / "phrase")
+    link = httpd.folder / "link"
+    link.symlink_to(program)
+    httpd.acme(ca, f"AcmeAccountKey {path} exec:{link}")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_log(rf"ACME1058: .*others than root can change {folder}\.")
+    assert not (httpd.folder / "was-run").exists()
+
+
+def test_secrets_are_read_once_a_start_however_many_hosts_name_them(httpd, make_fakeca):
+    ca = make_fakeca()
+    runs = httpd.folder / "runs"
+    key = secret_file(httpd, "account.key", pem(pki.new_key(), PKCS8, b"x"))
+    program = phrase_program(httpd, f"echo run >> {runs}; echo x")
+    eab = secret_file(httpd, "eab.txt", "kid-1")
+    httpd.acme(ca)
+    for i in range(5):
+        extra = f"AcmeAccountKey {key} exec:{program}\nAcmeExternalAccount {eab}"
+        httpd.vhost(f"h{i}.example.org", https_extra=f"AcmeManage on\n{extra}")
+    assert httpd.configtest().stderr.count("ACME1056: ") == 1
+    httpd.start()
+    assert runs.read_text() == "run\n"
+    assert len(re.findall("ACME1056: cannot use", httpd.log())) == 1
+    httpd.graceful()
+    assert runs.read_text() == "run\nrun\n"
+    httpd.wait_log(r"ACME1056: \[.*cannot use")  # said by the engine
 
 
 @pytest.mark.parametrize("kind, alg", [("rsa2048", "RS256"), ("ecdsa-p384", "ES384")])

@@ -174,6 +174,29 @@ def test_ca_with_other_trust_is_refused(httpd, make_fakeca):
     assert ca.endpoints() == []
 
 
+def test_missing_trust_file_stops_no_start_or_reload_and_is_told(httpd, make_fakeca):
+    ca = make_fakeca()
+    trust = ca.ca_file.read_bytes()
+    path = httpd.folder / "trust.pem"
+    httpd.acme(ca, f"AcmeCATrustFile {path}\nAcmeRetry 1s 1s")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    path.write_bytes(trust)
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP))
+    path.unlink()
+    mark = httpd.mark()
+    httpd.graceful()
+    said = re.findall("ACME1036: .*", httpd.log_since(mark))
+    assert len(said) == 1 and "AcmeCATrustFile at " in said[0]
+    assert f"cannot read {path}: No such file" in said[0]
+    assert acmectl(httpd, "renew", SHOP).returncode != 0
+    httpd.wait_log(rf"ACME1260: .*{path}", since=mark)
+    assert serial(httpd.served_cert(SHOP)) == first
+    path.write_bytes(trust)
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert serial(httpd.served_cert(SHOP)) != first
+
+
 def test_something_that_is_no_acme_directory_is_told(httpd, make_fakeca):
     ca = make_fakeca()
     ca.script("directory", f.body(json.dumps({"hello": "world"})), times=None)

@@ -57,6 +57,8 @@
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.") \
     M(1035, W_ALIAS_ADDRESS, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: few CAs certify addresses, and the others would refuse the whole certificate for it", \
       "Where the CA does, list all names with the addresses in an <AcmeCertificate>.") \
+    M(1036, W_TRUST_FILE, WARNING, CONFIG, "%s at %s will not work: %s", \
+      "Mend the file: it is looked at with each attempt to reach the CA, which fails until then. httpd -t refuses such a file.") \
     M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
       "Add the CA to AcmeCA, or correct the name.") \
     M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \
