@@ -5,26 +5,6 @@
 #include "core/encode.h"
 #include "engine/engine_impl.h"
 
-static int same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
-{
-    int count = a->contacts ? a->contacts->nelts : 0;
-    if (count != (b->contacts ? b->contacts->nelts : 0)) {
-        return 0;
-    }
-    for (int i = 0; i < count; i++) {
-        if (strcmp(APR_ARRAY_IDX(a->contacts, i, const char *),
-                   APR_ARRAY_IDX(b->contacts, i, const char *))) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* Which of the certificates' settings hold for the account: consent adds up, and
  * so does impatience; of what it can have only one, the first's counts. */
 static void add_policy(acme_link_t *link, const acme_policy_t *policy)
@@ -61,15 +41,8 @@ static void join(acme_link_t *link, const acme_managed_t *managed,
 
     first = link->managed->policy;
     add_policy(link, policy);
-    const char *differs = apr_pstrcat(
-        engine->scratch, same_contacts(policy, first) ? "" : " its AcmeContact",
-        same_text(ca->trust_file, link->settings->trust_file)
-            ? ""
-            : " its AcmeCATrustFile",
-        acme_proxy_same(policy->proxy, first->proxy) ? "" : " its AcmeProxy",
-        key_type_of(ca) == key_type_of(link->settings) ? ""
-                                                       : " its AcmeAccountKey",
-        NULL);
+    const char *differs = acme_policy_account_differences(
+        policy, ca, first, link->settings, engine->scratch);
     if (!*differs || link->differing) {
         return;
     }

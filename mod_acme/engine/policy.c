@@ -131,6 +131,50 @@ const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool)
     return name_of(ca, meant_account(ca, pool), pool);
 }
 
+static int same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
+{
+    int count = a->contacts ? a->contacts->nelts : 0;
+
+    if (count != (b->contacts ? b->contacts->nelts : 0)) {
+        return 0;
+    }
+    for (int i = 0; i < count; i++) {
+        if (strcmp(APR_ARRAY_IDX(a->contacts, i, const char *),
+                   APR_ARRAY_IDX(b->contacts, i, const char *))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static acme_key_type_t account_key_type(const acme_ca_t *ca)
+{
+    return ca->account_key ? ca->account_key->type : ACME_KEY_ECDSA_P256;
+}
+
+const char *acme_policy_account_differences(const acme_policy_t *policy,
+                                            const acme_ca_t *at,
+                                            const acme_policy_t *other,
+                                            const acme_ca_t *other_at,
+                                            apr_pool_t *pool)
+{
+    return apr_pstrcat(
+        pool, same_contacts(policy, other) ? "" : " its AcmeContact",
+        same_text(at->trust_file, other_at->trust_file)
+            ? ""
+            : " its AcmeCATrustFile",
+        acme_proxy_same(policy->proxy, other->proxy) ? "" : " its AcmeProxy",
+        account_key_type(at) == account_key_type(other_at)
+            ? ""
+            : " its AcmeAccountKey",
+        NULL);
+}
+
 /* --- how control is proved ------------------------------------------------------ */
 
 static const acme_proof_type_t DEFAULT[] = {

@@ -159,5 +159,13 @@ const char *acme_policy_ca_dir(const acme_ca_t *ca, apr_pool_t *pool);
  *  is meant: AcmeExternalAccount, and AcmeAccountKey with a file. Certificates
  *  with the same one share an account. */
 const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool);
+/** Of certificates that share an account at a CA, in what they differ that an
+ *  account can have but one of: " its AcmeContact its AcmeProxy", or "".
+ *  @param at  the CA as the policy beside it has it */
+const char *acme_policy_account_differences(const acme_policy_t *policy,
+                                            const acme_ca_t *at,
+                                            const acme_policy_t *other,
+                                            const acme_ca_t *other_at,
+                                            apr_pool_t *pool);
 
 #endif

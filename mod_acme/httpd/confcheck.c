@@ -198,6 +198,56 @@ static void check_cas(const check_t *check)
     }
 }
 
+/* Who was the first to want an account, as the engine will find. */
+typedef struct account_t {
+    const acme_managed_t *first;
+    const acme_ca_t *ca;
+    int told; /* that another one differs, which is said once */
+} account_t;
+
+static void join_account(const check_t *check, apr_hash_t *accounts,
+                         const acme_managed_t *managed, const acme_ca_t *ca)
+{
+    const char *dir = acme_policy_account(ca, check->ptemp), *differs;
+    account_t *account = apr_hash_get(accounts, dir, APR_HASH_KEY_STRING);
+
+    if (!account) {
+        account = apr_pcalloc(check->ptemp, sizeof(*account));
+        account->first = managed;
+        account->ca = ca;
+        apr_hash_set(accounts, dir, APR_HASH_KEY_STRING, account);
+        return;
+    }
+    differs = acme_policy_account_differences(
+        managed->policy, ca, account->first->policy, account->ca, check->ptemp);
+    if (*differs && !account->told) {
+        account->told = 1;
+        acme_log_msg(check->base, check->ptemp, ACME_W_ACCOUNT_SHARED,
+                     managed->name, managed->where, account->first->name,
+                     account->first->where, ca->alias ? ca->alias : ca->url,
+                     differs, NULL);
+    }
+}
+
+/* The engine asks everybody's first CA before it turns to others. */
+static void check_accounts(const check_t *check,
+                           const apr_array_header_t *managed)
+{
+    apr_hash_t *accounts = apr_hash_make(check->ptemp);
+    int ca, i;
+
+    for (ca = 0; ca < ACME_MAX_CAS; ca++) {
+        for (i = 0; i < managed->nelts; i++) {
+            const acme_managed_t *one =
+                APR_ARRAY_IDX(managed, i, acme_managed_t *);
+
+            if (ca < one->policy->ca_count) {
+                join_account(check, accounts, one, &one->policy->cas[ca]);
+            }
+        }
+    }
+}
+
 /* httpd -t ends before post_config: play it through with what is known. */
 static void rehearse(const check_t *check)
 {
@@ -212,7 +262,7 @@ static void rehearse(const check_t *check)
             acme_managed_tls(plan, s, facts.cert_files);
         }
     }
-    acme_managed_finish(plan);
+    check_accounts(check, acme_managed_finish(plan));
     acme_config_global()->managed = NULL;
 }
 

@@ -35,7 +35,8 @@
     D("AcmeCATrustFile", 1, 2, "[ca] PEM file", "the system's trust anchors", CERTIFICATE, acme_setters_trust_file, \
       "Certificates that connections to the CA are verified against, for a CA of your own. A relative " \
       "path counts from `ServerRoot`. The user that httpd's children run as must be able to read it. With a " \
-      "CA in front, written as in `AcmeCA`, for that one alone.") \
+      "CA in front, written as in `AcmeCA`, for that one alone. " \
+      "It belongs to the account, which all certificates of a CA share: write the same for all of them (`httpd -t` warns of others).") \
     D("AcmeAgreeTerms", 1, 5, "on | off | URL ...", "off", CERTIFICATE, acme_setters_agree_terms, \
       "`on` says that you have read the CA's terms of service and agree to them. Without it nothing is " \
       "ordered from a CA that has any. The URL of terms in place of `on` agrees to these and no others: " \
@@ -44,7 +45,8 @@
       "the address that the CA gives, or write the URL of the new terms here, which the CA is told then.") \
     D("AcmeContact", 1, 10, "address ... | none", "none", CERTIFICATE, acme_setters_contact, \
       "Mail addresses given to the CA with the account. Few CAs still use them. A change is told to the CA " \
-      "once, with the next order.") \
+      "once, with the next order. " \
+      "It belongs to the account, which all certificates of a CA share: write the same for all of them (`httpd -t` warns of others).") \
     D("AcmeExternalAccount", 1, 3, "[ca] kid hmac | file", "none", CERTIFICATE, acme_setters_external, \
       "External account binding, for a CA that serves customers of its web site only (`zerossl`, `google`, " \
       "`sslcom-rsa`, `sslcom-ecc`, `actalis`): the key identifier and the HMAC key that the site shows, or " \
@@ -57,7 +59,9 @@
       "client has made: a private key in PEM, or certbot's `private_key.json`; root must own it, with mode 600 or " \
       "400. If it is encrypted, the program behind `exec:` is run by root at a start, with the key's path as its " \
       "argument, and prints the pass phrase. A key that the CA does not know is refused; it is never registered. " \
-      "With a CA in front, written as in `AcmeCA`, for that one alone.") \
+      "With a CA in front, written as in `AcmeCA`, for that one alone. " \
+      "The type belongs to the account, which all certificates of a CA share: write the same for all of them " \
+      "(`httpd -t` warns of others).") \
     D("AcmeChallenges", 1, 5, "type ...", "tls-alpn-01 http-01 dns-01", CERTIFICATE, set_challenges, \
       "How control of the names is proved to the CA, the most preferred way first: `tls-alpn-01` answers in " \
       "a handshake at port 443, `http-01` a request at port 80; for `dns-01` and `dns-account-01` the program " \
@@ -91,7 +95,8 @@
       "`https://` for one that is spoken to by TLS, verified against the system's trust or the PEM file given. " \
       "A user and a password stand before the host, `http://user:password@...`, with percent escapes where " \
       "needed; they are shown in no log or status (but mod_info shows every directive). The environment " \
-      "(`http_proxy`, `no_proxy` and the like) is not looked at.") \
+      "(`http_proxy`, `no_proxy` and the like) is not looked at. " \
+      "It belongs to the account, which all certificates of a CA share: write the same for all of them (`httpd -t` warns of others).") \
     D("AcmeKeyType", 1, 2, "type ...", "ecdsa-p256", CERTIFICATE, set_key_type, \
       "The kind of the certificate's key: `rsa2048`, `rsa3072`, `rsa4096`, `ecdsa-p256` or `ecdsa-p384`. " \
       "One of RSA and one of ECDSA together give two certificates, and each client gets the one it " \

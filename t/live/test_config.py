@@ -340,6 +340,26 @@ def test_hosts_of_one_name_with_different_settings_are_told(httpd):
     assert list(found) == [1028] and "(AcmeKeyType AcmeRenew)" in found[1028][0]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["AcmeContact a@example.org", "AcmeProxy http://127.0.0.1:1", "AcmeAccountKey rsa2048", "AcmeCATrustFile own.pem"],
+)
+def test_certificates_of_one_account_with_other_settings_are_told_once(httpd, line):
+    own, _ = httpd.self_signed(["a.test"])
+    httpd.config("AcmeManage on")
+    httpd.vhost("a.test", http=False)
+    for name in ("b.test", "c.test"):
+        httpd.vhost(name, http=False, https_extra=line.replace("own.pem", str(own)))
+    httpd.vhost("d.acme-module.org", http=False, https_extra=f"{line}\nAcmeCA letsencrypt".replace("own.pem", str(own)))
+    found = warned(httpd)
+    told = found.pop(1037)
+    assert len(told) == 1
+    places = re.findall(rf"{httpd.conf}:\d+", told[0])
+    assert told[0].startswith(f"b.test ({places[0]}) shares the account of a.test ({places[1]}) at the CA https://ca.example/dir")
+    assert f"but not its {line.split()[0]}: " in told[0]
+    assert not found
+
+
 def test_declared_certificate_lacks_a_name_of_its_host(httpd):
     httpd.config("<AcmeCertificate a.test>\n</AcmeCertificate>\nAcmeManage on")
     httpd.vhost("a.test", aliases=["www.a.test", "b.test"])
@@ -388,6 +408,19 @@ def test_no_plain_listener_is_told_once(make_httpd, mapping):
     httpd.vhost("b.test")
     found = warned(httpd)
     assert list(found) == [1027] and "a.test and b.test" in found[1027][0]
+
+
+@pytest.mark.parametrize("host", ["*:*", "_default_:*", "main server"])
+@pytest.mark.parametrize("port, found", [("{https}", []), ("1", [1027]), ("-", [1027])])
+def test_host_of_any_port_proves_by_tls_alpn_where_httpd_listens(make_httpd, host, port, found):
+    httpd = make_httpd().load_acme()
+    httpd.config(
+        "AcmeCA https://ca.example/dir\nAcmeAgreeTerms on\nAcmeChallenges tls-alpn-01\n"
+        f"AcmePortMap 443:{port.format(https=httpd.https_port)}"
+    )
+    text = "ServerName a.test\nSSLEngine on\nAcmeManage on"
+    httpd.config(text if host == "main server" else f"<VirtualHost {host}>\n{text}\n</VirtualHost>")
+    assert list(warned(httpd)) == found
 
 
 def test_terms_not_agreed_to_are_told_once(httpd):

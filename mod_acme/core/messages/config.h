@@ -59,6 +59,8 @@
       "Where the CA does, list all names with the addresses in an <AcmeCertificate>.") \
     M(1036, W_TRUST_FILE, WARNING, CONFIG, "%s at %s will not work: %s", \
       "Mend the file: it is looked at with each attempt to reach the CA, which fails until then. httpd -t refuses such a file.") \
+    M(1037, W_ACCOUNT_SHARED, WARNING, CONFIG, "%s (%s) shares the account of %s (%s) at the CA %s but not%s: the settings of the latter hold for the account", \
+      "Give all certificates of one CA the same AcmeContact, AcmeCATrustFile, AcmeProxy and type in AcmeAccountKey.") \
     M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
       "Add the CA to AcmeCA, or correct the name.") \
     M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \
