@@ -14,6 +14,7 @@
 #include "core/ari.h"
 #include "core/err.h"
 #include "core/proof.h"
+#include "engine/hit.h"
 #include "engine/limits.h"
 #include "engine/policy.h"
 #include "engine/store.h"
@@ -88,6 +89,12 @@ typedef struct acme_engine_callbacks_t {
      *  certificate of the same family stays. NULL: nothing can be stapled. */
     void (*staple)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_staple_t *staple);
+    /** Visits that may have been the CA's, for ident since then, the oldest first:
+     *  none for a published challenge means that no request of the CA has come
+     *  here. NULL: nobody looks.
+     *  @param found  ACME_MAX_HITS of them; @return their number */
+    int (*hits)(void *baton, acme_hit_t *found, const acme_ident_t *ident,
+                apr_time_t since);
     apr_time_t (*now)(void *baton);
     /** Whether there is no time for more; asked between two certificates while
      *  the engine starts. NULL: never. */

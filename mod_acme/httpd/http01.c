@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <http_config.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_ssl.h>
@@ -17,15 +18,26 @@
 #define PREFIX     "/.well-known/acme-challenge/"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
 
-/* What the client asked for, if it can be a token: r->uri is still as it was
- * sent, so an encoded slash is a '%' and no token. */
-static const char *asked_token(const request_rec *r)
+extern module AP_MODULE_DECLARE_DATA acme_module;
+
+/* In the request's configuration of our module: we have answered it. */
+static char has_answered;
+
+int acme_http01_has_answered(const request_rec *r)
 {
-    if (!r->uri || strncmp(r->uri, PREFIX, PREFIX_LEN)
-        || !acme_token_valid(r->uri + PREFIX_LEN)) {
-        return NULL;
+    return r->request_config
+           && ap_get_module_config(r->request_config, &acme_module)
+                  == &has_answered;
+}
+
+/* r->uri is still as it was sent, so an encoded slash is a '%' and no token. */
+int acme_http01_is_challenge(const char **token, const request_rec *r)
+{
+    if (!r->uri || strncmp(r->uri, PREFIX, PREFIX_LEN)) {
+        return 0;
     }
-    return r->uri + PREFIX_LEN;
+    *token = acme_token_valid(r->uri + PREFIX_LEN) ? r->uri + PREFIX_LEN : NULL;
+    return 1;
 }
 
 /* The Host asked for, an IPv6 address as the CA was told it.
@@ -50,13 +62,14 @@ int acme_http01_answer(request_rec *r)
     apr_size_t len;
 
     if (r->main || !table || !r->hostname || r->method_number != M_GET
-        || !(token = asked_token(r))) {
+        || !acme_http01_is_challenge(&token, r) || !token) {
         return DECLINED;
     }
     len = acme_live_lookup(body, table, asked_host(host, r), token);
     if (!len) {
         return DECLINED;
     }
+    ap_set_module_config(r->request_config, &acme_module, &has_answered);
     r->status = HTTP_OK;
     /* answering before the request is handled ends the connection: say so */
     r->connection->keepalive = AP_CONN_CLOSE;

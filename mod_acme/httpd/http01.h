@@ -13,6 +13,12 @@
  *  clients' challenge directories go on working. */
 int acme_http01_answer(request_rec *r);
 
+/** Whether it has answered this request. */
+int acme_http01_has_answered(const request_rec *r);
+/** Whether r asks for something below /.well-known/acme-challenge/.
+ *  @param token  what it asks for, or NULL if that can be no token */
+int acme_http01_is_challenge(const char **token, const request_rec *r);
+
 /** post_read_request: 503 with Retry-After on TLS hosts that still show their
  *  placeholder. */
 int acme_http01_not_yet(request_rec *r);

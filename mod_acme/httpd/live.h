@@ -83,6 +83,11 @@ void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
  *  @return its length, or 0 */
 apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
                             const char *host, const char *token);
+/** The http-01 challenge with this token: that of host (case ignored; or NULL) if
+ *  there is one, else anybody's. @return 0: it is nobody's */
+int acme_live_find_token(acme_live_found_t *found,
+                         const acme_live_table_t *table, const char *host,
+                         const char *token);
 /** The tls-alpn-01 challenge for the name in a handshake (case ignored; of an
  *  address, acme_ident_server_name). As cheap.
  *  @return 0: there is none */

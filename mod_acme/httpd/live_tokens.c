@@ -75,12 +75,10 @@ static int is_handshake(const acme_live_found_t *found, const char *sni)
     return !strcasecmp(name, sni);
 }
 
-apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
-                            const char *host, const char *token)
+static int find_token(acme_live_found_t *found, const tokens_t *tokens,
+                      const char *host, const char *token)
 {
-    const tokens_t *tokens = table->retained->tokens;
     unsigned int hash = hash_key(ACME_PROOF_HTTP_01, token);
-    acme_live_found_t found;
     unsigned int i;
 
     for (i = 0; i < WINDOW; ++i) {
@@ -88,14 +86,34 @@ apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
 
         if (atomic_load_explicit(&tokens->tags[place], memory_order_acquire)
                 == hash
-            && read_entry(&found, &tokens->entries[place])
-            && is_token(&found, host, token)) {
-            apr_cpystrn(buffer, found.key_authorization,
-                        ACME_LIVE_KEY_AUTH + 1);
-            return strlen(buffer);
+            && read_entry(found, &tokens->entries[place])
+            && is_token(found, host, token)) {
+            return 1;
         }
     }
     return 0;
+}
+
+apr_size_t acme_live_lookup(char *buffer, const acme_live_table_t *table,
+                            const char *host, const char *token)
+{
+    acme_live_found_t found;
+
+    if (!find_token(&found, table->retained->tokens, host, token)) {
+        return 0;
+    }
+    apr_cpystrn(buffer, found.key_authorization, ACME_LIVE_KEY_AUTH + 1);
+    return strlen(buffer);
+}
+
+int acme_live_find_token(acme_live_found_t *found,
+                         const acme_live_table_t *table, const char *host,
+                         const char *token)
+{
+    const tokens_t *tokens = table->retained->tokens;
+
+    return (host && find_token(found, tokens, host, token))
+           || find_token(found, tokens, NULL, token);
 }
 
 /* @return the place, or -1 */

@@ -16,6 +16,7 @@
 
 #include "engine/lease.h"
 #include "engine/transport.h"
+#include "httpd/hits.h"
 #include "httpd/log.h"
 #include "httpd/staples.h"
 
@@ -78,6 +79,7 @@ static acme_err_t *publish(void *baton, const acme_proof_t *proof)
 {
     runner_t *runner = baton;
 
+    acme_hits_expect(acme_hits(), proof->ident, apr_time_now());
     return acme_live_publish(runner->table, proof,
                              acme_lease_epoch(runner->lease), runner->pool);
 }
@@ -87,6 +89,14 @@ static void withdraw(void *baton, const acme_proof_t *proof)
     runner_t *runner = baton;
 
     acme_live_withdraw(runner->table, proof);
+    acme_hits_over(acme_hits(), proof->ident, apr_time_now());
+}
+
+static int hits(void *baton, acme_hit_t *found, const acme_ident_t *ident,
+                apr_time_t since)
+{
+    (void)baton;
+    return acme_hits_read(found, NULL, acme_hits(), ident, since);
 }
 
 static void activate(void *baton, const acme_managed_t *managed,
@@ -158,6 +168,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .activate = activate,
         .status = tell_status,
         .staple = staple,
+        .hits = hits,
         .now = now,
         .stopping = is_stopping,
     };

@@ -12,6 +12,7 @@
 #include "engine/store.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
+#include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
@@ -495,6 +496,7 @@ static acme_live_table_t *fill_table(start_t *start, server_rec *s,
     if (!table) {
         return NULL;
     }
+    acme_hits_open(s, start->pconf);
     acme_live_add(table, names);
     if (wants_staples(start, managed)) {
         acme_live_add_staples(table);

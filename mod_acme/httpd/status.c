@@ -6,6 +6,7 @@
 
 #include "core/encode.h"
 #include "httpd/config.h"
+#include "httpd/hits.h"
 #include "httpd/live.h"
 
 /* One certificate of one family, on its way to the page. */
@@ -207,6 +208,26 @@ static void put_paragraph(const page_t *page, const row_t *row)
               NULL);
 }
 
+/* What came to validate. A line for each visit: time, kind, peer, name; what was
+ * answered by whom. */
+static void put_hits(const page_t *page, const acme_managed_t *managed)
+{
+    acme_hit_t hits[ACME_MAX_HITS];
+    int i, j, count;
+
+    for (i = 0; i < managed->idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(managed->idents, i, const acme_ident_t *);
+
+        count = acme_hits_read(hits, NULL, acme_hits(), ident, 0);
+        for (j = 0; j < count; j++) {
+            ap_rvputs(page->r, "AcmeHit[", ident->value,
+                      "]: ", acme_time_format(hits[j].time, page->pool), " ",
+                      acme_hit_text(&hits[j], page->pool), "\n", NULL);
+        }
+    }
+}
+
 static void put_certificate(const page_t *page, const acme_managed_t *managed)
 {
     const acme_policy_t *policy = managed->policy;
@@ -228,6 +249,9 @@ static void put_certificate(const page_t *page, const acme_managed_t *managed)
         else {
             put_table_row(page, &row);
         }
+    }
+    if (page->flags & AP_STATUS_SHORT) {
+        put_hits(page, managed);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/cert.h"
 #include "httpd/config.h"
+#include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/tls.h"
@@ -60,12 +61,16 @@ int acme_tlsalpn_pre_handshake(conn_rec *c, SSL *ssl, int is_proxy)
     return OK;
 }
 
+static const char *server_name_of(const handshake_t *handshake)
+{
+    return SSL_get_servername(handshake->ssl, TLSEXT_NAMETYPE_host_name);
+}
+
 /* The challenge that is published for the name in this handshake. */
 static int find(acme_live_found_t *found, const handshake_t *handshake)
 {
     const acme_live_table_t *table = acme_live_table();
-    const char *name =
-        SSL_get_servername(handshake->ssl, TLSEXT_NAMETYPE_host_name);
+    const char *name = server_name_of(handshake);
 
     return table && name && acme_live_lookup_handshake(found, table, name);
 }
@@ -79,10 +84,15 @@ int acme_tlsalpn_propose(conn_rec *c, request_rec *r, server_rec *s,
     handshake_t *handshake = handshake_of(c);
     acme_live_found_t found;
 
+    int known;
+
     if (!handshake || r || !offers || offers->nelts != 1
-        || strcmp(APR_ARRAY_IDX(offers, 0, const char *), PROTOCOL)
-        || SSL_version(handshake->ssl) < TLS1_2_VERSION
-        || !find(&found, handshake)) {
+        || strcmp(APR_ARRAY_IDX(offers, 0, const char *), PROTOCOL)) {
+        return DECLINED;
+    }
+    known = find(&found, handshake);
+    if (!known || SSL_version(handshake->ssl) < TLS1_2_VERSION) {
+        acme_hits_handshake(c, s, server_name_of(handshake), known, 0);
         return DECLINED;
     }
     handshake->server = s;
@@ -193,6 +203,8 @@ int acme_tlsalpn_answer(conn_rec *c, const char *server_name, X509 **cert,
         return DECLINED;
     }
     err = make(cert, key, handshake, &found, c->pool);
+    acme_hits_handshake(c, handshake->server, server_name_of(handshake), 1,
+                        !err);
     if (err) {
         acme_log_err(c->base_server, found.name, err, c->pool);
         ERR_clear_error();

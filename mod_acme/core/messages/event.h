@@ -67,5 +67,7 @@
     M(1560, I_NEXT_KEY, NOTICE, NONE, "the next key is ready: TLSA 3 1 1 %s is in use, TLSA 3 1 1 %s will be with the next certificate; publish both now", "") \
     M(1561, W_NAME_LEFT_OUT, WARNING, NONE, "the certificate goes on without %s (%s); adding it is tried again at %s", \
       "Mend what is wrong with the name, or remove it from the host (ServerAlias). To have all names or no certificate, write AcmeBadNames fail.") \
-    M(1562, I_NAME_BACK, NOTICE, NONE, "%s is in the certificate again", "")
+    M(1562, I_NAME_BACK, NOTICE, NONE, "%s is in the certificate again", "")   \
+    M(1600, W_HITS_MEMORY, WARNING, LOCAL, "cannot get %s octets of shared memory for the visits of CAs, so none are recorded", \
+      "Certificates are issued all the same. Free memory or raise its limit, then restart.")
 /* clang-format on */
