@@ -13,6 +13,7 @@
 #include "httpd/config.h"
 #include "httpd/hits.h"
 #include "httpd/http01.h"
+#include "httpd/page.h"
 #include "httpd/runner.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
@@ -68,6 +69,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(acme_http01_answer, NULL, NULL,
                               APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(acme_http01_not_yet, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_handler(acme_page_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(acme_hits_request, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, acme_status_section, NULL, NULL,
                       APR_HOOK_MIDDLE);

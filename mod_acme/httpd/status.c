@@ -261,7 +261,10 @@ static void put_head(const page_t *page, int count)
         ap_rprintf(page->r, "AcmeCertificates: %d\n", count);
         return;
     }
-    ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n",
+    ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n"
+             "<p>More of each, with search, JSON and Prometheus, where a "
+             "<code>&lt;Location&gt;</code> has <code>SetHandler "
+             "acme-status</code>.</p>\n",
              page->r);
     if (!(page->flags & AP_STATUS_NOTABLE)) {
         ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
