@@ -84,6 +84,16 @@ acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
     return err;
 }
 
+void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,
+                       const char *text, const char *more)
+{
+    if (engine->callbacks->event) {
+        engine->callbacks->event(
+            engine->callbacks->baton, job->managed, job->family,
+            apr_pstrcat(engine->scratch, text, more, NULL));
+    }
+}
+
 void acme_engine_report(acme_engine_t *engine, acme_job_t *job)
 {
     engine->callbacks->status(engine->callbacks->baton, job->managed,
@@ -154,6 +164,10 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     }
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
     const char *failed = acme_job_ca_name(job, job->ca);
+    acme_engine_event(
+        engine, job,
+        apr_psprintf(engine->scratch, "failed: ACME%04d ", (int)err->msg),
+        acme_err_line(err, engine->scratch));
     acme_proving_over(job);
     if (acme_job_failed(job, err, &retry, now, engine->scratch)) {
         turn(engine, job, err, failed, quiet);

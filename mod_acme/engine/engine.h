@@ -61,6 +61,14 @@ typedef struct acme_status_t {
     char left_out[256]; /* names that the set goes without, and why; or "" */
 } acme_status_t;
 
+#define ACME_MAX_EVENTS 16 /* kept of one certificate and family */
+
+/** A step of an order, for its time-line. As acme_status_t. */
+typedef struct acme_event_t {
+    apr_time_t time;
+    char text[120]; /* "order begun", "in service", "failed: ACME1311 ..." */
+} acme_event_t;
+
 /** An OCSP response to be shown in handshakes with one certificate. */
 typedef struct acme_staple_t {
     const char *serial;       /* of the certificate, as in its record */
@@ -85,6 +93,10 @@ typedef struct acme_engine_callbacks_t {
                      acme_family_t family, int number);
     void (*status)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_status_t *status);
+    /** Something happened to an order. NULL: nobody keeps a time-line.
+     *  @param text  printable */
+    void (*event)(void *baton, const acme_managed_t *managed,
+                  acme_family_t family, const char *text);
     /** An OCSP response has come, or must not be shown any more; that of another
      *  certificate of the same family stays. NULL: nothing can be stapled. */
     void (*staple)(void *baton, const acme_managed_t *managed,

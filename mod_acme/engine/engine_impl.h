@@ -186,6 +186,7 @@ struct acme_run_t {
     struct acme_pub_t *pubs;     /* proofs on their way to be visible */
     struct acme_caacheck_t *caa; /* before the order; NULL: not, or done */
     acme_hold_t *hold;   /* its certificate waits for an OCSP response */
+    const char *stage;   /* of the order, last in the time-line */
     int calls;           /* requests waiting or under way */
     int ended;           /* the pool is destroyed with the last call */
     int superseded;      /* cancelled because the configuration changed */
@@ -215,6 +216,9 @@ int acme_engine_is_news(const acme_engine_t *engine, acme_told_t *told,
                         const acme_err_t *err);
 /** Keeps in mind that the lease is lost. @return err */
 acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err);
+/** Add to the time-line of a job. @param more  appended; or "" */
+void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,
+                       const char *text, const char *more);
 /** Tell the world about a job. */
 void acme_engine_report(acme_engine_t *engine, acme_job_t *job);
 /** Decide when a job without an order is due, and tell. */

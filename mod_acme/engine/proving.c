@@ -140,6 +140,11 @@ void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err)
 {
     if (!err) {
+        acme_engine_event(run->engine, run->job,
+                          apr_pstrcat(run->engine->scratch,
+                                      acme_proof_type_name(proof->type),
+                                      " is shown for ", NULL),
+                          proof->ident->value);
         tell_choice(run, proof);
     }
     else if (err->msg == ACME_E_PROOF_BUSY) {
@@ -179,6 +184,11 @@ void acme_proving_learn(acme_run_t *run)
     job->failed[position] |= (unsigned char)ACME_PROOF_BIT(setback->type);
     job->doubted |= ACME_PROOF_BIT(setback->type);
     job->why[setback->type] = apr_pstrdup(job->attempt, setback->err->text);
+    acme_engine_event(run->engine, job,
+                      apr_pstrcat(run->engine->scratch,
+                                  acme_proof_type_name(setback->type),
+                                  " failed for ", NULL),
+                      setback->ident->value);
     acme_job_troubled(job, setback->err, acme_engine_now(run->engine),
                       run->engine->scratch);
     acme_engine_log(run->engine, job, ACME_W_PROOF_FAILED,

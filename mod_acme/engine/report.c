@@ -103,6 +103,21 @@ static json_t *key_json(acme_key_type_t type, const acme_status_t *status,
     return key;
 }
 
+static json_t *events_json(const acme_report_t *report, int nth,
+                           apr_pool_t *scratch)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < report->event_counts[nth]; i++) {
+        const acme_event_t *event = &report->events[nth][i];
+
+        json_array_append_new(
+            list, json_pack("{s:o,s:o}", "time", moment(event->time, scratch),
+                            "text", text(event->text, scratch)));
+    }
+    return list;
+}
+
 json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch)
 {
     const acme_managed_t *managed = report->managed;
@@ -115,8 +130,10 @@ json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch)
                  scratch));
     }
     for (int i = 0; i < report->key_count; i++) {
-        json_array_append_new(
-            keys, key_json(report->types[i], &report->keys[i], scratch));
+        json_t *key = key_json(report->types[i], &report->keys[i], scratch);
+
+        json_object_set_new(key, "events", events_json(report, i, scratch));
+        json_array_append_new(keys, key);
     }
     return json_pack("{s:o,s:o,s:o,s:b,s:o}", "name",
                      text(managed->name, scratch), "names", names, "where",

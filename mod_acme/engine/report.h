@@ -19,6 +19,8 @@ typedef struct acme_report_t {
     int key_count;
     acme_key_type_t types[ACME_FAMILIES];
     acme_status_t keys[ACME_FAMILIES];
+    int event_counts[ACME_FAMILIES];
+    acme_event_t events[ACME_FAMILIES][ACME_MAX_EVENTS];
 } acme_report_t;
 
 /** "ACME1301", from pool; "" where the last attempt went well. */

@@ -281,6 +281,7 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
     }
     acme_engine_log(engine, job, ACME_I_ORDER_BEGUN, job->status.next_action,
                     NULL);
+    acme_engine_event(engine, job, "begun: ", job->status.next_action);
     run_enter(run);
     acme_caacheck_begin(run);
     acme_engine_report(engine, job);
@@ -348,8 +349,11 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     acme_stapling_learn(engine, job, &record, 1);
     apr_array_header_t *back = acme_skips_settle(job, engine->scratch);
     err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
+    acme_engine_event(engine, job, "issued by ",
+                      record.issuer ? record.issuer : "?");
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
+    acme_engine_event(engine, job, "in service", "");
     acme_engine_log(engine, job, ACME_I_ISSUED,
                     record.issuer ? record.issuer : "?",
                     acme_time_format(record.not_after, engine->scratch),
@@ -569,6 +573,10 @@ void acme_run_pump(acme_run_t *run)
         if (!do_step(run, &step)) {
             return;
         }
+    }
+    if (run->stage != acme_order_state_name(run->order)) {
+        run->stage = acme_order_state_name(run->order);
+        acme_engine_event(engine, run->job, "order is ", run->stage);
     }
     if (step.kind != ACME_STEP_WAIT) {
         acme_run_poke(run);

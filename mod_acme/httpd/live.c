@@ -308,3 +308,38 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     status->limit[sizeof(status->limit) - 1] = '\0';
     status->ari_url[sizeof(status->ari_url) - 1] = '\0';
 }
+
+void acme_live_add_event(acme_slot_t *slot, acme_family_t family,
+                         apr_time_t time, const char *text)
+{
+    told_t *told = slot->told[family];
+    unsigned int odd = acme_live_begin_write(&told->sequence);
+    acme_event_t *event = &told->events[told->event_count % ACME_MAX_EVENTS];
+
+    event->time = time;
+    apr_cpystrn(event->text, text, sizeof(event->text));
+    told->event_count++;
+    acme_live_end_write(&told->sequence, odd);
+}
+
+int acme_live_events(acme_event_t *events, const acme_slot_t *slot,
+                     acme_family_t family)
+{
+    const told_t *told = slot->told[family];
+    unsigned int before, after, count, i;
+    int tries = 0;
+
+    do {
+        before = atomic_load_explicit(&told->sequence, memory_order_acquire);
+        count = told->event_count;
+        for (i = 0; i < ACME_MAX_EVENTS; i++) {
+            events[i] = told->events[count < ACME_MAX_EVENTS
+                                         ? i
+                                         : (count + i) % ACME_MAX_EVENTS];
+            events[i].text[sizeof(events[i].text) - 1] = '\0';
+        }
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&told->sequence, memory_order_relaxed);
+    } while ((before != after || (before & 1)) && ++tries < READ_SPINS);
+    return count < ACME_MAX_EVENTS ? (int)count : ACME_MAX_EVENTS;
+}

@@ -43,6 +43,14 @@ void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
                           acme_family_t family);
 
+/** Add to the time-line; the oldest gives way. @param text  printable */
+void acme_live_add_event(acme_slot_t *slot, acme_family_t family,
+                         apr_time_t time, const char *text);
+/** The time-line, the oldest first. @param events  ACME_MAX_EVENTS of them
+ *  @return their number */
+int acme_live_events(acme_event_t *events, const acme_slot_t *slot,
+                     acme_family_t family);
+
 /* --- OCSP responses (staples.h) ------------------------------------------------ */
 
 /** Make room for those of all certificates added so far. Parent only.

@@ -12,7 +12,7 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-5"
+#define LAYOUT       "mod_acme-live-6"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define TOKENS       32768 /* power of two */
@@ -22,6 +22,8 @@
 typedef struct told_t {
     _Atomic unsigned int sequence; /* odd while it is written */
     acme_status_t status;
+    unsigned int event_count; /* so far */
+    acme_event_t events[ACME_MAX_EVENTS];
 } told_t;
 
 struct acme_slot_t {

@@ -67,7 +67,8 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed)
         table ? acme_live_slot(table, managed->name) : NULL;
     int i;
 
-    memset(report, 0, sizeof(*report));
+    memset(report->event_counts, 0, sizeof(report->event_counts));
+    memset(report->keys, 0, sizeof(report->keys));
     report->managed = managed;
     report->key_count = managed->policy->key_type_count;
     for (i = 0; i < report->key_count; i++) {
@@ -76,6 +77,20 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed)
             acme_live_get_status(&report->keys[i], slot,
                                  acme_key_family(report->types[i]));
         }
+    }
+}
+
+void acme_page_read_all(acme_report_t *report, const acme_managed_t *managed)
+{
+    const acme_live_table_t *table = acme_live_table();
+    const acme_slot_t *slot =
+        table ? acme_live_slot(table, managed->name) : NULL;
+    int i;
+
+    acme_page_read(report, managed);
+    for (i = 0; slot && i < report->key_count; i++) {
+        report->event_counts[i] = acme_live_events(
+            report->events[i], slot, acme_key_family(report->types[i]));
     }
 }
 

@@ -36,7 +36,7 @@ static void put_json(const acme_page_t *page, const acme_managed_t *managed)
     json_t *json;
     char *text;
 
-    acme_page_read(&report, managed);
+    acme_page_read_all(&report, managed);
     json = acme_report_json(&report, page->scratch);
     json_object_set_new(json, "visits", visits(managed, page->scratch));
     text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);

@@ -163,6 +163,24 @@ static void put_key(const acme_page_t *page, acme_key_type_t type,
     ap_rputs("</dl>\n", page->r);
 }
 
+static void put_events(const acme_page_t *page, const acme_event_t *events,
+                       int count)
+{
+    int i;
+
+    if (!count) {
+        return;
+    }
+    ap_rputs("<details><summary>Time-line of the last orders</summary>\n<ol>\n",
+             page->r);
+    for (i = 0; i < count; i++) {
+        ap_rvputs(page->r, "<li>",
+                  acme_time_format(events[i].time, page->scratch), " ",
+                  safe(page, events[i].text), "</li>\n", NULL);
+    }
+    ap_rputs("</ol></details>\n", page->r);
+}
+
 static void put_visits(const acme_page_t *page, const acme_managed_t *managed)
 {
     int i, j, any = 0;
@@ -197,7 +215,7 @@ static void put_certificate(const acme_page_t *page,
     acme_report_t report;
     int i;
 
-    acme_page_read(&report, managed);
+    acme_page_read_all(&report, managed);
     ap_rvputs(
         page->r, "<article>\n<h2><a href=\"?certificate=",
         ap_escape_urlencoded(page->scratch, managed->name), "\">",
@@ -208,6 +226,7 @@ static void put_certificate(const acme_page_t *page,
         managed->in_use ? "" : "; no virtual host uses it", "</p>\n", NULL);
     for (i = 0; i < report.key_count; i++) {
         put_key(page, report.types[i], &report.keys[i]);
+        put_events(page, report.events[i], report.event_counts[i]);
     }
     put_visits(page, managed);
     ap_rputs("</article>\n", page->r);

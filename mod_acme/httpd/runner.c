@@ -121,6 +121,17 @@ static void tell_status(void *baton, const acme_managed_t *managed,
     }
 }
 
+static void add_event(void *baton, const acme_managed_t *managed,
+                      acme_family_t family, const char *text)
+{
+    runner_t *runner = baton;
+    acme_slot_t *slot = acme_live_slot(runner->table, managed->name);
+
+    if (slot) {
+        acme_live_add_event(slot, family, apr_time_now(), text);
+    }
+}
+
 static void staple(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_staple_t *response)
 {
@@ -167,6 +178,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .withdraw = withdraw,
         .activate = activate,
         .status = tell_status,
+        .event = add_event,
         .staple = staple,
         .hits = hits,
         .now = now,

@@ -127,6 +127,18 @@ def test_json_has_what_its_documentation_says(issued):
     assert issued.get("/acme-status?format=json", port=issued.admin_port).text.isascii()
 
 
+def test_time_line_outlives_a_graceful_restart(issued):
+    (shop,) = data(issued, f"certificate={SHOP}")["certificates"]
+    said = [event["text"] for event in shop["keys"][0]["events"]]
+    steps = ["begun: order: no certificate yet", f"http-01 is shown for {SHOP}",
+             "issued by Fake Intermediate", "in service"]  # fmt: skip
+    assert [text for text in said if text in steps] == steps
+    issued.graceful()
+    (again,) = data(issued, f"certificate={SHOP}")["certificates"]
+    assert [event["text"] for event in again["keys"][0]["events"]] == said
+    assert f"http-01 is shown for www.{SHOP}" in page(issued, f"certificate={SHOP}").text()
+
+
 def test_prometheus_reads_it(issued):
     reply = issued.acme_status("format=prometheus")
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
