@@ -157,14 +157,14 @@ def demonstrate(httpd, ca, acmectl):
     serial = describe(httpd, SHOP)
     curl(httpd, root, BLOG)
     describe(httpd, BLOG)
-    show(f"status page: http://127.0.0.1:{httpd.admin_port}/server-status#acme")
+    show(f"status page: http://127.0.0.1:{httpd.admin_port}/acme-status")
     say("5/5 a renewal while visitors come")
     renew(httpd, root, acmectl, SHOP, serial)
 
 
 def stay(httpd):
     say("Up. Ctrl-C ends it.")
-    show(f"status   http://127.0.0.1:{httpd.admin_port}/server-status#acme")
+    show(f"status   http://127.0.0.1:{httpd.admin_port}/acme-status")
     show(f"site     https://{SHOP}:{httpd.https_port}/ (at 127.0.0.1)")
     show(f"config   {httpd.conf}")
     show(f"log      {httpd.error_log}")

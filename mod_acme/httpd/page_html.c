@@ -29,6 +29,7 @@ static const char STYLE[] =
     "margin:1rem 0}label{display:block;font-size:.875rem;color:var(--soft)}"
     "input,select,button{font:inherit;color:inherit;background:var(--card);"
     "border:1px solid var(--soft);border-radius:.4rem;padding:.4rem .6rem;"
+    "height:2.5rem;margin:0;"
     "max-width:100%}button{cursor:pointer}"
     ":focus-visible{outline:3px solid var(--link);outline-offset:2px}\n"
     "article{background:var(--card);border:1px solid var(--line);"

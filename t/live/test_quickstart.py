@@ -35,7 +35,7 @@ def test_quickstart_once_shows_everything_and_ends_well(quickstart):
         r"names +blog\.example\.org\n",
         r"issuer +Pebble Intermediate",
         r"valid +\d{4}-\d\d-\d\d .* to \d{4}-\d\d-\d\d .* UTC",
-        r"status page: http://127\.0\.0\.1:\d+/server-status",
+        r"status page: http://127\.0\.0\.1:\d+/acme-status",
         r"\$ .*/acmectl --store .* renew shop\.example\.org",
         r"\d\d+ requests meanwhile, 0 failed",
         r"no restart, no reload",
