@@ -345,7 +345,7 @@ static void load_failures(acme_engine_t *engine, acme_job_t *job)
     acme_job_check_clock(job, engine->config->retry_max,
                          acme_engine_now(engine));
     if (job->request[0]) {
-        acme_asked_resume(engine, job);
+        job->requested = ACME_REQUESTED;
     }
 }
 
@@ -478,7 +478,7 @@ static void look_for_requests(acme_engine_t *engine)
     if (engine->lost) {
         return;
     }
-    acme_err_t *err = acme_asked_look(engine);
+    acme_err_t *err = acme_request_look(engine);
     if (acme_engine_is_news(engine, &engine->told_look, err) && !engine->lost) {
         acme_engine_log_error(engine, NULL, err);
     }

@@ -12,7 +12,8 @@
  *              invisible
  *   caacheck.c whether CAA records let the CA issue
  *   keys.c     the key of an order, and the coming one
- *   request.c  what the administrator asked for
+ *   request.c  what the administrator asks for, and how it is answered
+ *   asked.c    renewals asked for
  *   query.c    one question to an OCSP responder
  *   stapling.c OCSP responses of the certificates in service
  *   hold.c     a new certificate that must not be served without one
@@ -96,6 +97,7 @@ struct acme_engine_t {
     apr_time_t looked;            /* for requests */
     apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
+    int requests_resumed; /* those that a former engine had begun */
     acme_told_t told_beat, told_look;
     acme_stapling_t *staplings, **staplings_end; /* that wait to ask */
     int querying; /* OCSP responders, for staplings */
@@ -369,9 +371,34 @@ void acme_keys_refused(acme_engine_t *engine, acme_job_t *job);
 
 /* --- request.c -------------------------------------------------------------- */
 
-acme_err_t *acme_asked_look(acme_engine_t *engine) ACME_MUST_CHECK;
-/** After a start: the job was working on a request. */
-void acme_asked_resume(acme_engine_t *engine, acme_job_t *job);
+/** Begin what was asked for, or answer that it cannot be.
+ *  @param request  gone when this returns
+ *  @param again    it was accepted by an engine that is gone */
+typedef void acme_request_fn_t(acme_engine_t *engine,
+                               const acme_control_t *request, int again);
+
+/** Look for requests and take them up. */
+acme_err_t *acme_request_look(acme_engine_t *engine) ACME_MUST_CHECK;
+/** Answer; the last answer has the state "done" or "failed". */
+void acme_request_reply(acme_engine_t *engine, const char *id,
+                        const acme_control_reply_t *reply);
+/** Answer that it failed, and log why. */
+void acme_request_fail(acme_engine_t *engine, const char *id,
+                       const acme_err_t *err);
+/** The certificate's jobs, in a row, by its identity or any of its names. */
+acme_job_t *acme_request_find(acme_engine_t *engine, const char *name);
+/** E_REQUEST_NAME */
+acme_err_t *acme_request_no_certificate(const acme_control_t *request,
+                                        apr_pool_t *pool);
+
+/* --- asked.c ---------------------------------------------------------------- */
+
+/** "renew": of the certificate, or with the flag "all" of every one; with the
+ *  flag "now" whatever limits of the CA this server reckons with. */
+void acme_asked_accept(acme_engine_t *engine, const acme_control_t *request,
+                       int again);
+/** Begin what is still to be begun. */
+void acme_asked_go_on(acme_engine_t *engine);
 void acme_asked_progress(acme_engine_t *engine, const acme_job_t *job,
                          const char *text);
 /** @param err  NULL: it went well */

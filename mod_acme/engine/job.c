@@ -334,7 +334,8 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
     if (held) {
         due = job->retry_at;
     }
-    if (!job->requested && due != ACME_NEVER && status->limit_until > due) {
+    if (job->requested != ACME_REQUESTED_NOW && due != ACME_NEVER
+        && status->limit_until > due) {
         due = status->limit_until;
     }
     status->ari_start = job->ari.start;

@@ -10,6 +10,9 @@
 #include "engine/record.h"
 #include "engine/timer.h"
 
+#define ACME_REQUESTED     1
+#define ACME_REQUESTED_NOW 2 /* and whatever limits of the CA */
+
 #define ACME_JOB_FINGERPRINT 17 /* 16 hexadecimal digits and NUL */
 
 /** How one of several CAs has fared. Zeroed: it has not failed. */
@@ -41,10 +44,11 @@ struct acme_job_t {
     unsigned char has[(ACME_MAX_IDENTS + 7) / 8]; /* bit i: the newest set has
                                                      the i-th name */
     acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
-    int requested;      /* by the administrator: now, whatever the mode */
-    int revoked;        /* the CA says so of the newest set */
-    int has_doc;        /* something is saved of it */
-    char request[24];   /* id of the request it answers, or "" */
+    int requested;    /* ACME_REQUESTED by the administrator, whatever the mode
+                           and earlier failures; or 0 */
+    int revoked;      /* the CA says so of the newest set */
+    int has_doc;      /* something is saved of it */
+    char request[24]; /* id of the request it answers, or "" */
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
     char subject[ACME_JOB_FINGERPRINT];  /* of what an order is about */
 

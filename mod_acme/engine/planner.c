@@ -215,7 +215,7 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     status->limit_until = 0;
     status->limit[0] = '\0';
     apr_pool_create(&pool, engine->scratch);
-    if (!job->requested) {
+    if (job->requested != ACME_REQUESTED_NOW) {
         acme_limits_check(&wait, limits, &order, now, pool);
     }
     if (wait.until && passes_on(link, job, &wait)) {
@@ -224,6 +224,12 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     }
     if (wait.until) {
         tell_held(link, job, &wait);
+        acme_asked_progress(engine, job,
+                            apr_psprintf(pool,
+                                         "waits until %s for a limit of "
+                                         "the CA: %s",
+                                         acme_time_format(wait.until, pool),
+                                         wait.what));
         apr_cpystrn(status->limit, wait.what, sizeof(status->limit));
         status->limit_until = wait.until;
     }

@@ -1,45 +1,51 @@
+/* Requests of the administrator: which verbs there are, and how they are answered.
+ * A verb answers at once or later, until it has said "done" or "failed". */
 #include "engine/engine_impl.h"
 
 #include <apr_strings.h>
 #include <string.h>
 
 #include "core/encode.h"
-#include "engine/skips.h"
 
-/** A request that was accepted and is worked on. */
-struct acme_asked_t {
-    acme_asked_t *next;
-    apr_pool_t *pool;
-    const char *id;
-    acme_job_t *first; /* the certificate's jobs, in a row */
-    int count;
-    unsigned int open; /* bit n: the n-th of them is not over */
-    int code;          /* of the failure told, or 0 */
-    const char *text;
+typedef struct verb_t {
+    const char *action;
+    acme_request_fn_t *accept;
+    int lasting; /* an engine that is gone may have begun it: accept is called
+                    once more by the next. 0: then it has failed */
+} verb_t;
+
+static const verb_t VERBS[] = {
+    { "renew", acme_asked_accept, 1 },
 };
 
-static void reply(acme_engine_t *engine, const char *id, const char *state,
-                  const char *text, int code)
+/* --- answering ---------------------------------------------------------------------- */
+
+void acme_request_reply(acme_engine_t *engine, const char *id,
+                        const acme_control_reply_t *reply)
 {
-    acme_control_reply_t answer = { state, text, code };
-    acme_err_t *err = acme_engine_note(
-        engine,
-        acme_store_put_reply(engine->store, id, &answer, engine->scratch));
+    acme_err_t *err =
+        acme_engine_note(engine, acme_store_put_reply(engine->store, id, reply,
+                                                      engine->scratch));
     if (err) {
         acme_engine_log_error(engine, NULL, err);
     }
 }
 
-static void reply_error(acme_engine_t *engine, const char *id,
-                        const acme_err_t *err)
+void acme_request_fail(acme_engine_t *engine, const char *id,
+                       const acme_err_t *err)
 {
+    const acme_control_reply_t reply = {
+        .state = "failed",
+        .text = acme_err_line(err, engine->scratch),
+        .code = (int)err->msg,
+    };
     acme_engine_log_error(engine, NULL, err);
-    reply(engine, id, "failed", acme_err_line(err, engine->scratch),
-          (int)err->msg);
+    acme_request_reply(engine, id, &reply);
 }
 
-/* The certificate's jobs by its identity, or else by any of its names. */
-static acme_job_t *find(acme_engine_t *engine, const char *name)
+/* --- what most verbs need ------------------------------------------------------------ */
+
+acme_job_t *acme_request_find(acme_engine_t *engine, const char *name)
 {
     acme_ident_t *ident;
     acme_job_t *job = apr_hash_get(engine->by_name, name, APR_HASH_KEY_STRING);
@@ -60,152 +66,69 @@ static acme_job_t *find(acme_engine_t *engine, const char *name)
     return NULL;
 }
 
-static acme_asked_t *make(acme_engine_t *engine, const char *id,
-                          acme_job_t *first)
+acme_err_t *acme_request_no_certificate(const acme_control_t *request,
+                                        apr_pool_t *pool)
 {
-    apr_pool_t *pool;
-    apr_pool_create(&pool, engine->pool);
-    acme_asked_t *asked = apr_pcalloc(pool, sizeof(*asked));
-    asked->pool = pool;
-    asked->id = apr_pstrdup(pool, id);
-    asked->first = first;
-    asked->count = first->managed->policy->key_type_count;
-    asked->next = engine->asked;
-    engine->asked = asked;
-    return asked;
+    const char *name = request->certificate ? request->certificate : "?";
+    return acme_err_make(pool, ACME_E_REQUEST_NAME,
+                         acme_encode_printable(name, 253, pool), NULL);
 }
 
-static void open_job(acme_engine_t *engine, acme_asked_t *asked, int index)
-{
-    acme_job_t *job = &asked->first[index];
-    asked->open |= 1U << index;
-    job->requested = 1;
-    acme_job_forget_turns(job);
-    acme_skips_hasten(job);
-    apr_cpystrn(job->request, asked->id, sizeof(job->request));
-    acme_engine_keep(engine, job);
-    if (!job->run) {
-        acme_engine_schedule(engine, job);
-    }
-}
+/* --- taking them up ------------------------------------------------------------------ */
 
-static void accept_renew(acme_engine_t *engine, const acme_control_t *request)
+static const verb_t *find_verb(const char *action)
 {
-    acme_job_t *first = find(engine, request->certificate);
-    if (!first) {
-        reply_error(engine, request->id,
-                    acme_err_make(engine->scratch, ACME_E_REQUEST_NAME,
-                                  acme_encode_printable(request->certificate,
-                                                        253, engine->scratch),
-                                  NULL));
-        return;
-    }
-    acme_asked_t *asked = make(engine, request->id, first);
-    acme_engine_log(engine, first, ACME_I_REQUESTED, request->id, NULL);
-    reply(engine, request->id, "accepted", first->managed->name, 0);
-    for (int i = 0; i < asked->count; i++) {
-        open_job(engine, asked, i);
-    }
-}
-
-acme_err_t *acme_asked_look(acme_engine_t *engine)
-{
-    apr_array_header_t *requests;
-    acme_err_t *err =
-        acme_store_get_requests(&requests, engine->store, engine->scratch);
-
-    if (err) {
-        acme_engine_note(engine, err);
-        return err;
-    }
-    for (int i = 0; i < requests->nelts; i++) {
-        const acme_control_t *request =
-            APR_ARRAY_IDX(requests, i, acme_control_t *);
-        if (!strcmp(request->action, "renew")) {
-            accept_renew(engine, request);
-        }
-        else {
-            reply_error(engine, request->id,
-                        acme_err_make(engine->scratch, ACME_E_REQUEST_ACTION,
-                                      acme_encode_printable(request->action, 32,
-                                                            engine->scratch),
-                                      NULL));
+    for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
+        if (!strcmp(action, VERBS[i].action)) {
+            return &VERBS[i];
         }
     }
     return NULL;
 }
 
-void acme_asked_resume(acme_engine_t *engine, acme_job_t *job)
+static void take_up(acme_engine_t *engine, const acme_control_t *request,
+                    int again)
 {
-    acme_asked_t *asked = engine->asked;
-    acme_job_t *first =
-        apr_hash_get(engine->by_name, job->managed->name, APR_HASH_KEY_STRING);
-    while (asked && strcmp(asked->id, job->request)) {
-        asked = asked->next;
-    }
-    if (!asked) {
-        asked = make(engine, job->request, first);
-    }
-    asked->open |= 1U << (job - first);
-    job->requested = 1;
-}
+    const verb_t *verb = find_verb(request->action);
 
-/* Bit of the job in the request's mask; 0 if the request is not about it. */
-static unsigned int bit_of(const acme_asked_t *asked, const acme_job_t *job)
-{
-    if (job < asked->first || job >= asked->first + asked->count) {
-        return 0;
+    if (!verb) {
+        acme_request_fail(engine, request->id,
+                          acme_err_make(engine->scratch, ACME_E_REQUEST_ACTION,
+                                        request->action, NULL));
     }
-    return asked->open & (1U << (job - asked->first));
-}
-
-void acme_asked_progress(acme_engine_t *engine, const acme_job_t *job,
-                         const char *text)
-{
-    for (acme_asked_t *asked = engine->asked; asked; asked = asked->next) {
-        if (bit_of(asked, job)) {
-            reply(engine, asked->id, "working", text, 0);
-        }
+    else if (again && !verb->lasting) {
+        acme_request_fail(engine, request->id,
+                          acme_err_make(engine->scratch, ACME_E_REQUEST_LOST,
+                                        request->action, NULL));
+    }
+    else {
+        verb->accept(engine, request, again);
     }
 }
 
-static void conclude(acme_engine_t *engine, const acme_asked_t *asked,
-                     const acme_job_t *job)
+static acme_err_t *take_up_all(acme_engine_t *engine, int again)
 {
-    if (asked->code) {
-        reply(engine, asked->id, "failed", asked->text, asked->code);
-        return;
+    apr_array_header_t *requests;
+    acme_err_t *err = again ? acme_store_get_interrupted(
+                          &requests, engine->store, engine->scratch)
+                            : acme_store_get_requests(&requests, engine->store,
+                                                      engine->scratch);
+    if (err) {
+        acme_engine_note(engine, err);
+        return err;
     }
-    const acme_status_t *status = &job->status;
-    reply(engine, asked->id, "done",
-          apr_psprintf(engine->scratch,
-                       "issued by %s, valid until %s, serial %s",
-                       status->issuer,
-                       acme_time_format(status->not_after, engine->scratch),
-                       status->serial),
-          0);
+    for (int i = 0; i < requests->nelts && !engine->lost; i++) {
+        take_up(engine, APR_ARRAY_IDX(requests, i, acme_control_t *), again);
+    }
+    return NULL;
 }
 
-void acme_asked_outcome(acme_engine_t *engine, acme_job_t *job,
-                        const acme_err_t *err)
+acme_err_t *acme_request_look(acme_engine_t *engine)
 {
-    acme_asked_t **link = &engine->asked;
-    job->request[0] = '\0';
-    while (*link) {
-        acme_asked_t *asked = *link;
-        unsigned int bit = bit_of(asked, job);
-        asked->open &= ~bit;
-        if (bit && err) {
-            asked->code = (int)err->msg;
-            asked->text =
-                apr_pstrdup(asked->pool, acme_err_line(err, engine->scratch));
-        }
-        if (!bit || asked->open) {
-            link = &asked->next;
-            continue;
-        }
-        conclude(engine, asked, job);
-        *link = asked->next;
-        apr_pool_destroy(asked->pool);
+    if (!engine->requests_resumed) {
+        ACME_TRY(take_up_all(engine, 1));
+        engine->requests_resumed = 1;
     }
+    acme_asked_go_on(engine);
+    return take_up_all(engine, 0);
 }

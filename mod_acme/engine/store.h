@@ -37,6 +37,7 @@
 #include "core/cert.h"
 #include "core/err.h"
 #include "core/ident.h"
+#include "engine/control.h"
 #include "engine/lease.h"
 #include "engine/record.h"
 
@@ -284,16 +285,7 @@ acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
 
 /* --- requests of the administrator ----------------------------------------- */
 
-typedef struct acme_control_t {
-    const char *id;          /* 16 hexadecimal digits */
-    const char *action;      /* "renew" */
-    const char *certificate; /* identity */
-} acme_control_t;
-typedef struct acme_control_reply_t {
-    const char *state; /* "accepted", "working", "done", "failed" */
-    const char *text;  /* progress, or the outcome in words */
-    int code;          /* message number of a failure, else 0 */
-} acme_control_reply_t;
+/* See control.h. */
 
 /** acmectl's side. put makes the id. */
 acme_err_t *acme_store_put_request(acme_control_t *request, acme_store_t *store,
@@ -310,6 +302,10 @@ void acme_store_remove_request(acme_store_t *store, const char *id,
 acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
                                     acme_store_t *store,
                                     apr_pool_t *pool) ACME_MUST_CHECK;
+/** Those with a reply that is not the last: whoever gave it may be gone. */
+acme_err_t *acme_store_get_interrupted(apr_array_header_t **requests,
+                                       acme_store_t *store,
+                                       apr_pool_t *pool) ACME_MUST_CHECK;
 acme_err_t *acme_store_put_reply(acme_store_t *store, const char *id,
                                  const acme_control_reply_t *reply,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;

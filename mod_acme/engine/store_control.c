@@ -3,9 +3,8 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,11 +13,7 @@
 #include "core/encode.h"
 #include "engine/store_impl.h"
 
-#define ID_LENGTH    16
-#define MAX_REQUESTS 100 /* handed out at once; the rest come next time */
-#define MAX_ACTION   32
-#define MAX_NAME     255
-#define MAX_TEXT     1024
+#define MAX_REQUESTS 100   /* handed out at once; the rest come next time */
 #define MAX_AGE      86400 /* seconds that a request or reply is kept */
 
 /* A directory changed within so many seconds may change again without a
@@ -28,51 +23,14 @@
 
 /* --- texts ----------------------------------------------------------------------- */
 
-static int id_valid(const char *id)
-{
-    return strlen(id) == ID_LENGTH
-           && strspn(id, "0123456789abcdef") == ID_LENGTH;
-}
-
-static int action_valid(const char *action)
-{
-    size_t len = action ? strlen(action) : 0;
-
-    return len >= 1 && len <= MAX_ACTION
-           && strspn(action, "abcdefghijklmnopqrstuvwxyz-") == len;
-}
-
-static int name_valid(const char *name)
-{
-    size_t len = name ? strlen(name) : 0;
-
-    if (len < 1 || len > MAX_NAME) {
-        return 0;
-    }
-    for (const char *c = name; *c; c++) {
-        if (*c <= ' ' || *c >= 0x7f) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static const char *known_state(const char *state)
-{
-    static const char *const states[] = { "accepted", "working", "done",
-                                          "failed" };
-
-    for (unsigned i = 0; state && i < sizeof(states) / sizeof(states[0]); i++) {
-        if (strcmp(state, states[i]) == 0) {
-            return states[i];
-        }
-    }
-    return NULL;
-}
-
 static const char *file_name(const char *id, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, id, ".json", NULL);
+}
+
+static const char *secret_binding(const char *id, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "request ", id, NULL);
 }
 
 static acme_err_t *refuse(const char *what, const char *why, apr_pool_t *pool)
@@ -82,37 +40,48 @@ static acme_err_t *refuse(const char *what, const char *why, apr_pool_t *pool)
 
 /* --- acmectl --------------------------------------------------------------------- */
 
-static acme_err_t *write_json(const acme_place_t *part, const char *name,
-                              mode_t mode, json_t *object, apr_pool_t *scratch)
+static acme_err_t *write_text(const acme_place_t *part, const char *name,
+                              mode_t mode, const char *text,
+                              apr_pool_t *scratch)
 {
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-
-    if (!text) {
-        return acme_err_make(scratch, ACME_E_MEMORY, "writing a request", NULL);
-    }
     acme_fsfile_clean(part, scratch);
     const acme_fsfile_entry_t entry = { name, mode, text, strlen(text) };
-    acme_err_t *err = acme_fsfile_put(part, &entry, scratch);
-    free(text);
-    return err;
+    return acme_fsfile_put(part, &entry, scratch);
 }
 
-static acme_err_t *put_request(acme_control_t *request, acme_store_t *store,
-                               const char *id, apr_pool_t *scratch)
+/* What the worker must be able to read, every program of the same user can. */
+static acme_err_t *seal_secret(const char **text, const acme_store_t *store,
+                               const acme_control_t *request, const char *id,
+                               apr_pool_t *scratch)
 {
-    int lock;
+    const unsigned char *sealed;
+    apr_size_t len, secret_len = strlen(request->secret);
 
-    if (!action_valid(request->action) || !name_valid(request->certificate)) {
-        return refuse(request->action ? request->action : "?",
-                      "action or certificate has characters it cannot have",
+    if (secret_len > ACME_CONTROL_SECRET) {
+        return refuse(request->action, "what it has to hide is too long",
                       scratch);
     }
+    ACME_TRY(
+        acme_seal(&sealed, &len, store->secret, secret_binding(id, scratch),
+                  (const unsigned char *)request->secret, secret_len, scratch));
+    *text = acme_encode_base64url(sealed, len, scratch);
+    return NULL;
+}
+
+static acme_err_t *put_request(const acme_control_t *request,
+                               acme_store_t *store, const char *id,
+                               apr_pool_t *scratch)
+{
+    const char *json, *sealed = NULL;
+    int lock;
+
+    if (request->secret) {
+        ACME_TRY(seal_secret(&sealed, store, request, id, scratch));
+    }
+    ACME_TRY(acme_control_format(&json, request, sealed, scratch));
     ACME_TRY(acme_store_lock_root(&lock, store, scratch));
-    json_t *object = json_pack("{s:s, s:s}", "action", request->action,
-                               "certificate", request->certificate);
-    acme_err_t *err = write_json(&store->parts[ACME_PART_CONTROL],
-                                 file_name(id, scratch), 0644, object, scratch);
-    json_decref(object);
+    acme_err_t *err = write_text(&store->parts[ACME_PART_CONTROL],
+                                 file_name(id, scratch), 0644, json, scratch);
     close(lock);
     return err;
 }
@@ -120,7 +89,7 @@ static acme_err_t *put_request(acme_control_t *request, acme_store_t *store,
 acme_err_t *acme_store_put_request(acme_control_t *request, acme_store_t *store,
                                    apr_pool_t *pool)
 {
-    unsigned char random[ID_LENGTH / 2];
+    unsigned char random[ACME_CONTROL_ID / 2];
 
     if (RAND_bytes(random, sizeof(random)) != 1) {
         return acme_err_ssl(pool, ACME_E_MEMORY, "drawing a random number",
@@ -133,55 +102,22 @@ acme_err_t *acme_store_put_request(acme_control_t *request, acme_store_t *store,
     return NULL;
 }
 
-static acme_err_t *read_object(json_t **object, const acme_place_t *part,
-                               const char *id, uid_t owner, apr_pool_t *scratch)
-{
-    const char *text;
-    apr_size_t len;
-    const char *name = file_name(id, scratch);
-
-    *object = NULL;
-    ACME_TRY(acme_fsfile_read(&text, &len, part, name, owner, scratch));
-    if (!text) {
-        return NULL;
-    }
-    *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(*object)) {
-        json_decref(*object);
-        *object = NULL;
-        return acme_err_make(scratch, ACME_E_STORE_DAMAGED,
-                             acme_fsfile_path(part, name, scratch),
-                             "it is not a JSON object", NULL);
-    }
-    return NULL;
-}
-
 acme_err_t *acme_store_get_reply(acme_control_reply_t **reply,
                                  acme_store_t *store, const char *id,
                                  apr_pool_t *pool)
 {
     apr_pool_t *sub = acme_store_subpool(pool);
-    json_t *object = NULL;
+    const char *text = NULL;
+    apr_size_t len = 0;
 
     *reply = NULL;
     acme_err_t *err =
-        id_valid(id) ? read_object(&object, &store->parts[ACME_PART_REPLIES],
-                                   id, store->worker, sub)
-                     : refuse(id, "this is not the id of a request", sub);
-    if (object) {
-        const char *text = acme_json_string(object, "text");
-        json_int_t code = json_integer_value(json_object_get(object, "code"));
-        acme_control_reply_t *made = apr_pcalloc(pool, sizeof(*made));
-        made->state = known_state(acme_json_string(object, "state"));
-        made->text = acme_encode_printable(text ? text : "", MAX_TEXT, pool);
-        made->code = code > 0 && code < 10000 ? (int)code : 0;
-        if (made->state) {
-            *reply = made;
-        }
-        else {
-            err = refuse(id, "the server's answer is not readable", sub);
-        }
-        json_decref(object);
+        acme_control_id_valid(id)
+            ? acme_fsfile_read(&text, &len, &store->parts[ACME_PART_REPLIES],
+                               file_name(id, sub), store->worker, sub)
+            : refuse(id, "this is not the id of a request", sub);
+    if (!err && text) {
+        err = acme_control_parse_reply(reply, id, text, len, pool);
     }
     return acme_store_leave(err, sub, pool);
 }
@@ -191,7 +127,7 @@ void acme_store_remove_request(acme_store_t *store, const char *id,
 {
     static const acme_part_t parts[] = { ACME_PART_CONTROL, ACME_PART_REPLIES };
 
-    if (!id_valid(id)) {
+    if (!acme_control_id_valid(id)) {
         return;
     }
     for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -201,6 +137,12 @@ void acme_store_remove_request(acme_store_t *store, const char *id,
                                               file_name(id, scratch), scratch);
         (void)kept;
     }
+}
+
+static apr_status_t wipe(void *data)
+{
+    OPENSSL_cleanse(data, strlen(data));
+    return APR_SUCCESS;
 }
 
 /* --- the engine ------------------------------------------------------------------ */
@@ -217,49 +159,71 @@ static int unchanged(const acme_store_t *store, struct stat *st)
            && st->st_mtim.tv_nsec == store->requests_seen.tv_nsec;
 }
 
-/* "<id>.json" of control/ without an answer of the same name. */
-static const char *open_request(const acme_store_t *store, const char *name,
-                                apr_pool_t *pool)
+/* The id in "<id>.json". @return NULL: it is another file */
+static const char *id_of(const char *name, apr_pool_t *pool)
 {
     size_t len = strlen(name);
 
-    if (len != ID_LENGTH + 5 || strcmp(name + ID_LENGTH, ".json") != 0) {
+    if (len != ACME_CONTROL_ID + 5
+        || strcmp(name + ACME_CONTROL_ID, ".json") != 0) {
         return NULL;
     }
-    const char *id = apr_pstrndup(pool, name, ID_LENGTH);
-    if (!id_valid(id)
-        || acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES], name)) {
-        return NULL;
-    }
-    return id;
+    const char *id = apr_pstrndup(pool, name, ACME_CONTROL_ID);
+    return acme_control_id_valid(id) ? id : NULL;
 }
 
-static acme_control_t *read_request(const acme_store_t *store, const char *id,
-                                    apr_pool_t *pool, apr_pool_t *scratch)
+/* Not answered yet; or answered, but not for the last time. */
+static int is_wanted(acme_store_t *store, const char *name, const char *id,
+                     int interrupted, apr_pool_t *scratch)
 {
-    json_t *object;
-    acme_control_t *request = NULL;
+    acme_control_reply_t *reply;
 
-    /* One that cannot be read is passed over: root's tool wrote another. */
-    if (read_object(&object, &store->parts[ACME_PART_CONTROL], id, store->owner,
-                    scratch)
-        || !object) {
-        return NULL;
+    if (!interrupted
+        || !acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES], name)) {
+        return !interrupted
+               && !acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES], name);
     }
-    const char *action = acme_json_string(object, "action");
-    const char *certificate = acme_json_string(object, "certificate");
-    if (action_valid(action) && name_valid(certificate)) {
-        request = apr_palloc(pool, sizeof(*request));
-        request->id = apr_pstrdup(pool, id);
-        request->action = apr_pstrdup(pool, action);
-        request->certificate = apr_pstrdup(pool, certificate);
-    }
-    json_decref(object);
-    return request;
+    return acme_store_get_reply(&reply, store, id, scratch) || !reply
+           || !acme_control_over(reply);
 }
 
-static acme_err_t *list_requests(apr_array_header_t *found,
-                                 const acme_store_t *store, apr_pool_t *pool,
+static acme_err_t *read_secret(acme_control_t *request,
+                               const acme_store_t *store, const char *sealed,
+                               apr_pool_t *pool)
+{
+    const unsigned char *octets, *secret;
+    apr_size_t len, secret_len;
+
+    if (acme_decode_base64url(&octets, &len, sealed, pool) != APR_SUCCESS) {
+        return refuse(request->id, "its secret is damaged", pool);
+    }
+    ACME_TRY(acme_unseal(&secret, &secret_len, store->secret,
+                         secret_binding(request->id, pool), octets, len, pool));
+    char *text = apr_pstrmemdup(pool, (const char *)secret, secret_len);
+    apr_pool_cleanup_register(pool, text, wipe, apr_pool_cleanup_null);
+    request->secret = text;
+    return NULL;
+}
+
+static acme_err_t *read_request(acme_control_t **request,
+                                const acme_store_t *store, const char *id,
+                                apr_pool_t *pool, apr_pool_t *scratch)
+{
+    const char *text, *sealed;
+    apr_size_t len;
+
+    ACME_TRY(acme_fsfile_read(&text, &len, &store->parts[ACME_PART_CONTROL],
+                              file_name(id, scratch), store->owner, scratch));
+    if (!text) {
+        *request = NULL;
+        return NULL;
+    }
+    ACME_TRY(acme_control_parse(request, &sealed, id, text, len, pool));
+    return sealed ? read_secret(*request, store, sealed, pool) : NULL;
+}
+
+static acme_err_t *list_requests(apr_array_header_t *found, acme_store_t *store,
+                                 int interrupted, apr_pool_t *pool,
                                  apr_pool_t *scratch)
 {
     apr_array_header_t *names;
@@ -268,15 +232,26 @@ static acme_err_t *list_requests(apr_array_header_t *found,
                               scratch));
     for (int i = 0; names && i < names->nelts && found->nelts < MAX_REQUESTS;
          i++) {
-        const char *id =
-            open_request(store, APR_ARRAY_IDX(names, i, const char *), scratch);
-        acme_control_t *request =
-            id ? read_request(store, id, pool, scratch) : NULL;
-        if (request) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        const char *id = id_of(name, scratch);
+        acme_control_t *request = NULL;
+        /* One that cannot be read is passed over: root's tool wrote another. */
+        if (id && is_wanted(store, name, id, interrupted, scratch)
+            && !read_request(&request, store, id, pool, scratch) && request) {
             APR_ARRAY_PUSH(found, acme_control_t *) = request;
         }
     }
     return NULL;
+}
+
+acme_err_t *acme_store_get_interrupted(apr_array_header_t **requests,
+                                       acme_store_t *store, apr_pool_t *pool)
+{
+    apr_pool_t *sub = acme_store_subpool(pool);
+
+    *requests = apr_array_make(pool, 1, sizeof(acme_control_t *));
+    return acme_store_leave(list_requests(*requests, store, 1, pool, sub), sub,
+                            pool);
 }
 
 acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
@@ -292,7 +267,7 @@ acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
     }
     apr_pool_t *sub = acme_store_subpool(pool);
     ACME_TRY(
-        acme_store_leave(list_requests(found, store, pool, sub), sub, pool));
+        acme_store_leave(list_requests(found, store, 0, pool, sub), sub, pool));
     store->requests_seen = st.st_mtim;
     store->requests_quiet =
         found->nelts == 0 && time(NULL) - st.st_mtim.tv_sec >= TIME_GRAIN;
@@ -302,34 +277,31 @@ acme_err_t *acme_store_get_requests(apr_array_header_t **requests,
 typedef struct put_reply_t {
     acme_store_t *store;
     const char *id;
-    json_t *object;
+    const char *json;
 } put_reply_t;
 
 static acme_err_t *put_reply(void *baton, apr_pool_t *scratch)
 {
     const put_reply_t *put = baton;
 
-    return write_json(&put->store->parts[ACME_PART_REPLIES],
-                      file_name(put->id, scratch), 0600, put->object, scratch);
+    return write_text(&put->store->parts[ACME_PART_REPLIES],
+                      file_name(put->id, scratch), 0600, put->json, scratch);
 }
 
 acme_err_t *acme_store_put_reply(acme_store_t *store, const char *id,
                                  const acme_control_reply_t *reply,
                                  apr_pool_t *scratch)
 {
-    if (!id_valid(id) || !known_state(reply->state)) {
-        return refuse(id, "this is not the id of a request, or no state of one",
-                      scratch);
+    if (!acme_control_id_valid(id)) {
+        return refuse(id, "this is not the id of a request", scratch);
     }
     apr_pool_t *sub = acme_store_subpool(scratch);
-    const char *text =
-        acme_encode_printable(reply->text ? reply->text : "", MAX_TEXT, sub);
-    put_reply_t put = { store, id,
-                        json_pack("{s:s, s:s, s:i}", "state", reply->state,
-                                  "text", text, "code", reply->code) };
-    acme_err_t *err = acme_store_commit(store, put_reply, &put, sub);
+    put_reply_t put = { store, id, NULL };
+    acme_err_t *err = acme_control_format_reply(&put.json, reply, sub);
 
-    json_decref(put.object);
+    if (!err) {
+        err = acme_store_commit(store, put_reply, &put, sub);
+    }
     return acme_store_leave(err, sub, scratch);
 }
 
@@ -340,9 +312,9 @@ static int is_stale(const acme_place_t *part, const char *name, apr_time_t now)
 {
     struct stat st;
 
-    return strlen(name) == ID_LENGTH + 5
-           && strspn(name, "0123456789abcdef") == ID_LENGTH
-           && strcmp(name + ID_LENGTH, ".json") == 0
+    return strlen(name) == ACME_CONTROL_ID + 5
+           && strspn(name, "0123456789abcdef") == ACME_CONTROL_ID
+           && strcmp(name + ACME_CONTROL_ID, ".json") == 0
            && fstatat(part->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
            && S_ISREG(st.st_mode) && apr_time_sec(now) - st.st_mtime > MAX_AGE;
 }

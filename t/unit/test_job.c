@@ -657,14 +657,16 @@ static void test_job_ca_that_is_never_content_does_not_get_a_loop(void **state)
     assert_int_equal(job.ari.rushed, 0);
 }
 
-static void test_job_hold_of_a_limit_puts_off_but_not_a_request(void **state)
+static void test_job_hold_of_a_limit_puts_off_but_not_who_insists(void **state)
 {
     (void)state;
     plan(NULL);
     job.status.limit_until = NOW + HOUR;
     assert_int_equal(replan(), NOW + HOUR);
     assert_int_equal(job.status.next_time, NOW + HOUR);
-    job.requested = 1;
+    job.requested = ACME_REQUESTED;
+    assert_int_equal(replan(), NOW + HOUR);
+    job.requested = ACME_REQUESTED_NOW;
     assert_int_equal(replan(), 0);
 }
 
@@ -976,7 +978,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_replaces_what_is_of_this_ca_and_account),
     JOB_TEST(test_job_answer_about_the_old_set_says_nothing_of_the_new),
     JOB_TEST(test_job_ca_that_is_never_content_does_not_get_a_loop),
-    JOB_TEST(test_job_hold_of_a_limit_puts_off_but_not_a_request),
+    JOB_TEST(test_job_hold_of_a_limit_puts_off_but_not_who_insists),
     JOB_TEST(test_timers_give_the_earliest),
     JOB_TEST(test_policy_accounts_are_shared_by_directory),
     JOB_TEST(test_policy_accounts_differ_by_who_is_meant),

@@ -1,4 +1,4 @@
-/* 1500-1799: events (15xx), requests and status (16xx), acmectl (17xx). See ../messages.h. */
+/* 1500-1699: events (15xx), requests and status (16xx). See ../messages.h. */
 /* clang-format off */
 #define ACME_MESSAGES_EVENT(M)                                                 \
     M(1500, I_ISSUED, NOTICE, NONE, "certificate issued by %s, valid until %s, for %s", "") \

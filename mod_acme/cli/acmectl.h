@@ -1,0 +1,106 @@
+/**
+ * What the commands of acmectl share. A command is a row of a table in main.c; its
+ * functions are in a file of its own, or with others of its kind:
+ *
+ *   main.c   the table, the command line, help
+ *   say.c    errors, in the words of the log
+ *   open.c   the store, and whether we may
+ *   ask.c    a request to the running server, watched until it is answered
+ *   renew.c  commands
+ *
+ * A new one needs its row, its ctl_command_t here, and a place in acmectl.8.
+ */
+#ifndef ACME_ACMECTL_H
+#define ACME_ACMECTL_H
+
+#include <apr_pools.h>
+#include <signal.h>
+
+#include "core/err.h"
+#include "engine/store.h"
+
+/** Exit status of every command. */
+typedef enum ctl_exit_t {
+    CTL_DONE = 0,
+    CTL_FAILED = 1,
+    CTL_USAGE = 2,
+    CTL_NO_SERVER = 3, /* a running one is needed, and there is none */
+    CTL_TIMEOUT = 4,   /* or interrupted: the server goes on */
+} ctl_exit_t;
+
+#define CTL_OPTIONS 12 /* of one command, at most */
+
+typedef struct ctl_option_t {
+    const char *name;  /* "--reason" */
+    const char *value; /* "REASON"; NULL: it is a flag */
+    const char *help;
+} ctl_option_t;
+
+typedef struct ctl_t ctl_t;
+
+typedef struct ctl_command_t {
+    const char *name;     /* "renew"; "account show" */
+    const char *operands; /* "NAME | --all", for the usage; "" */
+    int least, most;      /* how many; options do not count */
+    const char *instead;  /* option that stands in place of them all, or NULL */
+    const char *summary;  /* of one line, no full stop */
+    const char *details;  /* paragraphs with "\n\n" between them, or NULL */
+    int needs;            /* CTL_NEEDS_STORE, CTL_ASKS; or 0 */
+    ctl_exit_t (*run)(ctl_t *ctl);
+    ctl_option_t options[CTL_OPTIONS + 1]; /* the last has no name */
+} ctl_command_t;
+
+#define CTL_NEEDS_STORE 1 /* ctl->store is open when it runs, and we may */
+#define CTL_ASKS        3 /* the same, and it asks the server: has --timeout */
+
+struct ctl_t {
+    apr_pool_t *pool;
+    const ctl_command_t *command;
+    const char *root; /* AcmeStore */
+    acme_store_t *store;
+    long timeout; /* seconds */
+    int count;
+    const char **operands;
+    const char *values[CTL_OPTIONS]; /* of command->options */
+};
+
+/** What is to end soon, and safely: a signal has come. */
+extern volatile sig_atomic_t ctl_interrupted;
+
+/* --- main.c ------------------------------------------------------------------------ */
+
+/** Value of an option of the command; "" for a flag; NULL: it was not given. */
+const char *ctl_option(const ctl_t *ctl, const char *name);
+/** What is wrong with the command line, and how it should be. @return CTL_USAGE */
+ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what);
+/** All commands; the last is NULL. */
+const ctl_command_t *const *ctl_commands(void);
+
+/* --- say.c ------------------------------------------------------------------------- */
+
+/** "acmectl: ACME1234: text" and the remedy, on standard error. @return CTL_FAILED */
+ctl_exit_t ctl_say_error(const acme_err_t *err, apr_pool_t *pool);
+/** The same for a message with a text of its own. */
+ctl_exit_t ctl_say_code(int code, const char *text);
+/** The same for a message of the table; one const char * for each "%s", NULL. */
+ctl_exit_t ctl_say(const ctl_t *ctl, acme_msg_t msg, ...) ACME_SENTINEL;
+
+/* --- open.c ------------------------------------------------------------------------ */
+
+/** Open ctl->root, if we may. @return CTL_DONE, or it was told why not */
+ctl_exit_t ctl_open(ctl_t *ctl);
+
+/* --- ask.c ------------------------------------------------------------------------- */
+
+/** Put the request, show its progress, wait for its end.
+ *  @param reply  of a request that is done; NULL where it was not. Its text is not
+ *                printed yet, but by ctl_done; or NULL: print it
+ *  @return what became of it, told in words unless it is done */
+ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,
+                   acme_control_reply_t **reply);
+
+/* --- commands ---------------------------------------------------------------------- */
+
+extern const ctl_command_t ctl_renew;
+
+#endif

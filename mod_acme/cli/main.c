@@ -1,0 +1,369 @@
+/* acmectl: what the administrator asks of the store and of a running server. */
+#include "cli/acmectl.h"
+
+#include "config.h"
+
+#include <apr_general.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TIMEOUT 600
+#define MAX_TIMEOUT     86400
+
+static ctl_exit_t run_help(ctl_t *ctl);
+
+static const ctl_command_t HELP = {
+    .name = "help",
+    .operands = "[COMMAND]",
+    .most = 2,
+    .summary = "explain acmectl, or one of its commands",
+    .run = run_help,
+};
+
+static const ctl_command_t *const COMMANDS[] = { &ctl_renew, &HELP, NULL };
+
+static const ctl_option_t STORE = {
+    "--store", "DIR",
+    "AcmeStore of the server ($ACME_STORE, or else " ACME_DEFAULT_STORE ")"
+};
+static const ctl_option_t TIMEOUT = { "--timeout", "SECONDS",
+                                      "how long to wait for the server (600)" };
+
+volatile sig_atomic_t ctl_interrupted;
+
+static void on_signal(int number)
+{
+    ctl_interrupted = number;
+}
+
+const ctl_command_t *const *ctl_commands(void)
+{
+    return COMMANDS;
+}
+
+/* --- help -------------------------------------------------------------------------- */
+
+static void put_usage(const ctl_command_t *command, FILE *out)
+{
+    fprintf(out, "usage: acmectl%s %s%s%s",
+            command->needs ? " [--store DIR]" : "", command->name,
+            *command->operands ? " " : "", command->operands);
+    for (const ctl_option_t *option = command->options; option->name;
+         option++) {
+        /* One that stands for an operand is among them. */
+        if (!strstr(command->operands, option->name)) {
+            fprintf(out, option->value ? " [%s %s]" : " [%s]", option->name,
+                    option->value);
+        }
+    }
+    fputs(command->needs == CTL_ASKS ? " [--timeout SECONDS]\n" : "\n", out);
+}
+
+static void put_option(const ctl_option_t *option)
+{
+    printf("  %-10s %-8s  %s\n", option->name,
+           option->value ? option->value : "", option->help);
+}
+
+static ctl_exit_t help_command(const ctl_command_t *command)
+{
+    put_usage(command, stdout);
+    printf("\n%c%s.\n", apr_toupper(command->summary[0]), command->summary + 1);
+    if (command->details) {
+        printf("\n%s\n", command->details);
+    }
+    if (command->needs || command->options[0].name) {
+        puts("");
+    }
+    for (const ctl_option_t *option = command->options; option->name;
+         option++) {
+        put_option(option);
+    }
+    if (command->needs) {
+        put_option(&STORE);
+    }
+    if (command->needs == CTL_ASKS) {
+        put_option(&TIMEOUT);
+    }
+    return CTL_DONE;
+}
+
+static ctl_exit_t help_all(void)
+{
+    puts("usage: acmectl [--store DIR] COMMAND ...\n"
+         "       acmectl help COMMAND\n"
+         "       acmectl --help | --version\n");
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        int width = printf("  %s %s", (*command)->name, (*command)->operands);
+        printf("%*s%s\n", width < 34 ? 34 - width : 2, "", (*command)->summary);
+    }
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no server runs, "
+         "4 not done in time.");
+    return CTL_DONE;
+}
+
+ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what)
+{
+    fprintf(stderr, "acmectl: %s%s%s\n", why, what ? " " : "",
+            what ? what : "");
+    if (ctl->command) {
+        put_usage(ctl->command, stderr);
+        fprintf(stderr, "Try \"acmectl help %s\".\n", ctl->command->name);
+    }
+    else {
+        fputs("usage: acmectl [--store DIR] COMMAND ...\n"
+              "Try \"acmectl --help\".\n",
+              stderr);
+    }
+    return CTL_USAGE;
+}
+
+/* --- the command line -------------------------------------------------------------- */
+
+/* Of one word or two. @param words  how many it was */
+static const ctl_command_t *find_command(const char **operands, int count,
+                                         int *words)
+{
+    const ctl_command_t *found = NULL;
+
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        const char *name = (*command)->name;
+        const char *space = strchr(name, ' ');
+        size_t len = space ? (size_t)(space - name) : strlen(name);
+        if (!count || strncmp(operands[0], name, len) || operands[0][len]
+            || (space && (count < 2 || strcmp(operands[1], space + 1)))) {
+            continue;
+        }
+        found = *command;
+        *words = space ? 2 : 1;
+        if (space) {
+            break;
+        }
+    }
+    return found;
+}
+
+static ctl_exit_t run_help(ctl_t *ctl)
+{
+    int words;
+    if (!ctl->count) {
+        return help_all();
+    }
+    const ctl_command_t *command =
+        find_command(ctl->operands, ctl->count, &words);
+    return command ? help_command(command)
+                   : ctl_usage(ctl, "unknown command", ctl->operands[0]);
+}
+
+const char *ctl_option(const ctl_t *ctl, const char *name)
+{
+    for (int i = 0; ctl->command->options[i].name; i++) {
+        if (!strcmp(ctl->command->options[i].name, name)) {
+            return ctl->values[i];
+        }
+    }
+    return NULL;
+}
+
+static ctl_exit_t set_timeout(ctl_t *ctl, const char *text)
+{
+    char *end;
+    ctl->timeout = strtol(text, &end, 10);
+    return *text && !*end && ctl->timeout >= 1 && ctl->timeout <= MAX_TIMEOUT
+               ? CTL_DONE
+               : ctl_usage(ctl,
+                           "--timeout needs a number of seconds, 1 to 86400",
+                           NULL);
+}
+
+static ctl_exit_t set_store(ctl_t *ctl, const char *text)
+{
+    ctl->root = text;
+    return *text == '/'
+               ? CTL_DONE
+               : ctl_usage(ctl, "--store needs an absolute path", NULL);
+}
+
+/* The option that word begins. @return NULL: the command has no such one */
+static const ctl_option_t *find_option(const ctl_t *ctl, const char *word,
+                                       size_t len, int *index)
+{
+    const ctl_option_t *options = ctl->command ? ctl->command->options : NULL;
+
+    *index = -1;
+    if (strlen(STORE.name) == len && !strncmp(word, STORE.name, len)) {
+        return &STORE;
+    }
+    if (strlen(TIMEOUT.name) == len && !strncmp(word, TIMEOUT.name, len)) {
+        return &TIMEOUT; /* also where nobody is waited for: harmless */
+    }
+    for (int i = 0; options && options[i].name; i++) {
+        if (strlen(options[i].name) == len
+            && !strncmp(word, options[i].name, len)) {
+            *index = i;
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+/* @param argv  at the option; left at its last word */
+static ctl_exit_t take_option(ctl_t *ctl, char ***argv)
+{
+    const char *word = **argv, *equals = strchr(word, '=');
+    int index;
+    const ctl_option_t *option = find_option(
+        ctl, word, equals ? (size_t)(equals - word) : strlen(word), &index);
+
+    if (!option || (equals && !option->value)) {
+        return ctl_usage(ctl, "unknown option", word);
+    }
+    if (!option->value) {
+        ctl->values[index] = "";
+        return CTL_DONE;
+    }
+    const char *value = equals ? equals + 1 : *++*argv;
+    if (!value) {
+        return ctl_usage(ctl,
+                         apr_pstrcat(ctl->pool, option->name, " needs ",
+                                     option->value, NULL),
+                         NULL);
+    }
+    if (option == &STORE) {
+        return set_store(ctl, value);
+    }
+    if (option == &TIMEOUT) {
+        return set_timeout(ctl, value);
+    }
+    ctl->values[index] = value;
+    return CTL_DONE;
+}
+
+/* The command's name comes before its own options; --store and --timeout may
+ * stand anywhere. */
+static ctl_exit_t find_name(ctl_t *ctl, char **argv)
+{
+    const char *words[2];
+    int count = 0, used;
+
+    for (; *argv && count < 2; argv++) {
+        if (!strcmp(*argv, STORE.name) || !strcmp(*argv, TIMEOUT.name)) {
+            argv += argv[1] != NULL;
+        }
+        else if (**argv != '-') {
+            words[count++] = *argv;
+        }
+        else if (count) {
+            break;
+        }
+    }
+    if (!count) {
+        return CTL_DONE; /* options are looked at first */
+    }
+    ctl->command = find_command(words, count, &used);
+    if (!ctl->command) {
+        return ctl_usage(ctl, "unknown command", words[0]);
+    }
+    ctl->count = -used;
+    return CTL_DONE;
+}
+
+static ctl_exit_t check_operands(const ctl_t *ctl)
+{
+    const ctl_command_t *command = ctl->command;
+    int instead = command->instead && ctl_option(ctl, command->instead);
+
+    if (instead && ctl->count) {
+        return ctl_usage(ctl,
+                         apr_pstrcat(ctl->pool, "with ", command->instead,
+                                     " not also", NULL),
+                         ctl->operands[0]);
+    }
+    if (!instead && ctl->count < command->least) {
+        return ctl_usage(ctl, command->name, "needs more than that");
+    }
+    return ctl->count > command->most
+               ? ctl_usage(ctl, "not also", ctl->operands[command->most])
+               : CTL_DONE;
+}
+
+static ctl_exit_t take_words(ctl_t *ctl, char **argv)
+{
+    int literal = 0, count = ctl->count;
+
+    for (; *argv; argv++) {
+        if (!literal && !strcmp(*argv, "--")) {
+            literal = 1;
+        }
+        else if (!literal && **argv == '-' && (*argv)[1]) {
+            ctl_exit_t status = take_option(ctl, &argv);
+            if (status != CTL_DONE) {
+                return status;
+            }
+        }
+        else if (++count > 0) {
+            ctl->operands[count - 1] = *argv;
+        }
+    }
+    ctl->count = count;
+    return ctl->command ? check_operands(ctl)
+                        : ctl_usage(ctl, "say what to do", NULL);
+}
+
+/* @return -1: go on */
+static int asked_for_help(ctl_t *ctl, int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            return (int)(ctl->command ? help_command(ctl->command)
+                                      : help_all());
+        }
+        if (!strcmp(argv[i], "--version")) {
+            puts("acmectl " PACKAGE_VERSION);
+            return CTL_DONE;
+        }
+    }
+    return -1;
+}
+
+static ctl_exit_t run(ctl_t *ctl, int argc, char **argv)
+{
+    ctl_exit_t status = find_name(ctl, argv + 1);
+    if (status != CTL_DONE) {
+        return status;
+    }
+    int helped = asked_for_help(ctl, argc, argv);
+    if (helped >= 0) {
+        return (ctl_exit_t)helped;
+    }
+    status = take_words(ctl, argv + 1);
+    if (status == CTL_DONE && (ctl->command->needs & CTL_NEEDS_STORE)) {
+        status = ctl_open(ctl);
+    }
+    return status == CTL_DONE ? ctl->command->run(ctl) : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    const char *root = getenv("ACME_STORE");
+    ctl_t ctl = { .root = root && *root == '/' ? root : ACME_DEFAULT_STORE,
+                  .timeout = DEFAULT_TIMEOUT };
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    apr_initialize();
+    atexit(apr_terminate);
+    apr_pool_create(&ctl.pool, NULL);
+    ctl.operands = apr_pcalloc(ctl.pool, (apr_size_t)argc * sizeof(char *));
+    ctl_exit_t status = run(&ctl, argc, argv);
+    apr_pool_destroy(ctl.pool);
+    if (fflush(stdout) != 0 && status == CTL_DONE) {
+        perror("acmectl: standard output");
+        return CTL_FAILED;
+    }
+    return (int)status;
+}
