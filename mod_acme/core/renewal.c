@@ -146,6 +146,22 @@ static apr_interval_time_t longest_age(apr_interval_time_t life,
     return ahead > life - *earliest ? *earliest + life / 50 : life - ahead;
 }
 
+apr_time_t acme_warning_time(apr_time_t not_before, apr_time_t not_after,
+                             apr_time_t renew_latest, const acme_span_t *span)
+{
+    apr_interval_time_t life = not_after - not_before;
+    apr_interval_time_t ahead = life / 10;
+    apr_time_t moment;
+
+    if (span) {
+        ahead = span->percent ? life / 100 * span->percent : span->duration;
+    }
+    moment = not_after - ahead;
+    return renew_latest > 0 && moment < renew_latest
+               ? renew_latest + (not_after - renew_latest) / 2
+               : moment;
+}
+
 apr_time_t acme_renewal_latest(apr_time_t not_before, apr_time_t not_after,
                                const acme_span_t *span)
 {

@@ -37,6 +37,13 @@ apr_time_t acme_renewal_time(apr_time_t not_before, apr_time_t not_after,
 apr_time_t acme_renewal_latest(apr_time_t not_before, apr_time_t not_after,
                                const acme_span_t *span);
 
+/** When to warn that a certificate ends: span before not_after, or with the last
+ *  tenth of the lifetime (span NULL). Not before its renewal has had half of the
+ *  time that is left from then on.
+ *  @param renew_latest  acme_renewal_latest; 0: it is not renewed by itself */
+apr_time_t acme_warning_time(apr_time_t not_before, apr_time_t not_after,
+                             apr_time_t renew_latest, const acme_span_t *span);
+
 /** Delay before the next attempt after the count-th failure in a row (1..):
  *  first, ten times longer each time, at most max; jitter adds up to a fifth,
  *  still within max. Never overflows (CVE-2025-55753). count below 1 is 1;

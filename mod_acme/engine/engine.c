@@ -7,6 +7,9 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/events.h"
+#include "engine/gate.h"
+#include "engine/notify.h"
 #include "engine/skips.h"
 #include "engine/solver.h"
 #include "engine/txt.h"
@@ -159,6 +162,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     apr_time_t now = acme_engine_now(engine);
     acme_job_retry_t retry = { engine->config->retry_first,
                                engine->config->retry_max, 0 };
+    const acme_happening_t what = { ACME_EVENT_ERRORED, job, err };
     if (engine->lost) {
         return; /* the next one to work on it will see for itself */
     }
@@ -176,6 +180,7 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     acme_asked_outcome(engine, job, err);
     acme_engine_keep(engine, job);
     acme_engine_schedule(engine, job);
+    acme_events_raise(engine, &what);
     if (!quiet) {
         const char *next =
             job->status.next_time ? apr_pstrcat(
@@ -269,6 +274,7 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
             acme_job_init(job, one, one->policy->key_types[k], engine->scratch);
             job->timer.kind = ACME_TIMER_JOB;
             job->ask.kind = ACME_TIMER_ASK;
+            job->warn.kind = ACME_TIMER_WARN;
             job->link = link;
         }
         apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
@@ -299,6 +305,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
     engine->keymaker = acme_keymaker_create(wake, engine->transport, pool);
+    engine->notify = acme_notify_create(engine);
     ACME_TRY(acme_solver_create(&engine->solver, engine));
     ACME_TRY(make_jobs(engine));
     *result = engine;
@@ -387,6 +394,9 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
     acme_err_t *err =
         acme_engine_note(engine, acme_solver_load(engine->solver));
 
+    if (!err) {
+        err = acme_engine_note(engine, acme_notify_load(engine->notify));
+    }
     if (err && !engine->lost) {
         acme_engine_log_error(engine, NULL, err);
     }
@@ -396,6 +406,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         beat(engine);
         ACME_TRY(load_set(engine, &engine->jobs[i]));
         load_failures(engine, &engine->jobs[i]);
+        acme_events_load(engine, &engine->jobs[i]);
         acme_asking_load(engine, &engine->jobs[i]);
         acme_keys_prepare(engine, &engine->jobs[i]);
         load_order(engine, &engine->jobs[i]);
@@ -440,6 +451,12 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
         break;
     case ACME_TIMER_ASK_LINK:
         acme_asking_pump(ACME_OWNER(timer, acme_link_t, asking.timer));
+        break;
+    case ACME_TIMER_GATE:
+        acme_gate_pump(timer);
+        break;
+    case ACME_TIMER_WARN:
+        acme_events_due(engine, timer);
         break;
     case ACME_TIMER_TXT:
         acme_txt_pump(timer);
@@ -523,9 +540,12 @@ acme_err_t *acme_engine_step(acme_engine_t *engine,
         apr_interval_time_t left = due ? due - acme_engine_now(engine) : 0;
         wait = left < wait ? left : wait;
     }
-    wait = acme_solver_wait(engine->solver, wait);
+    wait = acme_notify_due(engine->notify)
+               ? 0
+               : acme_solver_wait(engine->solver, wait);
     ACME_TRY(acme_transport_poll(engine->transport, wait));
     acme_solver_pump(engine->solver);
+    acme_notify_pump(engine->notify);
     apr_pool_clear(engine->scratch);
     acme_keymaker_collect(engine->keymaker);
     handle_due(engine);

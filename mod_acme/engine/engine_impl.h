@@ -5,6 +5,8 @@
  *   link.c     one account at one CA: session, requests waiting and under way
  *   link_account.c  which account that is, and what is kept of it
  *   run.c      one order in progress
+ *   events.c   what happens to a certificate, and who is told (notify.c)
+ *   gate.c     what must be open while a CA validates
  *   proving.c  how control of its names is proved
  *   planner.c  limits of CAs: who may order now
  *   ari.c      questions for renewal information, in a queue of their own
@@ -53,7 +55,9 @@ enum {
     ACME_TIMER_TXT,
     ACME_TIMER_ASK,      /* a job's: time to ask about it */
     ACME_TIMER_ASK_LINK, /* a link's: its questions go on */
-    ACME_TIMER_STAPLE
+    ACME_TIMER_STAPLE,
+    ACME_TIMER_GATE,
+    ACME_TIMER_WARN, /* a job's: its set ends soon */
 };
 
 /** What a timer is part of. */
@@ -85,6 +89,7 @@ struct acme_engine_t {
     struct acme_commands_t *commands; /* programs of the administrator */
     struct acme_resolver_t *resolver;
     struct acme_solver_t *solver;
+    struct acme_notify_t *notify; /* programs of AcmeOn */
     acme_job_t *jobs;
     int job_count;
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */

@@ -141,10 +141,11 @@ void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
         ca_settings(policy, scratch), policy->agree_terms, policy->http_01,
         policy->tls_alpn_01, policy->dns,
         acme_policy_challenges(policy, scratch), contacts);
-    settings =
-        apr_pstrcat(scratch, settings, "\n", dns_settings(policy, scratch),
-                    "\n", acme_proxy_text(policy->proxy, scratch), "\n",
-                    acme_policy_request(policy, scratch), NULL);
+    settings = apr_pstrcat(
+        scratch, settings, "\n", dns_settings(policy, scratch), "\n",
+        acme_proxy_text(policy->proxy, scratch), "\n",
+        acme_policy_request(policy, scratch),
+        acme_hooks_text(policy->hooks, ACME_EVENTS_CHALLENGES, scratch), NULL);
     acme_job_fingerprint(job->settings, settings);
 }
 

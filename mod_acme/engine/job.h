@@ -21,6 +21,13 @@ typedef struct acme_turn_t {
     apr_time_t until; /* it is not asked before */
 } acme_turn_t;
 
+/** Events that were raised last, so that they are not raised anew; see events.h. */
+typedef struct acme_raised_t {
+    apr_time_t expiring, errored; /* 0: not */
+    int error_code;
+    char revoked[48]; /* serial */
+} acme_raised_t;
+
 typedef struct acme_job_t acme_job_t;
 typedef struct acme_skip_t acme_skip_t; /* skips.h */
 struct acme_job_t {
@@ -74,10 +81,12 @@ struct acme_job_t {
     acme_timer_t turn; /* in its link's backlog: due is its rank */
     int held;          /* the backlog is the one that a limit holds */
     int follows; /* due, as soon as the order of its other family is over */
-    acme_timer_t ask;             /* when the CA is asked about it */
-    acme_timer_t ask_turn;        /* in its link's queue of questions */
-    int asking;                   /* the question is under way */
-    struct acme_link_t *asked;    /* of the CA that is asked */
+    acme_timer_t ask;          /* when the CA is asked about it */
+    acme_timer_t ask_turn;     /* in its link's queue of questions */
+    int asking;                /* the question is under way */
+    struct acme_link_t *asked; /* of the CA that is asked */
+    acme_timer_t warn;         /* that it ends, next time */
+    acme_raised_t raised;
     struct acme_key_wish_t *wish; /* the coming key is being made, or NULL */
 };
 

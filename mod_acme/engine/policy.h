@@ -14,6 +14,7 @@
 #include "core/key.h"
 #include "core/proof.h"
 #include "core/renewal.h"
+#include "engine/hook.h"
 #include "engine/proxy.h"
 
 typedef enum acme_renew_mode_t {
@@ -98,6 +99,11 @@ typedef struct acme_policy_t {
     const apr_array_header_t *dns_resolvers; /* acme_resolver_address: where to
                                      look; NULL or empty: at the zone's own
                                      servers */
+    int port_80,
+        port_443; /* local ones, that the world's arrive at; 0: those */
+    const apr_array_header_t *hooks; /* acme_hook_t *: AcmeOn; NULL: none */
+    acme_span_t warn;                /* before the end, that it comes */
+    int warn_set;                    /* 0: the default of acme_warning_time */
     const char *obstacles[ACME_PROOF_TYPES]; /* words for why one that is not
                                                 usable is not; or NULL */
 } acme_policy_t;

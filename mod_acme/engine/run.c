@@ -7,6 +7,7 @@
 #include "core/encode.h"
 #include "core/reaction.h"
 #include "engine/caacheck.h"
+#include "engine/events.h"
 #include "engine/solver.h"
 #include "engine/saved.h"
 #include "engine/skips.h"
@@ -285,6 +286,8 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
     run_enter(run);
     acme_caacheck_begin(run);
     acme_engine_report(engine, job);
+    const acme_happening_t what = { ACME_EVENT_RENEWING, job, NULL };
+    acme_events_raise(engine, &what);
 }
 
 /* --- the end ----------------------------------------------------------------------- */
@@ -369,6 +372,9 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     run_leave(run);
     acme_keys_prepare(engine, job);
     acme_asked_outcome(engine, job, NULL);
+    const acme_happening_t what = { ACME_EVENT_RENEWED, job, NULL };
+    acme_events_raise(engine, &what);
+    acme_events_mended(engine, job);
     if (err) {
         acme_engine_fail(engine, job, err, 0);
         return;
@@ -556,7 +562,7 @@ void acme_run_pump(acme_run_t *run)
         suspend(run, err);
         return;
     }
-    if (acme_caacheck_waits(run, now)) {
+    if (acme_caacheck_waits(run, now) || acme_solver_waits(run)) {
         return;
     }
     const acme_err_t *trouble = tired_of(run, now);

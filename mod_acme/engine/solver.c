@@ -6,6 +6,7 @@
 #include "core/encode.h"
 #include "core/persist.h"
 #include "engine/command.h"
+#include "engine/gate.h"
 #include "engine/resolver.h"
 #include "engine/txt.h"
 
@@ -15,13 +16,15 @@
 struct acme_solver_t {
     acme_engine_t *engine;
     acme_txts_t *txts;
+    acme_gates_t *gates;
 };
 
 struct acme_pub_t {
     acme_pub_t *next; /* in the run's list */
     acme_run_t *run;
     const acme_proof_t *proof;
-    const char *name, *value;      /* of the record */
+    const char *name, *value;      /* of the record; NULL: a gate is opened */
+    int again;                     /* it was published before */
     const acme_persist_t *persist; /* NULL: published by program */
     apr_time_t persist_until;      /* of the record found; 0: no end */
     acme_lookup_t *lookup;
@@ -40,18 +43,21 @@ acme_err_t *acme_solver_create(acme_solver_t **result, acme_engine_t *engine)
     engine->commands = acme_commands_create(watches, engine->pool);
     ACME_TRY(acme_resolver_create(&engine->resolver, &config, engine->pool));
     solver->txts = acme_txts_create(engine);
+    solver->gates = acme_gates_create(engine);
     *result = solver;
     return NULL;
 }
 
 acme_err_t *acme_solver_load(acme_solver_t *solver)
 {
-    return acme_txts_load(solver->txts);
+    ACME_TRY(acme_txts_load(solver->txts));
+    return acme_gates_load(solver->gates);
 }
 
 void acme_solver_sweep(acme_solver_t *solver)
 {
     acme_txts_sweep(solver->txts);
+    acme_gates_sweep(solver->gates);
 }
 
 void acme_solver_pump(acme_solver_t *solver)
@@ -114,12 +120,22 @@ static acme_persist_t *make_persist(const acme_run_t *run,
     return persist;
 }
 
-static acme_pub_t *make_pub(acme_run_t *run, const acme_proof_t *proof)
+static acme_pub_t *add_pub(acme_run_t *run, const acme_proof_t *proof)
 {
     acme_pub_t *pub = apr_pcalloc(run->pool, sizeof(*pub));
 
     pub->run = run;
     pub->proof = proof;
+    pub->next = run->pubs;
+    run->pubs = pub;
+    run->calls++; /* it lives until this is done */
+    return pub;
+}
+
+static acme_pub_t *make_pub(acme_run_t *run, const acme_proof_t *proof)
+{
+    acme_pub_t *pub = add_pub(run, proof);
+
     if (proof->type == ACME_PROOF_DNS_PERSIST_01) {
         pub->persist = make_persist(run, proof);
         pub->name = acme_persist_name(proof->ident, run->pool);
@@ -130,9 +146,6 @@ static acme_pub_t *make_pub(acme_run_t *run, const acme_proof_t *proof)
             proof, acme_session_kid(run->link->session), run->pool);
         pub->value = acme_proof_record_value(proof, run->pool);
     }
-    pub->next = run->pubs;
-    run->pubs = pub;
-    run->calls++; /* it lives until this is done */
     return pub;
 }
 
@@ -248,14 +261,62 @@ static acme_txt_spec_t spec_of(const acme_pub_t *pub)
     return spec;
 }
 
-void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof)
+/* The proof is shown already: what is open to nobody else need not wait. */
+static void on_open(void *baton, acme_err_t *err)
+{
+    acme_pub_t *pub = baton;
+
+    if (err) {
+        err->identifier = pub->proof->ident->value;
+    }
+    done(pub, err);
+}
+
+static void show(acme_run_t *run, const acme_proof_t *proof, int again)
 {
     const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
+    acme_err_t *err = callbacks->publish(callbacks->baton, proof);
+
+    if (err || !acme_gates_needed(run->job->managed->policy, proof->type)) {
+        acme_proving_published(run, proof, err);
+        return;
+    }
+    acme_pub_t *pub = add_pub(run, proof);
+    pub->again = again;
+    acme_gates_hold(run->engine->solver->gates, run->job, proof, on_open, pub);
+}
+
+static void hide(acme_run_t *run, const acme_proof_t *proof)
+{
+    const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
+
+    callbacks->withdraw(callbacks->baton, proof);
+    for (acme_pub_t *pub = run->pubs, *next; pub; pub = next) {
+        next = pub->next;
+        if (pub->proof == proof) {
+            unlink_pub(pub);
+            run->calls--; /* not its last: the run is being worked on */
+        }
+    }
+    acme_gates_drop(run->engine->solver->gates, proof);
+}
+
+int acme_solver_waits(const acme_run_t *run)
+{
+    const acme_pub_t *pub = run->pubs;
+
+    while (pub && !pub->again) {
+        pub = pub->next;
+    }
+    return pub != NULL;
+}
+
+void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof)
+{
     const acme_policy_t *policy = run->job->managed->policy;
 
     if (!acme_proof_is_dns(proof->type)) {
-        acme_proving_published(run, proof,
-                               callbacks->publish(callbacks->baton, proof));
+        show(run, proof, 0);
         return;
     }
     acme_pub_t *pub = make_pub(run, proof);
@@ -275,11 +336,8 @@ void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof)
 
 void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof)
 {
-    const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
-
     if (!acme_proof_is_dns(proof->type)) {
-        acme_proving_published(run, proof,
-                               callbacks->publish(callbacks->baton, proof));
+        show(run, proof, 1);
         return;
     }
     if (proof->type != ACME_PROOF_DNS_PERSIST_01
@@ -294,16 +352,14 @@ void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof)
 
 void acme_solver_withdraw(acme_run_t *run, const acme_proof_t *proof)
 {
-    const acme_engine_callbacks_t *callbacks = run->engine->callbacks;
-
     if (!acme_proof_is_dns(proof->type)) {
-        callbacks->withdraw(callbacks->baton, proof);
+        hide(run, proof);
         return;
     }
     acme_pub_t *own = make_pub(run, proof);
     for (acme_pub_t *pub = run->pubs, *next; pub; pub = next) {
         next = pub->next;
-        if (pub != own && strcmp(pub->name, own->name)) {
+        if (pub != own && (!pub->name || strcmp(pub->name, own->name))) {
             continue;
         }
         if (pub == own || !strcmp(pub->value, own->value)) {
@@ -323,6 +379,10 @@ const char *acme_solver_progress(const acme_run_t *run, apr_pool_t *pool)
 {
     const acme_pub_t *pub = run->pubs;
 
+    if (pub && !pub->name) {
+        return apr_pstrcat(pool, "opening the way for ",
+                           acme_proof_type_name(pub->proof->type), NULL);
+    }
     return pub ? apr_pstrcat(pool,
                              pub->lookup ? "waiting until DNS shows "
                                          : "publishing in DNS ",

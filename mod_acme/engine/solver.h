@@ -27,6 +27,10 @@ void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof);
 void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof);
 void acme_solver_withdraw(acme_run_t *run, const acme_proof_t *proof);
 
+/** Whether an order that was taken up again has to wait: what must be open for the
+ *  challenges it has answered is not, yet. The run is poked when it is. */
+int acme_solver_waits(const acme_run_t *run);
+
 /** In words, what a run waits for here; NULL: nothing. */
 const char *acme_solver_progress(const acme_run_t *run, apr_pool_t *pool);
 

@@ -7,6 +7,7 @@
 #include "core/encode.h"
 #include "core/renewal.h"
 #include "engine/engine_impl.h"
+#include "engine/events.h"
 #include "engine/staple.h"
 
 #define MAX_QUERIES 8
@@ -61,6 +62,8 @@ static void take_revocation(acme_stapling_t *stapling,
         acme_time_format(at, engine->scratch), NULL);
     acme_engine_log_error(engine, job, err);
     acme_job_troubled(job, err, acme_engine_now(engine), engine->scratch);
+    const acme_happening_t what = { ACME_EVENT_REVOKED, job, err };
+    acme_events_raise(engine, &what);
 }
 
 /* --- a certificate's beginning ------------------------------------------------------ */

@@ -185,10 +185,11 @@ acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
 
 /** Small JSON documents of one certificate and family. */
 typedef enum acme_doc_t {
-    ACME_DOC_ORDER, /* the order in progress (acme_order_save) */
-    ACME_DOC_JOB,   /* failures so far, next attempt, last error */
-    ACME_DOC_ARI,   /* what the CA suggests for the newest set */
-    ACME_DOC_OCSP,  /* OCSP response to staple (staple.h) */
+    ACME_DOC_ORDER,  /* the order in progress (acme_order_save) */
+    ACME_DOC_JOB,    /* failures so far, next attempt, last error */
+    ACME_DOC_ARI,    /* what the CA suggests for the newest set */
+    ACME_DOC_OCSP,   /* OCSP response to staple (staple.h) */
+    ACME_DOC_EVENTS, /* what was raised last (events.h) */
 } acme_doc_t;
 
 acme_err_t *acme_store_put_doc(acme_store_t *store, const char *dir,

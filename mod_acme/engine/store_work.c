@@ -75,10 +75,9 @@ static const char *doc_name(acme_family_t family, acme_doc_t doc,
                             apr_pool_t *pool)
 {
     static const char *const SUFFIXES[] = {
-        [ACME_DOC_ORDER] = ".order",
-        [ACME_DOC_JOB] = ".job",
-        [ACME_DOC_ARI] = ".ari",
-        [ACME_DOC_OCSP] = ".ocsp",
+        [ACME_DOC_ORDER] = ".order",   [ACME_DOC_JOB] = ".job",
+        [ACME_DOC_ARI] = ".ari",       [ACME_DOC_OCSP] = ".ocsp",
+        [ACME_DOC_EVENTS] = ".events",
     };
     return apr_pstrcat(pool, acme_family_name(family), SUFFIXES[doc], NULL);
 }

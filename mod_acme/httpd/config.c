@@ -65,6 +65,7 @@ void acme_config_init_settings(acme_settings_t *settings)
     settings->bad_names = UNSET;
     settings->renew_set = UNSET;
     settings->renew_mode = UNSET;
+    settings->warn_set = UNSET;
 }
 
 void *acme_config_create(apr_pool_t *pool, server_rec *s)
@@ -94,6 +95,23 @@ static acme_ca_settings_t *append(acme_ca_settings_t *over,
         end = &copy->next;
     }
     return list ? list : over ? over : base; /* shared where one is empty */
+}
+
+/* Those of outside, then one's own. */
+static void merge_hooks(acme_settings_t *merged, const acme_settings_t *over,
+                        apr_pool_t *pool)
+{
+    if (over->hooks) {
+        merged->hooks =
+            over->hooks_alone || !merged->hooks
+                ? over->hooks
+                : apr_array_append(pool, merged->hooks, over->hooks);
+        merged->hooks_alone |= over->hooks_alone;
+    }
+    if (over->warn_set != UNSET) {
+        merged->warn = over->warn;
+        merged->warn_set = over->warn_set;
+    }
 }
 
 void acme_config_merge_settings(acme_settings_t *out,
@@ -150,6 +168,7 @@ void acme_config_merge_settings(acme_settings_t *out,
     if (over->renew_mode != UNSET) {
         merged.renew_mode = over->renew_mode;
     }
+    merge_hooks(&merged, over, pool);
     *out = merged;
 }
 
@@ -281,6 +300,9 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     policy->renew_mode = settings->renew_mode == UNSET
                              ? ACME_RENEW_AUTO
                              : (acme_renew_mode_t)settings->renew_mode;
+    policy->hooks = settings->hooks;
+    policy->warn = settings->warn;
+    policy->warn_set = settings->warn_set == 1;
     return policy;
 }
 
@@ -429,7 +451,16 @@ const char *acme_config_differences(const acme_policy_t *a,
                 && a->no_ari == b->no_ari
             ? ""
             : " AcmeRenew",
-        a->renew_mode == b->renew_mode ? "" : " AcmeRenewMode", NULL);
+        a->renew_mode == b->renew_mode ? "" : " AcmeRenewMode",
+        same_text(acme_hooks_text(a->hooks, ~0u, pool),
+                  acme_hooks_text(b->hooks, ~0u, pool))
+            ? ""
+            : " AcmeOn",
+        a->warn_set == b->warn_set && a->warn.percent == b->warn.percent
+                && a->warn.duration == b->warn.duration
+            ? ""
+            : " AcmeWarn",
+        NULL);
 
     return *text ? text + 1 : text;
 }

@@ -65,9 +65,13 @@ typedef struct acme_settings_t {
     int key_reuse;               /* acme_key_reuse_t, or -1 */
     int bad_names;               /* acme_bad_names_t, or -1 */
     acme_span_t renew;
-    int renew_set;  /* -1: unset */
-    int no_ari;     /* set together with renew */
-    int renew_mode; /* acme_renew_mode_t, or -1 */
+    int renew_set;             /* -1: unset */
+    int no_ari;                /* set together with renew */
+    int renew_mode;            /* acme_renew_mode_t, or -1 */
+    apr_array_header_t *hooks; /* acme_hook_t *: AcmeOn; NULL: unset */
+    int hooks_alone;           /* "none" came first: not those of outside */
+    acme_span_t warn;
+    int warn_set; /* -1: unset */
 } acme_settings_t;
 
 /** <AcmeCertificate name ...> */

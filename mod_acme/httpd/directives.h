@@ -131,6 +131,17 @@
       "`auto`: a certificate is obtained and renewed while a virtual host uses it. `always`: also one " \
       "that no virtual host uses, as long as an `<AcmeCertificate>` declares it. `manual`: only when " \
       "`acmectl renew` asks for it.") \
+    D("AcmeWarn", 1, 1, "duration | percent", "10%", CERTIFICATE, acme_setters_warn, \
+      "How long before the end of a certificate that has no successor yet a warning is written, and the event " \
+      "`expiring` raised: `7d`, or a share of its lifetime such as `10%`. Again daily, until it is mended. Never " \
+      "before a renewal that is planned has had half of the time that is left.") \
+    D("AcmeOn", 1, 20, "event[,event ...] program [argument ...] | none", "none", CERTIFICATE, acme_setters_on, \
+      "A program to run on an event: `renewing`, `renewed`, `installed`, `expiring`, `errored`, `revoked`, and " \
+      "`challenge-open` and `challenge-close`, between which a CA validates. It is called without a shell, with its " \
+      "arguments, the event and the certificate's name, and may take a minute; what it is told besides, and as whom it " \
+      "runs, is in `events.md`, ready programs in `conf/hooks`. May be given several times; a virtual host and an " \
+      "`<AcmeCertificate>` add theirs to those from outside, unless `none` comes first. A relative path counts " \
+      "from `ServerRoot`. Arguments can be read by everybody on the machine: secrets belong into files.") \
     D("AcmePortMap", 1, 2, "80:port 443:port", "80:80 443:443", SERVER, set_port_map, \
       "The local ports that the outside world's ports 80 and 443 arrive at, where a router or container " \
       "maps them; `-` for one that does not arrive: `AcmePortMap 80:8080 443:8443`, `AcmePortMap 80:-`.") \

@@ -72,6 +72,11 @@ acme_setter_fn_t acme_set_must_staple;
 acme_setter_fn_t acme_set_preferred_chain;
 acme_setter_fn_t acme_set_subject;
 
+/* --- the setters of setters_events.c ----------------------------------------- */
+
+acme_setter_fn_t acme_setters_on;
+acme_setter_fn_t acme_setters_warn;
+
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
 

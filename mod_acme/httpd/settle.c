@@ -429,6 +429,8 @@ static void tell_unprovable(acme_plan_t *plan,
 static void set_usable(acme_policy_t *policy, const char *no_http,
                        const char *no_alpn)
 {
+    policy->port_80 = acme_config_global()->port_80;
+    policy->port_443 = acme_config_global()->port_443;
     policy->http_01 = !no_http;
     policy->obstacles[ACME_PROOF_HTTP_01] = no_http;
     policy->tls_alpn_01 = !no_alpn;

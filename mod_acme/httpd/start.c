@@ -12,6 +12,7 @@
 #include "engine/store.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
+#include "httpd/installed.h"
 #include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/log.h"
@@ -35,6 +36,7 @@ typedef struct start_t {
     acme_store_t *store; /* NULL: it could not be opened */
     int unusable;        /* or only to look up what is promoted */
     apr_hash_t *served;  /* certificate's name -> served_t */
+    acme_installed_t *installed;
     apr_pool_t *pconf;
     apr_pool_t *scratch; /* cleared for each host */
     apr_time_t now;
@@ -130,6 +132,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start->real =
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
     start->pconf = pconf;
+    start->installed = acme_installed_create(pconf);
     start->now = apr_time_now();
     start->served = apr_hash_make(pconf);
     apr_pool_create(&start->scratch, pconf);
@@ -177,6 +180,7 @@ static int promote(start_t *start, served_t *served,
         acme_log_msg(s, start->scratch, ACME_I_PROMOTED, managed->name,
                      acme_family_name(family),
                      apr_itoa(start->scratch, record->number), NULL);
+        acme_installed_add(start->installed, start->store, managed, record);
     }
     return record != NULL;
 }
@@ -563,6 +567,7 @@ static void begin_service(start_t *start, server_rec *s)
         && (table = fill_table(start, s, managed))) {
         run_engine(start, s, table, managed);
     }
+    acme_installed_run(start->installed, s, start->scratch);
 }
 
 int acme_start_after_ssl(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -8,6 +8,8 @@
  *                         first fails
  *     --profile NAME
  *     --dns PROGRAM       prove by dns-01, which it publishes
+ *     --on "EVENTS PROGRAM" AcmeOn, perhaps several times
+ *     --warn PERCENT      AcmeWarn
  *     --reuse on|next     AcmeKeyReuse
  *     --concurrency N     orders at once (128)
  *     --retry SECONDS     first delay after a failure (1)
@@ -42,6 +44,8 @@
 typedef struct options_t {
     const char *store, *ca, *second, *trust, *profile, *dns;
     const char *limits;
+    apr_array_header_t *hooks;
+    int warn;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
     acme_key_reuse_t reuse;
@@ -349,6 +353,9 @@ static int drive_names(const options_t *options, char **names, int count)
                              .key_type_count = 1,
                              .key_reuse = options->reuse,
                              .http_01 = 1 };
+    policy.hooks = options->hooks;
+    policy.warn.percent = options->warn;
+    policy.warn_set = options->warn > 0;
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
     prove_by_dns(&policy, options->dns);
     apr_array_header_t *managed =
@@ -408,6 +415,26 @@ static void parse_limits(const char *text)
     }
 }
 
+static int add_hook(options_t *options, const char *text)
+{
+    acme_hook_t *hook = apr_pcalloc(drive.pool, sizeof(*hook));
+    apr_array_header_t *words =
+        apr_array_make(drive.pool, 2, sizeof(const char *));
+    char *last, *copy = apr_pstrdup(drive.pool, text);
+    const char *events = apr_strtok(copy, " ", &last);
+
+    for (char *word; (word = apr_strtok(NULL, " ", &last)) != NULL;) {
+        APR_ARRAY_PUSH(words, const char *) = word;
+    }
+    if (!options->hooks) {
+        options->hooks = apr_array_make(drive.pool, 2, sizeof(acme_hook_t *));
+    }
+    hook->command = words;
+    APR_ARRAY_PUSH(options->hooks, acme_hook_t *) = hook;
+    return !words->nelts
+           || acme_event_parse(&hook->events, events, drive.pool) != NULL;
+}
+
 static int parse(options_t *options, int argc, char **argv)
 {
     int i;
@@ -448,6 +475,14 @@ static int parse(options_t *options, int argc, char **argv)
         else if (!strcmp(name, "dns")) {
             options->dns = value;
         }
+        else if (!strcmp(name, "on")) {
+            if (add_hook(options, value)) {
+                return -1;
+            }
+        }
+        else if (!strcmp(name, "warn")) {
+            options->warn = atoi(value);
+        }
         else if (!strcmp(name, "reuse")) {
             options->reuse =
                 strcmp(value, "next") ? ACME_KEY_REUSE_ON : ACME_KEY_REUSE_NEXT;
@@ -481,8 +516,11 @@ static int parse(options_t *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
     options_t options = { .concurrency = 128, .retry = 1, .seconds = 60 };
-    int first = parse(&options, argc, argv);
 
+    apr_initialize();
+    atexit(apr_terminate);
+    apr_pool_create(&drive.pool, NULL);
+    int first = parse(&options, argc, argv);
     if (first < 0) {
         fprintf(stderr, "usage: drive --store DIR --ca URL --trust FILE "
                         "--http PORT [options] NAME...\n");
@@ -490,10 +528,7 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
-    apr_initialize();
-    atexit(apr_terminate);
     acme_transport_global_init();
-    apr_pool_create(&drive.pool, NULL);
     drive.proofs = apr_hash_make(drive.pool);
     drive.states = apr_hash_make(drive.pool);
     return drive_names(&options, argv + first, argc - first);

@@ -28,14 +28,15 @@ expect() {
 
 run_make install
 for file in mod_acme.so bin/acmectl doc/mod_acme/README.md doc/mod_acme/directives.md \
-    doc/mod_acme/messages.md doc/mod_acme/hooks/README.md; do
+    doc/mod_acme/messages.md doc/mod_acme/hooks/README.md \
+    doc/mod_acme/hooks/firewall.sudoers doc/mod_acme/events.md; do
     expect "$file"
 done
 for file in "$srcdir"/conf/acme.* "$srcdir"/conf/examples/*; do
     expect "doc/mod_acme/examples/${file##*/}"
 done
 for file in "$srcdir"/conf/hooks/*; do
-    case $file in *.md) continue ;; esac
+    case $file in *.md | *.sudoers) continue ;; esac
     expect "libexec/mod_acme/${file##*/}"
     [ -x "$(find "$root" -path "*/libexec/mod_acme/${file##*/}")" ] || complain "not executable: $file"
 done

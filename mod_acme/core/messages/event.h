@@ -67,7 +67,22 @@
     M(1560, I_NEXT_KEY, NOTICE, NONE, "the next key is ready: TLSA 3 1 1 %s is in use, TLSA 3 1 1 %s will be with the next certificate; publish both now", "") \
     M(1561, W_NAME_LEFT_OUT, WARNING, NONE, "the certificate goes on without %s (%s); adding it is tried again at %s", \
       "Mend what is wrong with the name, or remove it from the host (ServerAlias). To have all names or no certificate, write AcmeBadNames fail.") \
-    M(1562, I_NAME_BACK, NOTICE, NONE, "%s is in the certificate again", "")   \
+    M(1562, I_NAME_BACK, NOTICE, NONE, "%s is in the certificate again", "") \
+    M(1563, I_EVENT_TOLD, INFO, NONE, "%s was told of the event %s", "") \
+    M(1564, W_EVENTS_DROPPED, WARNING, LOCAL, "%s events wait for their programs already, so that %s is not told of the event %s", \
+      "See what the programs of AcmeOn wait for; the event is raised again later.") \
+    M(1565, W_EXPIRING, WARNING, LOCAL, "the certificate %s %s, and there is none yet to follow it (%s)", \
+      "See the messages of the attempts before, or the status page, and mend what they say; this is told daily until then.") \
+    M(1566, E_GATE_REFUSED, WARNING, LOCAL, "the challenge %s is not answered, because AcmeOn challenge-open refused: %s", \
+      "See what the program said in the lines before; run it by hand as the user of the server's children.") \
+    M(1567, I_GATE_OPEN, INFO, NONE, "opened for %s (local port %s) by AcmeOn challenge-open", "") \
+    M(1568, I_GATE_SHUT, INFO, NONE, "shut again after %s (local port %s) by AcmeOn challenge-close", "") \
+    M(1569, E_GATE_OPEN_STILL, ERR, LOCAL, "what was opened for %s (local port %s) may be open still: %s; it is to be shut again at %s", \
+      "Nothing, if that works. Else shut it by hand, and see what the program of AcmeOn challenge-close says.") \
+    M(1570, E_GATE_LEFT, ERR, LOCAL, "what was opened for %s (local port %s) could not be shut in a week of attempts", \
+      "Shut it by hand, and see what the program of AcmeOn challenge-close has said.") \
+    M(1571, E_HOOK_UNSAFE, ERR, CONFIG, "%s is not run as root for the event installed: %s", \
+      "Let the program and every folder above it belong to root, with nobody else allowed to write there: chown root, chmod go-w.") \
     M(1600, W_HITS_MEMORY, WARNING, LOCAL, "cannot get %s octets of shared memory for the visits of CAs, so none are recorded", \
       "Certificates are issued all the same. Free memory or raise its limit, then restart.")
 /* clang-format on */

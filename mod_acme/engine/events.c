@@ -1,0 +1,254 @@
+#include "engine/events.h"
+
+#include <apr_strings.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/renewal.h"
+#include "engine/notify.h"
+
+#define DAY apr_time_from_sec(24 * 60 * 60)
+
+/* --- what was raised last --------------------------------------------------------- */
+
+static void keep(acme_engine_t *engine, acme_job_t *job)
+{
+    const acme_raised_t *raised = &job->raised;
+    apr_pool_t *scratch = engine->scratch;
+    json_t *doc =
+        json_pack("{s:s, s:s, s:i, s:s}", "expiring",
+                  acme_time_format(raised->expiring, scratch), "errored",
+                  acme_time_format(raised->errored, scratch), "error_code",
+                  raised->error_code, "revoked", raised->revoked);
+    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+    acme_err_t *err =
+        text ? acme_store_put_doc(engine->store, job->managed->dir, job->family,
+                                  ACME_DOC_EVENTS, text, scratch)
+             : acme_err_make(scratch, ACME_E_MEMORY, "saving events", NULL);
+
+    json_decref(doc);
+    free(text);
+    if (acme_engine_note(engine, err)) {
+        acme_engine_log_error(engine, job, err);
+    }
+}
+
+static apr_time_t get_time(const json_t *doc, const char *name)
+{
+    const char *text = acme_json_string(doc, name);
+
+    return text ? acme_time_parse_rfc3339(text) : 0;
+}
+
+void acme_events_load(acme_engine_t *engine, acme_job_t *job)
+{
+    apr_time_t now = acme_engine_now(engine);
+    const char *json = NULL, *serial;
+    apr_size_t len;
+    json_t *doc;
+    acme_err_t *err =
+        acme_store_get_doc(&json, &len, engine->store, job->managed->dir,
+                           job->family, ACME_DOC_EVENTS, engine->scratch);
+
+    /* What cannot be read is raised once more. */
+    if (acme_engine_note(engine, err) || !json
+        || (err = acme_json_parse(&doc, json, len, ACME_MAX_JSON, "events",
+                                  engine->scratch))) {
+        acme_events_plan(engine, job);
+        return;
+    }
+    serial = acme_json_string(doc, "revoked");
+    job->raised.expiring = get_time(doc, "expiring");
+    job->raised.errored = get_time(doc, "errored");
+    job->raised.error_code =
+        (int)json_integer_value(json_object_get(doc, "error_code"));
+    apr_cpystrn(job->raised.revoked, serial ? serial : "",
+                sizeof(job->raised.revoked));
+    if (job->raised.expiring > now) { /* by a clock that was ahead */
+        job->raised.expiring = 0;
+    }
+    if (job->raised.errored > now) {
+        job->raised.errored = 0;
+    }
+    acme_events_plan(engine, job);
+}
+
+/* --- whether it is time to --------------------------------------------------------- */
+
+static int is_due_error(acme_raised_t *raised, const acme_err_t *err,
+                        apr_time_t now)
+{
+    int code = err ? (int)err->msg : 0;
+
+    if (raised->errored && raised->error_code == code
+        && now < raised->errored + DAY) {
+        return 0;
+    }
+    raised->errored = now;
+    raised->error_code = code;
+    return 1;
+}
+
+/* Keeps in mind that it is. */
+static int is_due(acme_engine_t *engine, const acme_happening_t *what)
+{
+    acme_raised_t *raised = &what->job->raised;
+    const char *serial = what->job->status.serial;
+    int due = 1;
+
+    switch (what->event) {
+    case ACME_EVENT_ERRORED:
+        due = is_due_error(raised, what->err, acme_engine_now(engine));
+        break;
+    case ACME_EVENT_REVOKED:
+        due = strcmp(raised->revoked, serial) != 0;
+        apr_cpystrn(raised->revoked, serial, sizeof(raised->revoked));
+        break;
+    case ACME_EVENT_EXPIRING: /* its timer has said so */
+        raised->expiring = acme_engine_now(engine);
+        break;
+    case ACME_EVENT_RENEWING:
+    case ACME_EVENT_RENEWED:
+    case ACME_EVENT_INSTALLED:
+    case ACME_EVENT_CHALLENGE_OPEN:
+    case ACME_EVENT_CHALLENGE_CLOSE:
+    default:
+        return 1;
+    }
+    if (due) {
+        keep(engine, what->job);
+    }
+    return due;
+}
+
+/* --- telling ------------------------------------------------------------------------ */
+
+static const char *moment(apr_time_t time, apr_pool_t *pool)
+{
+    return time ? acme_time_format(time, pool) : NULL;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static void add_error(apr_array_header_t *env, const acme_err_t *err)
+{
+    const char *remedy = acme_msg_entry(err->msg)->remedy;
+
+    acme_hook_env(env, "ACME_ERROR_CODE", apr_itoa(env->pool, (int)err->msg));
+    acme_hook_env(env, "ACME_ERROR", acme_err_line(err, env->pool));
+    acme_hook_env(env, "ACME_REMEDY", text_or_null(remedy));
+}
+
+static apr_array_header_t *make_env(acme_engine_t *engine,
+                                    const acme_happening_t *what)
+{
+    apr_pool_t *pool = engine->scratch;
+    const acme_job_t *job = what->job;
+    const acme_status_t *status = &job->status;
+    const apr_array_header_t *idents = job->managed->idents;
+    apr_array_header_t *names =
+        apr_array_make(pool, idents->nelts, sizeof(const char *));
+    apr_array_header_t *env = apr_array_make(pool, 20, sizeof(const char *));
+
+    for (int i = 0; i < idents->nelts; i++) {
+        APR_ARRAY_PUSH(names, const char *) =
+            APR_ARRAY_IDX(idents, i, acme_ident_t *)->value;
+    }
+    acme_hook_env(env, "ACME_EVENT", acme_event_name(what->event));
+    acme_hook_env(env, "ACME_CERTIFICATE", job->managed->name);
+    acme_hook_env(env, "ACME_DOMAIN", job->managed->name);
+    acme_hook_env(env, "ACME_DOMAINS", apr_array_pstrcat(pool, names, ' '));
+    acme_hook_env(env, "ACME_KEY_TYPE", acme_key_type_name(job->key_type));
+    acme_hook_env(env, "ACME_CA", acme_job_ca_name(job, job->ca));
+    acme_hook_env(env, "ACME_STORE", acme_store_root(engine->store));
+    acme_hook_env(env, "ACME_SERIAL", text_or_null(status->serial));
+    acme_hook_env(env, "ACME_ISSUER", text_or_null(status->issuer));
+    acme_hook_env(env, "ACME_NOT_BEFORE", moment(status->not_before, pool));
+    acme_hook_env(env, "ACME_NOT_AFTER", moment(status->not_after, pool));
+    acme_hook_env(env, "ACME_NEXT_TIME", moment(status->next_time, pool));
+    if (what->err) {
+        add_error(env, what->err);
+    }
+    return env;
+}
+
+void acme_events_raise(acme_engine_t *engine, const acme_happening_t *what)
+{
+    /* whoever wants to know of everything is told here */
+    if (engine->lost
+        || !acme_hooks_want(what->job->managed->policy->hooks,
+                            ACME_EVENT_BIT(what->event))
+        || !is_due(engine, what)) {
+        return;
+    }
+    acme_notify_add(engine->notify, what->job, what->event,
+                    make_env(engine, what));
+}
+
+/* --- before the end ------------------------------------------------------------------- */
+
+/* Of the set that serves: the newest, which is in service at once. */
+static apr_time_t warning_time(const acme_job_t *job)
+{
+    const acme_policy_t *policy = job->managed->policy;
+    const acme_status_t *status = &job->status;
+    int by_itself =
+        policy->renew_mode == ACME_RENEW_ALWAYS
+        || (policy->renew_mode == ACME_RENEW_AUTO && job->managed->in_use);
+
+    return acme_warning_time(status->not_before, status->not_after,
+                             by_itself ? job->renew_latest : 0,
+                             policy->warn_set ? &policy->warn : NULL);
+}
+
+void acme_events_plan(acme_engine_t *engine, acme_job_t *job)
+{
+    apr_time_t due;
+
+    if (!job->status.not_after) {
+        acme_timer_clear(engine->timers, &job->warn);
+        return;
+    }
+    due = warning_time(job);
+    if (job->raised.expiring && job->raised.expiring >= due) {
+        due = job->raised.expiring + DAY;
+    }
+    acme_timer_set(engine->timers, &job->warn, due);
+}
+
+void acme_events_due(acme_engine_t *engine, acme_timer_t *timer)
+{
+    acme_job_t *job = ACME_OWNER(timer, acme_job_t, warn);
+    const acme_status_t *status = &job->status;
+    apr_time_t now = acme_engine_now(engine);
+    apr_pool_t *scratch = engine->scratch;
+    int over = status->not_after <= now;
+    acme_err_t *err = acme_err_make(
+        scratch, ACME_W_EXPIRING, over ? "ended at" : "ends at",
+        acme_time_format(status->not_after, scratch),
+        status->error_code ? status->error : "no attempt has failed", NULL);
+    const acme_happening_t what = { ACME_EVENT_EXPIRING, job, err };
+
+    acme_engine_log_error(engine, job, err);
+    acme_events_raise(engine, &what);
+    if (job->raised.expiring != now) { /* nobody but the log was told */
+        job->raised.expiring = now;
+        keep(engine, job);
+    }
+    acme_events_plan(engine, job);
+}
+
+void acme_events_mended(acme_engine_t *engine, acme_job_t *job)
+{
+    if (job->raised.errored) {
+        job->raised.errored = 0;
+        job->raised.error_code = 0;
+        keep(engine, job);
+    }
+    acme_events_plan(engine, job);
+}
