@@ -21,6 +21,8 @@ typedef struct acme_session_config_t {
     EVP_PKEY *key;             /* the account's; on disk already (7.3, 11.1) */
     int adopted; /* the administrator's own key: its account is there already,
                     and is looked up, never registered */
+    int no_account; /* key is a certificate's, which may revoke itself: there are
+                       requests with use_jwk only */
     acme_account_state_t known; /* from before */
     int agree_terms; /* the administrator's consent, to the terms that the CA
                         has when it is asked for the account; never assumed */

@@ -205,6 +205,9 @@ static void build_update(acme_session_t *session)
 int acme_session_step_account(acme_session_step_t *step,
                               acme_session_t *session, apr_time_t now)
 {
+    if (session->config->no_account) {
+        return 1;
+    }
     if (!session->account.kid) {
         step_register(step, session, now);
         return 0;

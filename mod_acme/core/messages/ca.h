@@ -100,6 +100,14 @@
       "Take the name out, or choose a CA that certifies it (IP addresses: few do, some only with AcmeProfile).") \
     M(1325, E_CA_PROBLEM_ACTION, ERR, CONFIG, "the CA wants a human to act first", \
       "Open the address that the CA gives: usually its terms have changed and must be agreed to anew. If it offers no way to agree there, write the address of the new terms into AcmeAgreeTerms; then run acmectl renew.") \
+    M(1341, E_REVOKE_FOREIGN, ERR, CA_FINAL, "the CA does not let this account revoke the certificate", \
+      "Revoke it by the key of the certificate itself: acmectl revoke NAME --key FILE.")       \
+    M(1342, E_KEY_TAKEN, ERR, CA_FINAL, "the new key belongs to another account of the CA already: %s", \
+      "Begin the change of keys again: each makes a new key.")                 \
+    M(1343, E_NO_ROLLOVER, ERR, CA_FINAL, "this CA offers no change of account keys: %s has no keyChange", \
+      "Keep the key, or make another account: acmectl account new, and deactivate the old one before.") \
+    M(1344, E_NO_REVOCATION, ERR, CA_FINAL, "this CA offers no revocation by ACME: %s has no revokeCert", \
+      "Revoke the certificate on the CA's web page.")                          \
     M(1350, E_TERMS, ERR, CONFIG, "the CA's terms of service are not agreed to: %s", \
       "Read them and, if you agree, write AcmeAgreeTerms on, or their address in place of on.")                 \
     M(1351, E_EAB_MISSING, ERR, CONFIG, "this CA serves only customers with an account: it wants an external account binding", \
