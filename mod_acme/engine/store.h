@@ -107,6 +107,28 @@ acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** What a start needs to know of a set in service. */
+typedef struct acme_serving_t {
+    int number; /* 0: there is none */
+    acme_record_from_t from;
+    int must_staple;
+    char serial[48]; /* as in its record; empty if it is longer than RFC 5280
+                        allows (20 octets) */
+} acme_serving_t;
+
+/** What was found whole at earlier looks, for a process that looks again and
+ *  again: two passes of a start, each reload. About 250 octets for each set. */
+typedef struct acme_seen_t acme_seen_t;
+acme_seen_t *acme_seen_make(apr_pool_t *pool);
+
+/** acme_store_current of root, at a tenth of its price where the set's files
+ *  (inode, size, time of change) are those that seen knows as whole.
+ *  @return as acme_store_current: also with a set to be used */
+acme_err_t *acme_store_serving(acme_serving_t *serving, acme_store_t *store,
+                               acme_seen_t *seen, const char *dir,
+                               acme_family_t family, apr_time_t now,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+
 /** Paths of the set in service for mod_ssl: the real files, not through the
  *  symlink. @param number  as in its record */
 void acme_store_current_files(const char **chain, const char **key,

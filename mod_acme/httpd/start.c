@@ -34,6 +34,7 @@ typedef struct start_t {
     int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
     acme_store_t *store; /* NULL: it could not be opened */
+    acme_seen_t *seen;   /* as long as the process */
     int unusable;        /* or only to look up what is promoted */
     apr_hash_t *served;  /* certificate's name -> served_t */
     acme_installed_t *installed;
@@ -122,6 +123,19 @@ static void open_store(start_t *start, server_rec *s)
                        NULL));
 }
 
+/* The module is unloaded and loaded again with each pass; this stays. */
+static acme_seen_t *retain_seen(server_rec *s)
+{
+    static const char key[] = "mod_acme-seen-1";
+    acme_seen_t **seen = ap_retained_data_get(key);
+
+    if (!seen) {
+        seen = ap_retained_data_create(key, sizeof(*seen));
+        *seen = acme_seen_make(s->process->pool);
+    }
+    return *seen;
+}
+
 int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *s)
 {
@@ -134,6 +148,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start->pconf = pconf;
     start->installed = acme_installed_create(pconf);
     start->now = apr_time_now();
+    start->seen = retain_seen(s);
     start->served = apr_hash_make(pconf);
     apr_pool_create(&start->scratch, pconf);
     if (start->real) {
@@ -187,45 +202,43 @@ static int promote(start_t *start, served_t *served,
 
 static void tell_fallback(const start_t *start, server_rec *s,
                           const acme_managed_t *managed, acme_family_t family,
-                          const acme_record_t *record)
+                          const acme_serving_t *serving)
 {
     apr_pool_t *pool = start->scratch;
 
-    if (!record) {
+    if (!serving->number) {
         tell(start, s, managed->name,
              acme_err_make(pool, ACME_E_STORE_NONE, managed->name,
                            acme_family_name(family), NULL));
     }
-    else if (record->from == ACME_RECORD_INSTEAD) {
+    else if (serving->from == ACME_RECORD_INSTEAD) {
         tell(start, s, managed->name,
              acme_err_make(pool, ACME_W_STORE_OLDER, managed->name,
                            acme_family_name(family),
-                           apr_itoa(pool, record->number), NULL));
+                           apr_itoa(pool, serving->number), NULL));
     }
 }
 
-/* Damage is mended from fresh/ where the set is still there.
- * @return the record of what is to be served, or NULL */
-static const acme_record_t *find_current(start_t *start, served_t *served,
-                                         const acme_managed_t *managed,
-                                         acme_family_t family, server_rec *s)
+/* Damage is mended from fresh/ where the set is still there. */
+static void find_current(acme_serving_t *serving, start_t *start,
+                         served_t *served, const acme_managed_t *managed,
+                         acme_family_t family, server_rec *s)
 {
-    acme_record_t *record = NULL;
-    acme_err_t *err;
+    acme_err_t *err =
+        acme_store_serving(serving, start->store, start->seen, managed->dir,
+                           family, start->now, start->scratch);
 
-    err = acme_store_current(&record, start->store, managed->dir, family,
-                             start->scratch);
     if (err) {
         tell(start, s, managed->name, err);
         if (promote(start, served, managed, family, s)) {
-            err = acme_store_current(&record, start->store, managed->dir,
-                                     family, start->scratch);
+            err = acme_store_serving(serving, start->store, start->seen,
+                                     managed->dir, family, start->now,
+                                     start->scratch);
         }
     }
     if (err) {
-        tell_fallback(start, s, managed, family, record);
+        tell_fallback(start, s, managed, family, serving);
     }
-    return record;
 }
 
 /* The set in service of one family, if there is one and it is whole. */
@@ -233,19 +246,19 @@ static int use_current(start_t *start, served_t *served,
                        const acme_managed_t *managed, acme_family_t family,
                        server_rec *s)
 {
-    const acme_record_t *record =
-        find_current(start, served, managed, family, s);
+    acme_serving_t serving;
     const char *chain, *key;
 
-    if (!record) {
+    find_current(&serving, start, served, managed, family, s);
+    if (!serving.number) {
         return 0;
     }
     acme_store_current_files(&chain, &key, start->store, managed->dir, family,
-                             record->number, start->pconf);
+                             serving.number, start->pconf);
     add_files(served, chain, key);
-    served->base[family] = record->number;
-    served->serials[family] = apr_pstrdup(start->pconf, record->serial);
-    served->must_staple |= record->must_staple;
+    served->base[family] = serving.number;
+    served->serials[family] = apr_pstrdup(start->pconf, serving.serial);
+    served->must_staple |= serving.must_staple;
     return 1;
 }
 
