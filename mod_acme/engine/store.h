@@ -118,14 +118,14 @@ typedef struct acme_serving_t {
 
 /** What was found whole at earlier looks, for a process that looks again and
  *  again: two passes of a start, each reload. About 250 octets for each set. */
-typedef struct acme_seen_t acme_seen_t;
-acme_seen_t *acme_seen_make(apr_pool_t *pool);
+typedef struct acme_sights_t acme_sights_t;
+acme_sights_t *acme_sights_make(apr_pool_t *pool);
 
 /** acme_store_current of root, at a tenth of its price where the set's files
  *  (inode, size, time of change) are those that seen knows as whole.
  *  @return as acme_store_current: also with a set to be used */
 acme_err_t *acme_store_serving(acme_serving_t *serving, acme_store_t *store,
-                               acme_seen_t *seen, const char *dir,
+                               acme_sights_t *seen, const char *dir,
                                acme_family_t family, apr_time_t now,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 

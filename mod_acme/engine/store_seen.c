@@ -30,14 +30,14 @@ typedef struct sight_t {
     stamp_t files[SET_FILES];
 } sight_t;
 
-struct acme_seen_t {
+struct acme_sights_t {
     apr_pool_t *pool;
     apr_hash_t *sights; /* "<dir>/<family>" -> sight_t * */
 };
 
-acme_seen_t *acme_seen_make(apr_pool_t *pool)
+acme_sights_t *acme_sights_make(apr_pool_t *pool)
 {
-    acme_seen_t *seen = apr_palloc(pool, sizeof(*seen));
+    acme_sights_t *seen = apr_palloc(pool, sizeof(*seen));
 
     seen->pool = pool;
     seen->sights = apr_hash_make(pool);
@@ -82,7 +82,7 @@ static int same(const stamp_t *a, const stamp_t *b)
 }
 
 /* @return 0: it must be read */
-static int recall(acme_serving_t *serving, const acme_seen_t *seen,
+static int recall(acme_serving_t *serving, const acme_sights_t *seen,
                   const acme_store_t *store, const char *dir,
                   acme_family_t family)
 {
@@ -115,7 +115,7 @@ static int settled(const stamp_t *files, apr_time_t now)
     return 1;
 }
 
-static void remember(acme_seen_t *seen, const char *dir, acme_family_t family,
+static void remember(acme_sights_t *seen, const char *dir, acme_family_t family,
                      const acme_serving_t *serving, const stamp_t *files)
 {
     char key[MAX_PATH];
@@ -132,7 +132,7 @@ static void remember(acme_seen_t *seen, const char *dir, acme_family_t family,
 }
 
 acme_err_t *acme_store_serving(acme_serving_t *serving, acme_store_t *store,
-                               acme_seen_t *seen, const char *dir,
+                               acme_sights_t *seen, const char *dir,
                                acme_family_t family, apr_time_t now,
                                apr_pool_t *pool)
 {

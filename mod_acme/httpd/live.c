@@ -140,7 +140,6 @@ acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf)
     table->pool = pconf;
     table->retained = retain(s);
     table->slots = apr_hash_make(pconf);
-    table->is_new = !table->retained->tokens;
     if (!table->retained->tokens) {
         table->retained->tokens =
             share(sizeof(tokens_t), ACME_E_LIVE_MEMORY, s, s->process->pool);
@@ -212,6 +211,7 @@ int acme_live_add_staples(acme_live_table_t *table)
     for (i = 0; i < retained->segment_count; ++i) {
         int count = retained->segments[i]->capacity * ACME_FAMILIES;
 
+        table->staples_new[i] = !retained->staples[i];
         if (!retained->staples[i]) {
             retained->staples[i] =
                 share(acme_staples_size(count), ACME_W_STAPLE_MEMORY,
@@ -222,11 +222,6 @@ int acme_live_add_staples(acme_live_table_t *table)
         }
     }
     return 1;
-}
-
-int acme_live_is_new(const acme_live_table_t *table)
-{
-    return table->is_new;
 }
 
 static int holds(const segment_t *segment, const acme_slot_t *slot)
@@ -252,6 +247,18 @@ acme_staples_t *acme_live_staples(const acme_slot_t *slot, acme_family_t family)
         }
     }
     return NULL;
+}
+
+int acme_live_staples_new(const acme_live_table_t *table,
+                          const acme_slot_t *slot)
+{
+    int i, is_new = 0;
+
+    for (i = 0; i < table->retained->segment_count && !is_new; ++i) {
+        is_new =
+            table->staples_new[i] && holds(table->retained->segments[i], slot);
+    }
+    return is_new;
 }
 
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)

@@ -56,8 +56,10 @@ int acme_live_events(acme_event_t *events, const acme_slot_t *slot,
 /** Make room for those of all certificates added so far. Parent only.
  *  @return 0 after a logged message if there is no memory for it */
 int acme_live_add_staples(acme_live_table_t *table);
-/** Whether this start has made the table: no engine can be writing into it. */
-int acme_live_is_new(const acme_live_table_t *table);
+/** Whether this pass has made the room of this certificate: children of earlier
+ *  generations do not know of it, so that no engine can be writing there. */
+int acme_live_staples_new(const acme_live_table_t *table,
+                          const acme_slot_t *slot);
 /** NULL: there is no room for responses of this certificate. */
 struct acme_staples_t *acme_live_staples(const acme_slot_t *slot,
                                          acme_family_t family);

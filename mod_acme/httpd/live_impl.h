@@ -63,7 +63,7 @@ typedef struct retained_t {
 
 struct acme_live_table_t {
     retained_t *retained;
-    int is_new;
+    int staples_new[SEGMENTS];
     apr_hash_t *slots; /* name -> acme_slot_t */
     apr_pool_t *pool;
     apr_pool_t *process;

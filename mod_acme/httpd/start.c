@@ -1,4 +1,4 @@
-#include "httpd/start.h"
+#include "httpd/start_impl.h"
 
 #include <time.h>
 
@@ -8,18 +8,14 @@
 #include <http_core.h>
 #include <unixd.h>
 
-#include "engine/staple.h"
 #include "engine/store.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
-#include "httpd/installed.h"
-#include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
-#include "httpd/staples.h"
 #include "httpd/stapling.h"
 #include "httpd/tls.h"
 #include "httpd/tlsalpn.h"
@@ -28,32 +24,6 @@
 #ifndef ACME_VERSION
 #define ACME_VERSION PACKAGE_VERSION
 #endif
-
-/* One pass of post_config. */
-typedef struct start_t {
-    int real; /* not the first of httpd's two passes */
-    acme_plan_t *plan;
-    acme_store_t *store; /* NULL: it could not be opened */
-    acme_seen_t *seen;   /* as long as the process */
-    int unusable;        /* or only to look up what is promoted */
-    apr_hash_t *served;  /* certificate's name -> served_t */
-    acme_installed_t *installed;
-    apr_pool_t *pconf;
-    apr_pool_t *scratch; /* cleared for each host */
-    apr_time_t now;
-    apr_uint64_t cpu; /* microseconds spent in our hooks */
-    int hosts;
-} start_t;
-
-/* What a certificate's hosts are given; found once a pass. */
-typedef struct served_t {
-    apr_array_header_t *chains, *keys; /* const char *: paths */
-    int base[ACME_FAMILIES];
-    const char *serials[ACME_FAMILIES]; /* of those */
-    int must_staple;                    /* one of them demands it */
-    int unpromoted[ACME_FAMILIES];      /* a newer set is in fresh/ still */
-    acme_live_t *live;
-} served_t;
 
 static start_t *the_start;        /* while post_config lasts */
 static apr_uint64_t checking_cpu; /* of check_config, which comes before it */
@@ -124,14 +94,14 @@ static void open_store(start_t *start, server_rec *s)
 }
 
 /* The module is unloaded and loaded again with each pass; this stays. */
-static acme_seen_t *retain_seen(server_rec *s)
+static acme_sights_t *retain_seen(server_rec *s)
 {
     static const char key[] = "mod_acme-seen-1";
-    acme_seen_t **seen = ap_retained_data_get(key);
+    acme_sights_t **seen = ap_retained_data_get(key);
 
     if (!seen) {
         seen = ap_retained_data_create(key, sizeof(*seen));
-        *seen = acme_seen_make(s->process->pool);
+        *seen = acme_sights_make(s->process->pool);
     }
     return *seen;
 }
@@ -442,100 +412,6 @@ int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
 
 /* --- after mod_ssl ----------------------------------------------------------- */
 
-/* The live table may know a newer set than could be promoted: it stays. */
-static void follow(served_t *served, acme_slot_t *slot)
-{
-    int i;
-
-    for (i = 0; i < ACME_FAMILIES; ++i) {
-        if (!served->unpromoted[i]
-            || acme_live_generation(slot, i) < served->base[i]) {
-            acme_live_set_generation(slot, i, served->base[i]);
-        }
-    }
-    acme_tls_follow(served->live, slot);
-}
-
-static int wants_staples(const start_t *start,
-                         const apr_array_header_t *managed)
-{
-    int i, wanted = 0;
-
-    for (i = 0; i < managed->nelts && !wanted; ++i) {
-        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
-        const served_t *served =
-            apr_hash_get(start->served, one->name, APR_HASH_KEY_STRING);
-
-        wanted = one->staple || one->policy->must_staple
-                 || (served && served->must_staple);
-    }
-    return wanted;
-}
-
-/* What was fetched before the stop is stapled from the first handshake on, not
- * only from the moment an engine runs. Root copies it, and judges nothing: the
- * worker could write it to the table as well. */
-static void bring_staples(const start_t *start, const served_t *served,
-                          const acme_managed_t *managed,
-                          const acme_slot_t *slot)
-{
-    apr_pool_t *pool;
-    int i;
-
-    apr_pool_create(&pool, start->scratch);
-    for (i = 0; i < ACME_FAMILIES; ++i) {
-        acme_staples_t *area = acme_live_staples(slot, i);
-        acme_staple_doc_t *doc = NULL;
-
-        if (area && served->serials[i]) {
-            acme_staple_saved(&doc, start->store, managed->dir, i,
-                              served->serials[i], pool);
-        }
-        if (doc && !doc->revoked) {
-            acme_staples_put(area, &doc->staple);
-        }
-    }
-    apr_pool_destroy(pool);
-}
-
-static acme_live_table_t *fill_table(start_t *start, server_rec *s,
-                                     const apr_array_header_t *managed)
-{
-    acme_live_table_t *table = acme_live_open(s, start->pconf);
-    apr_array_header_t *names = apr_array_make(
-        start->scratch, managed->nelts + 1, sizeof(const char *));
-    int i;
-
-    for (i = 0; i < managed->nelts; ++i) {
-        APR_ARRAY_PUSH(names, const char *) =
-            APR_ARRAY_IDX(managed, i, acme_managed_t *)->name;
-    }
-    if (!table) {
-        return NULL;
-    }
-    acme_hits_open(s, start->pconf);
-    acme_live_add(table, names);
-    if (wants_staples(start, managed)) {
-        acme_live_add_staples(table);
-    }
-    for (i = 0; i < managed->nelts; ++i) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *);
-        acme_slot_t *slot = acme_live_slot(table, name);
-        served_t *served =
-            apr_hash_get(start->served, name, APR_HASH_KEY_STRING);
-
-        if (slot && served) {
-            follow(served, slot);
-            if (acme_live_is_new(table)) {
-                bring_staples(start, served,
-                              APR_ARRAY_IDX(managed, i, const acme_managed_t *),
-                              slot);
-            }
-        }
-    }
-    return table;
-}
-
 /* What is kept up without a host (AcmeRenewMode always) is for other programs,
  * which find it where it is adopted. */
 static void adopt_hostless(start_t *start, server_rec *s,
@@ -577,7 +453,7 @@ static void begin_service(start_t *start, server_rec *s)
 
     adopt_hostless(start, s, managed);
     if (managed->nelts && start->store && !start->unusable
-        && (table = fill_table(start, s, managed))) {
+        && (table = acme_start_fill_table(start, s, managed))) {
         run_engine(start, s, table, managed);
     }
     acme_installed_run(start->installed, s, start->scratch);

@@ -16,7 +16,7 @@ static long octets_read(void)
     return octets;
 }
 
-static acme_serving_t serving_at(acme_store_t *store, acme_seen_t *seen,
+static acme_serving_t serving_at(acme_store_t *store, acme_sights_t *seen,
                                  apr_time_t now)
 {
     acme_serving_t serving;
@@ -27,7 +27,7 @@ static acme_serving_t serving_at(acme_store_t *store, acme_seen_t *seen,
 }
 
 /* What one look reads, beyond what the measuring reads. */
-static long octets_of_look(acme_store_t *store, acme_seen_t *seen,
+static long octets_of_look(acme_store_t *store, acme_sights_t *seen,
                            apr_time_t now)
 {
     long start = octets_read();
@@ -50,7 +50,7 @@ static acme_store_t *store_with_set(void)
 static void test_second_look_reads_nothing(void **state)
 {
     acme_store_t *store = store_with_set();
-    acme_seen_t *seen = acme_seen_make(pool);
+    acme_sights_t *seen = acme_sights_make(pool);
     acme_record_t *record;
 
     (void)state;
@@ -70,7 +70,7 @@ static void test_second_look_reads_nothing(void **state)
 static void test_another_set_is_read(void **state)
 {
     acme_store_t *store = store_with_set();
-    acme_seen_t *seen = acme_seen_make(pool);
+    acme_sights_t *seen = acme_sights_make(pool);
 
     (void)state;
     acme_serving_t first = serving_at(store, seen, NOW);
@@ -98,7 +98,7 @@ static void flip(const char *path)
 static void test_damage_after_the_first_look_is_found(void **state)
 {
     acme_store_t *store = store_with_set();
-    acme_seen_t *seen = acme_seen_make(pool);
+    acme_sights_t *seen = acme_sights_make(pool);
     acme_serving_t serving;
 
     (void)state;
@@ -121,7 +121,7 @@ static void test_missing_file_is_found(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         acme_store_t *store = store_with_set();
-        acme_seen_t *seen = acme_seen_make(pool);
+        acme_sights_t *seen = acme_sights_make(pool);
         acme_serving_t serving;
 
         assert_int_equal(serving_at(store, seen, NOW).number, 1);
@@ -140,7 +140,7 @@ static void test_missing_file_is_found(void **state)
 static void test_young_files_are_read_again(void **state)
 {
     acme_store_t *store = store_with_set();
-    acme_seen_t *seen = acme_seen_make(pool);
+    acme_sights_t *seen = acme_sights_make(pool);
     struct stat st;
 
     (void)state;
@@ -153,22 +153,19 @@ static void test_young_files_are_read_again(void **state)
 static void test_none_is_no_error(void **state)
 {
     acme_store_t *store = open_store();
-    acme_seen_t *seen = acme_seen_make(pool);
+    acme_sights_t *seen = acme_sights_make(pool);
 
     (void)state;
     assert_int_equal(serving_at(store, seen, NOW).number, 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        STORE_TEST(test_second_look_reads_nothing),
-        STORE_TEST(test_another_set_is_read),
-        STORE_TEST(test_damage_after_the_first_look_is_found),
-        STORE_TEST(test_missing_file_is_found),
-        STORE_TEST(test_young_files_are_read_again),
-        STORE_TEST(test_none_is_no_error),
-    };
+static const struct CMUnitTest tests[] = {
+    STORE_TEST(test_second_look_reads_nothing),
+    STORE_TEST(test_another_set_is_read),
+    STORE_TEST(test_damage_after_the_first_look_is_found),
+    STORE_TEST(test_missing_file_is_found),
+    STORE_TEST(test_young_files_are_read_again),
+    STORE_TEST(test_none_is_no_error),
+};
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+RUN_TESTS(tests)
