@@ -2,6 +2,7 @@
 
 #include <apr_strings.h>
 
+#include "core/blame.h"
 #include "core/caa.h"
 #include "engine/resolver.h"
 
@@ -20,7 +21,7 @@ struct acme_caacheck_t {
     apr_time_t until;
     ask_t *asks;
     int count, pending;
-    acme_err_t *err; /* for certain; the first that was found */
+    apr_array_header_t *faults; /* acme_err_t *: for certain, one a name */
 };
 
 static const char *base_of(const acme_ident_t *ident)
@@ -52,11 +53,22 @@ static void advise(const ask_t *ask, acme_msg_t msg, const char *domain,
                     acme_session_kid(run->link->session), NULL);
 }
 
+static void add_fault(const ask_t *ask, const char *domain, const char *text,
+                      const char *identities)
+{
+    acme_caacheck_t *check = ask->check;
+    acme_err_t *fault =
+        acme_err_make(check->run->pool, ACME_E_CAA_OTHER_CA, ask->ident->value,
+                      domain, text, identities, NULL);
+
+    fault->identifier = ask->ident->value;
+    APR_ARRAY_PUSH(check->faults, acme_err_t *) = fault;
+}
+
 static void take(ask_t *ask, const char *domain,
                  const apr_array_header_t *records)
 {
-    acme_caacheck_t *check = ask->check;
-    acme_run_t *run = check->run;
+    acme_run_t *run = ask->check->run;
     apr_pool_t *scratch = run->engine->scratch;
     const acme_session_t *session = run->link->session;
     const apr_array_header_t *identities =
@@ -71,12 +83,8 @@ static void take(ask_t *ask, const char *domain,
     case ACME_CAA_ALLOWED:
         break;
     case ACME_CAA_OTHER_CA:
-        if (!check->err) {
-            check->err = acme_err_make(
-                run->pool, ACME_E_CAA_OTHER_CA, ask->ident->value, domain, text,
-                apr_array_pstrcat(scratch, identities, ' '), NULL);
-            check->err->identifier = ask->ident->value;
-        }
+        add_fault(ask, domain, text,
+                  apr_array_pstrcat(scratch, identities, ' '));
         break;
     case ACME_CAA_OTHER_ACCOUNT:
         advise(ask, ACME_W_CAA_ACCOUNT, domain, text);
@@ -106,7 +114,7 @@ static void on_caa(void *baton, const char *domain,
     if (domain && !run->ended) {
         take(ask, domain, records);
     }
-    if (!run->ended && (!ask->check->pending || ask->check->err)) {
+    if (!run->ended && !ask->check->pending) {
         acme_run_poke(run);
     }
     acme_run_called(run); /* the run may be gone */
@@ -127,6 +135,7 @@ void acme_caacheck_begin(acme_run_t *run)
     acme_caacheck_t *check = apr_pcalloc(run->pool, sizeof(*check));
     check->run = run;
     check->until = acme_engine_now(run->engine) + PATIENCE;
+    check->faults = apr_array_make(run->pool, 1, sizeof(acme_err_t *));
     check->asks = apr_pcalloc(run->pool,
                               sizeof(*check->asks) * (apr_size_t)idents->nelts);
     for (int i = 0; i < idents->nelts; i++) {
@@ -166,14 +175,15 @@ int acme_caacheck_waits(acme_run_t *run, apr_time_t now)
     if (!check) {
         return 0;
     }
-    if (check->pending && now < check->until && !check->err) {
+    if (check->pending && now < check->until) {
         acme_timer_hasten(run->engine->timers, &run->timer, check->until);
         return 1;
     }
     stop_asking(check);
     run->caa = NULL;
-    if (check->err) {
-        acme_order_cancel(run->order, check->err);
+    if (check->faults->nelts) {
+        acme_order_cancel(run->order,
+                          acme_blame_join(check->faults, run->pool));
     }
     return 0;
 }

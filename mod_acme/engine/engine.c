@@ -203,8 +203,9 @@ static int leave_out(acme_engine_t *engine, acme_job_t *job,
                                engine->config->retry_max, 0 };
 
     if (engine->lost
+        || (acme_job_may_pass_on(job, err, now) && acme_job_has_other(job, now))
         || acme_skips_judge(job, idents, err, now) == ACME_SKIP_NONE) {
-        return 0;
+        return 0; /* another CA may take them all */
     }
     acme_proving_over(job);
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));

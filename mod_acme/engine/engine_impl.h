@@ -202,6 +202,7 @@ struct acme_run_t {
     apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
     const acme_setback_t *setback; /* the newest that was learned of */
     int unanswered;                /* the CA has not accepted it yet */
+    int sent;                      /* the CA was asked something */
     int spent; /* it has taken of the CA's limits: its cost */
     acme_limits_order_t cost;
 };

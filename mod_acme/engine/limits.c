@@ -420,6 +420,22 @@ void acme_limits_refund(acme_limits_t *limits, const acme_limits_order_t *order,
     apr_pool_destroy(scratch);
 }
 
+void acme_limits_cancel(acme_limits_t *limits, const acme_limits_order_t *order,
+                        apr_time_t now)
+{
+    apr_pool_t *scratch;
+
+    if (order->exempt || !limits->rules) {
+        return;
+    }
+    apr_pool_create(&scratch, limits->parent);
+    if (!order->renewal) {
+        give_back(limits, ACME_LIMIT_ORDERS, order->account, now, scratch);
+    }
+    each_certificate(limits, order, now, give_back, scratch);
+    apr_pool_destroy(scratch);
+}
+
 void acme_limits_fail(acme_limits_t *limits, const char *account,
                       const char *name, apr_time_t now)
 {

@@ -79,6 +79,9 @@ void acme_limits_spend(acme_limits_t *limits, const acme_limits_order_t *order,
 /** It came to nothing: DOMAIN and SET count certificates. */
 void acme_limits_refund(acme_limits_t *limits, const acme_limits_order_t *order,
                         apr_time_t now);
+/** It was not sent after all. */
+void acme_limits_cancel(acme_limits_t *limits, const acme_limits_order_t *order,
+                        apr_time_t now);
 /** A validation failed. */
 void acme_limits_fail(acme_limits_t *limits, const char *account,
                       const char *name, apr_time_t now);

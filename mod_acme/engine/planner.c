@@ -296,7 +296,7 @@ void acme_planner_failed(acme_run_t *run, const acme_err_t *err)
     acme_limits_t *limits = link->planner->limits;
     apr_time_t now = acme_engine_now(run->engine);
 
-    if (run->spent) {
+    if (run->spent && run->sent) {
         run->spent = 0;
         acme_limits_refund(limits, &run->cost, now);
     }
@@ -314,5 +314,13 @@ void acme_planner_failed(acme_run_t *run, const acme_err_t *err)
 void acme_planner_left(acme_run_t *run)
 {
     answered(run);
+    if (run->spent && !run->sent) {
+        acme_limits_cancel(run->link->planner->limits, &run->cost,
+                           acme_engine_now(run->engine));
+        if (acme_timers_first(run->link->held)) {
+            acme_timer_hasten(run->engine->timers, &run->link->timer,
+                              ACME_DUE_LINK);
+        }
+    }
     acme_planner_save(run->link);
 }

@@ -505,6 +505,7 @@ static int do_step(acme_run_t *run, const acme_step_t *step)
             suspend(run, err);
             return 0;
         }
+        run->sent = 1;
         acme_link_submit(run->link, run, step->request);
         return 1;
     case ACME_STEP_PUBLISH:

@@ -21,6 +21,7 @@
  *     --limits O/S,D/S,N/S  orders, certificates of a domain and of a set of names
  *                         that the CA is taken to allow in S seconds
  *     --staple            fetch OCSP responses
+ *     --resolver ADDRESS  look into DNS, there
  *
  * A NAME may be several with commas between: one certificate for all of them.
  * One that begins with "!" does not agree to the CA's terms, one with "@" has a
@@ -39,11 +40,12 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "engine/resolver.h"
 #include "engine/transport.h"
 
 typedef struct options_t {
     const char *store, *ca, *second, *trust, *profile, *dns;
-    const char *limits;
+    const char *limits, *resolver;
     apr_array_header_t *hooks;
     int warn;
     int http_port, concurrency, retry, seconds, stay, until_failed;
@@ -329,6 +331,19 @@ static void prove_by_dns(acme_policy_t *policy, const char *program)
     }
 }
 
+static void look_into_dns(acme_policy_t *policy, const char *resolver)
+{
+    apr_array_header_t *resolvers =
+        apr_array_make(drive.pool, 1, sizeof(const char *));
+
+    if (resolver) {
+        APR_ARRAY_PUSH(resolvers, const char *) =
+            acme_resolver_address(resolver, drive.pool);
+        policy->dns_resolvers = resolvers;
+        policy->dns_wait = apr_time_from_sec(5);
+    }
+}
+
 static int drive_names(const options_t *options, char **names, int count)
 {
     static const acme_engine_callbacks_t CALLBACKS = {
@@ -358,6 +373,7 @@ static int drive_names(const options_t *options, char **names, int count)
     policy.warn_set = options->warn > 0;
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
     prove_by_dns(&policy, options->dns);
+    look_into_dns(&policy, options->resolver);
     apr_array_header_t *managed =
         apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
     for (int i = 0; i < count; i++) {
@@ -471,6 +487,9 @@ static int parse(options_t *options, int argc, char **argv)
         else if (!strcmp(name, "limits")) {
             options->limits = value;
             parse_limits(value);
+        }
+        else if (!strcmp(name, "resolver")) {
+            options->resolver = value;
         }
         else if (!strcmp(name, "dns")) {
             options->dns = value;

@@ -341,6 +341,30 @@ def test_caa_record_that_names_another_ca_is_told(make_httpd, make_pebble):
     httpd.wait_cert(SHOP)
 
 
+def test_caa_record_of_one_name_sinks_that_name_alone(make_httpd, make_pebble):
+    httpd = make_httpd()
+    ca = make_pebble(
+        http_port=httpd.http_port, tls_port=httpd.https_port, caa_identities=["pebble.example"]
+    )
+    alias = "alias.example.com"
+    ca.add_caa("example.com.", {"tag": "issue", "value": "other.example"})
+    httpd.acme(ca, f"AcmeDnsWait 10s 127.0.0.1:{ca.dns_port}")
+    httpd.vhost(SHOP, (alias, "blog.example.org"), https_extra="AcmeManage on")
+    httpd.start()
+    assert sorted(httpd.wait_cert(SHOP).names) == ["blog.example.org", SHOP]
+    said = httpd.wait_log(f"ACME1561: .*without {alias}.*").group(0)
+    assert '0 issue "other.example"' in said
+    assert "There are now 2 orders" not in ca.log.read_text()
+    # the setting that all names or none are wanted holds here, too
+    httpd.clear_config()
+    wait = f"AcmeDnsWait 10s 127.0.0.1:{ca.dns_port}"
+    httpd.acme(ca, f"{wait}\nAcmeBadNames fail\nAcmeRetry 1h")
+    httpd.vhost("all.example.org", (alias, "more.example.com"), https_extra="AcmeManage on")
+    httpd.graceful()
+    said = httpd.wait_log("ACME1213: .*next attempt at").group(0)
+    assert f"certify {alias}" in said and "certify more.example.com" in said
+
+
 def test_caa_record_for_another_account_is_advice(make_httpd, make_pebble):
     httpd = make_httpd()
     ca = make_pebble(

@@ -94,6 +94,19 @@ def test_limits_go_to_those_that_expire_first(make_fakeca, make_drive):  # noqa:
     assert [names_of(one)[0][:2] for one in orders(ca)[before:]] == ["h0", "h2", "h3", "h1"]
 
 
+def test_limits_what_is_never_sent_costs_nothing(make_fakeca, make_drive, make_pebble):  # noqa: F811
+    ca, names = make_fakeca(), apart(2)
+    dns = make_pebble()
+    identities = f.edit_json(lambda one: one["meta"].update(caaIdentities=["ca.example"]))
+    ca.script("directory", identities, times=None, when="after")
+    dns.add_caa(f"{names[0]}.", {"tag": "issue", "value": "other.example"})
+    options = ["--limits", "1/3600", "--resolver", f"127.0.0.1:{dns.dns_port}", "--stay"]
+    drive = make_drive(ca, [*options, *names], "--retry", "3600").start()
+    drive.wait_text(f"ACME1213 .*{names[0]}")
+    drive.wait_text(rf"ACME1500 .*{names[1]}", timeout=10)
+    assert [names_of(one) for one in orders(ca)] == [[names[1]]]
+
+
 # Learned
 
 

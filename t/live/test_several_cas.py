@@ -107,6 +107,53 @@ def test_failure_of_the_host_is_not_passed_on(two):
     assert job(httpd)["failures"] == 1
 
 
+def refuse(ca, name):
+    """Let ca take no order with name."""
+    asked = {"type": "dns", "value": name}
+    refusal = f.problem(
+        "rejectedIdentifier", "some names", subproblems=[f.subproblem("rejectedIdentifier", name)]
+    )
+    matches = lambda exchange: asked in exchange.payload["identifiers"]  # noqa: E731
+    ca.script("new-order", refusal, times=None, matches=matches)
+
+
+BAD = "bad.shop.example.org"
+
+
+def test_bad_name_of_the_first_is_asked_of_the_second(two):
+    httpd, first, second = two
+    refuse(first, BAD)
+    served = issue_one(httpd, aliases=(BAD,))
+    assert of(second, served) and sorted(served.names) == sorted([BAD, SHOP])
+    assert "ACME1561" not in httpd.log()
+    assert len(first.requests_to("new-order")) == 1
+
+
+def test_name_that_is_bad_for_all_is_left_out(two):
+    httpd, first, second = two
+    refuse(first, BAD)
+    refuse(second, BAD)
+    served = issue_one(httpd, aliases=(BAD,))
+    assert served.names == [SHOP] and of(second, served)
+    assert len(re.findall("ACME1561", httpd.log())) == 1
+    assert len(first.requests_to("new-order")) == 1 and len(second.requests_to("new-order")) == 2
+    state = wait_until(lambda: httpd.server_status().get(f"Acme[{SHOP}/ecdsa]LeftOut"), 10, "left out")
+    assert BAD in state and httpd.server_status()[f"Acme[{SHOP}/ecdsa]State"] == "valid"
+
+
+def test_caa_record_of_a_name_is_a_reason_for_the_second(two, make_pebble):
+    httpd, first, second = two
+    dns = make_pebble()
+    identities = f.edit_json(lambda one: one["meta"].update(caaIdentities=["first.example"]))
+    first.script("directory", identities, times=None, when="after")
+    dns.add_caa(f"{BAD}.", {"tag": "issue", "value": "ca.invalid"})
+    httpd.config(f"AcmeDnsWait 10s 127.0.0.1:{dns.dns_port}")
+    served = issue_one(httpd, aliases=(BAD,))
+    assert of(second, served) and sorted(served.names) == sorted([BAD, SHOP])
+    assert re.search(r"ACME1547: .*ACME1213|ACME1547: .*the CAA records", httpd.log())
+    assert not first.requests_to("new-order")
+
+
 def test_request_of_the_administrator_goes_on_to_the_second(two):
     httpd, first, second = two
     assert of(first, issue_one(httpd))
