@@ -38,6 +38,36 @@
     M(1217, D_CAA_UNKNOWN, DEBUG, NONE, "nothing is known of CAA records: %s", "") \
     M(1230, E_ARI, NOTICE, CA_RETRY, "the CA's renewal information is not to be had: %s; it is asked for again at %s", \
       "Nothing: certificates are renewed as AcmeRenew says. If it lasts, look at the CA's status page, or do without by AcmeRenew ... noari.") \
+    M(1240, I_REACHED, INFO, NONE, "%s: port %s of %s leads to this server%s", "") \
+    M(1241, W_REACH_OTHER, WARNING, NONE, "another server answers for %s at port %s of %s, which is an address of this machine: %s", \
+      "Find out what listens there (ss -ltnp), and let it pass requests below /.well-known/acme-challenge/ on to this server unchanged, or give its place to httpd (Listen). AcmePortMap says at which local port the outside's arrives.") \
+    M(1242, W_REACH_REDIRECT, WARNING, NONE, "requests for %s at port %s of %s are redirected to %s before they reach this server (%s)", \
+      "Exempt /.well-known/acme-challenge/ from the redirect in the proxy, load balancer or other server that makes it. A redirect to https with the same name and path does no harm if port 443 reaches this server.") \
+    M(1243, W_REACH_PROXY, WARNING, NONE, "%s stands before %s at port %s of %s, and does not let the CA's question through: %s", \
+      "Let it pass requests below /.well-known/acme-challenge/ on to port 80 of this server, unchanged and uncached; or prove control by DNS (AcmeDnsCommand), which no proxy disturbs.") \
+    M(1244, W_REACH_ELSEWHERE, WARNING, NONE, "DNS leads %s elsewhere: at port %s of %s, which is no address of this machine, another server answers: %s", \
+      "Correct the A and AAAA records of the name. Where a router or load balancer with that address is to pass the port on to this server, correct it there.") \
+    M(1245, W_REACH_CLOSED, WARNING, NONE, "port %s of %s is closed, to which DNS leads %s%s", \
+      "Let httpd listen there (Listen 80 for http-01, Listen 443 for tls-alpn-01), or correct the router that passes the port on, or the A and AAAA records of the name.") \
+    M(1246, W_REACH_FILTERED, WARNING, NONE, "nothing answers at port %s of %s, to which DNS leads %s: a firewall drops what comes there, or nobody is there", \
+      "Open the port in the firewall (of the provider too: security group, network ACL), and check that the A and AAAA records of the name lead to this server.") \
+    M(1247, W_REACH_IPV6, WARNING, NONE, "%s reaches this server by IPv4, but not by IPv6, which CAs try first: port %s of %s: %s", \
+      "Correct the AAAA record of the name, or let that address reach this server (Listen [::]:80, firewall); remove the record if there is no IPv6.") \
+    M(1248, W_REACH_TLS, WARNING, NONE, "port %s of %s, to which DNS leads %s, speaks TLS, where the CA will ask in plain HTTP%s", \
+      "Serve plain HTTP on port 80 (no SSLEngine in its virtual hosts), and let a proxy in between not end or begin TLS there.") \
+    M(1249, W_REACH_PARKED, WARNING, NONE, "a parking page of a registrar or domain dealer answers for %s at port %s of %s: %s", \
+      "See that the domain is paid for, and point the A and AAAA records of the name to this server.") \
+    M(1250, W_REACH_BROKEN, WARNING, NONE, "what listens at port %s of %s, to which DNS leads %s, gives no answer: %s", \
+      "Find out what it is: another program, a firewall that takes connections and lets nothing pass, or a proxy whose server is away.") \
+    M(1251, W_REACH_ALPN, WARNING, NONE, "TLS for %s at port %s of %s does not end at this server: %s", \
+      "Let port 443 reach this server with nothing in between that ends TLS; or prove control in another way (AcmeChallenges http-01, or dns-01).") \
+    M(1252, W_NAME_NOWHERE, WARNING, NONE, "%s has no address in DNS: %s",     \
+      "Add an A record (or AAAA) that leads to this server, or remove the name from the host. Where this server sees another DNS than the world, name a public resolver in AcmeDnsWait.") \
+    M(1253, W_NAME_LOOKUP, WARNING, NONE, "cannot look up the addresses of %s in DNS: %s", \
+      "Check this machine's resolvers (/etc/resolv.conf), or name one in AcmeDnsWait; check the zone's name servers and DNSSEC.") \
+    M(1254, W_NAME_INTERNAL, WARNING, NONE, "DNS leads %s to %s, which no CA on the internet can reach: %s", \
+      "Point the A and AAAA records of the name to the public address that leads to this server, or prove control by DNS (AcmeDnsCommand).") \
+    M(1255, I_CANNOT_TELL, INFO, NONE, "%s: it cannot be told from here whether port %s of %s leads to this server: %s", "") \
     M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
       "Check that AcmeCATrustFile names a PEM file with certificates that the server's user can read.") \
     M(1261, E_TRANSPORT, ERR, LOCAL, "cannot start a request to the CA: %s",   \
