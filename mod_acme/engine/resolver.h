@@ -1,7 +1,7 @@
 /**
  * Questions to DNS beside the engine's loop, with c-ares: whether a TXT record
- * can be seen by everybody, and which CAs a name allows. Never blocks; nothing
- * an answer holds is kept beyond bounds.
+ * can be seen by everybody, which CAs a name allows, and where it leads. Never
+ * blocks; nothing an answer holds is kept beyond bounds.
  */
 #ifndef ACME_RESOLVER_H
 #define ACME_RESOLVER_H
@@ -97,5 +97,25 @@ acme_lookup_t *acme_resolver_find_caa(acme_resolver_t *resolver,
                                       const char *name,
                                       const apr_array_header_t *resolvers,
                                       acme_caa_done_fn_t *done, void *baton);
+
+/* --- where a name leads -------------------------------------------------------------- */
+
+#define ACME_RESOLVER_MAX_ADDRESSES 8 /* of each kind; more are passed over */
+
+/** Lives until the call returns. */
+typedef struct acme_hosts_t {
+    apr_array_header_t *addresses; /* const char *: those of IPv4 first */
+    const char *nowhere;           /* why there certainly are none; or NULL */
+    const char *unknown; /* why they are not known, or not all; or NULL */
+} acme_hosts_t;
+
+typedef void acme_hosts_done_fn_t(void *baton, const acme_hosts_t *hosts);
+
+/** A and AAAA, aliases followed. @param resolvers  as above */
+acme_lookup_t *acme_resolver_find_hosts(acme_resolver_t *resolver,
+                                        const char *name,
+                                        const apr_array_header_t *resolvers,
+                                        acme_hosts_done_fn_t *done,
+                                        void *baton);
 
 #endif

@@ -4,6 +4,7 @@
  *   resolver.c      channels, questions, look-ups and their turn
  *   resolver_txt.c  who has a TXT record
  *   resolver_caa.c  which CAs a name allows
+ *   resolver_host.c where it leads
  */
 #ifndef ACME_RESOLVER_IMPL_H
 #define ACME_RESOLVER_IMPL_H

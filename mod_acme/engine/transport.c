@@ -20,6 +20,7 @@ typedef struct call_t call_t;
 
 /** A request under way. Lives in its own pool. */
 struct call_t {
+    acme_transfer_t transfer;
     call_t *next, *prev;
     acme_transport_t *transport;
     apr_pool_t *pool;
@@ -269,7 +270,7 @@ static int call_headers(call_t *call, const acme_wire_t *wire)
 static void call_setup(call_t *call, const acme_wire_t *wire)
 {
     CURL *curl = call->handle->curl;
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, &call->transfer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->error);
@@ -291,6 +292,8 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
     }
 }
 
+static void on_call_ended(acme_transfer_t *transfer, CURLcode code);
+
 static acme_err_t *call_start(call_t *call, const acme_wire_t *wire)
 {
     acme_transport_t *transport = call->transport;
@@ -298,6 +301,8 @@ static acme_err_t *call_start(call_t *call, const acme_wire_t *wire)
 
     call->handle = acme_handle_take(&transport->handles, &call->ca);
     if (call->handle && call_headers(call, wire)) {
+        call->transfer.curl = call->handle->curl;
+        call->transfer.ended = on_call_ended;
         call_setup(call, wire);
         rc = curl_multi_add_handle(transport->multi, call->handle->curl);
     }
@@ -426,8 +431,9 @@ static acme_err_t *failure_of(call_t *call, CURLcode code)
     return acme_err_make(call->pool, msg, call->url, reason, NULL);
 }
 
-static void call_end(call_t *call, CURLcode code)
+static void on_call_ended(acme_transfer_t *transfer, CURLcode code)
 {
+    call_t *call = (call_t *)(void *)transfer; /* its first member */
     long status = 0;
     curl_easy_getinfo(call->handle->curl, CURLINFO_RESPONSE_CODE, &status);
     call->by_proxy = is_proxys_failure(call, code);
@@ -454,6 +460,21 @@ static void call_end(call_t *call, CURLcode code)
     apr_pool_destroy(call->pool);
 }
 
+/* --- other transfers -------------------------------------------------------- */
+
+int acme_transport_join(acme_transport_t *transport, acme_transfer_t *transfer)
+{
+    curl_easy_setopt(transfer->curl, CURLOPT_PRIVATE, transfer);
+    return curl_multi_add_handle(transport->multi, transfer->curl) == CURLM_OK;
+}
+
+void acme_transport_part(acme_transport_t *transport, acme_transfer_t *transfer)
+{
+    curl_multi_remove_handle(transport->multi, transfer->curl);
+}
+
+/* --- the poll ----------------------------------------------------------------- */
+
 acme_err_t *acme_transport_poll(acme_transport_t *transport,
                                 apr_interval_time_t timeout)
 {
@@ -469,12 +490,14 @@ acme_err_t *acme_transport_poll(acme_transport_t *transport,
         return local_error(transport, curl_multi_strerror(rc));
     }
     while ((msg = curl_multi_info_read(transport->multi, &left))) {
-        call_t *call = NULL;
+        acme_transfer_t *transfer = NULL;
+        CURLcode code = msg->data.result;
         if (msg->msg == CURLMSG_DONE
             && curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
-                                 (char **)&call)
+                                 (char **)&transfer)
                    == CURLE_OK) {
-            call_end(call, msg->data.result);
+            curl_multi_remove_handle(transport->multi, transfer->curl);
+            transfer->ended(transfer, code);
         }
     }
     acme_watches_tell(transport->watches);

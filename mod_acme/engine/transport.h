@@ -45,6 +45,21 @@ acme_err_t *acme_transport_send(acme_transport_t *transport,
                                 acme_transport_done_fn_t *done,
                                 void *baton) ACME_MUST_CHECK;
 
+/** A transfer of libcurl that is no request to a CA, in the same poll. Its easy
+ *  handle is the owner's, but for CURLOPT_PRIVATE. */
+typedef struct acme_transfer_t acme_transfer_t;
+struct acme_transfer_t {
+    CURL *curl;
+    /** Has ended, and is in the poll no more. From acme_transport_poll. */
+    void (*ended)(acme_transfer_t *transfer, CURLcode code);
+};
+
+/** @return whether it is under way */
+int acme_transport_join(acme_transport_t *transport, acme_transfer_t *transfer);
+/** It is of no interest any more; ended is not called. */
+void acme_transport_part(acme_transport_t *transport,
+                         acme_transfer_t *transfer);
+
 /** Wait at most timeout for something to happen, then call done for what ended.
  *  The only place where the engine waits. */
 acme_err_t *acme_transport_poll(acme_transport_t *transport,
