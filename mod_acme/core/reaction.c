@@ -56,6 +56,7 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_NO_CHALLENGE, ACME_FATE_DROP, NAME },
     { ACME_E_NO_PROOF, ACME_FATE_DROP, NAME },
     { ACME_E_CAA_OTHER_CA, ACME_FATE_DROP, NAME },
+    { ACME_E_PREFLIGHT, ACME_FATE_DROP, NAME },
 };
 
 static const acme_msg_t elsewhere[] = {

@@ -116,6 +116,8 @@ typedef struct acme_engine_callbacks_t {
 typedef struct acme_engine_config_t {
     const apr_array_header_t *managed; /* acme_managed_t * */
     int concurrency;                   /* orders in progress at once, 1.. */
+    int port_80, port_443; /* local ports that those of the outside world arrive
+                              at; 0: the same, or none */
     apr_interval_time_t retry_first, retry_max;
     const char *version;              /* "0.1.0" for User-Agent */
     const acme_limit_rules_t *limits; /* for every CA; NULL: as it publishes */

@@ -13,6 +13,7 @@
  *   solver.c   proofs made visible, by the server or in DNS (txt.c), and again
  *              invisible
  *   caacheck.c whether CAA records let the CA issue
+ *   preflight.c whether the CA will find this server, and what came of it
  *   keys.c     the key of an order, and the coming one
  *   request.c  what the administrator asks for, and how it is answered
  *   asked.c    renewals asked for
@@ -88,6 +89,7 @@ struct acme_engine_t {
     acme_timers_t *timers;
     struct acme_commands_t *commands; /* programs of the administrator */
     struct acme_resolver_t *resolver;
+    struct acme_prober_t *prober;
     struct acme_solver_t *solver;
     struct acme_notify_t *notify; /* programs of AcmeOn */
     acme_job_t *jobs;
@@ -192,6 +194,8 @@ struct acme_run_t {
     acme_key_wish_t *wish;
     struct acme_pub_t *pubs;     /* proofs on their way to be visible */
     struct acme_caacheck_t *caa; /* before the order; NULL: not, or done */
+    struct acme_preflight_t *preflight; /* NULL: not */
+    apr_time_t begun;                   /* 0: before this process */
     acme_hold_t *hold;   /* its certificate waits for an OCSP response */
     const char *stage;   /* of the order, last in the time-line */
     int calls;           /* requests waiting or under way */

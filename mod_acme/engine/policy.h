@@ -66,6 +66,12 @@ typedef enum acme_bad_names_t {
     ACME_BAD_NAMES_FAIL, /* all names or no certificate */
 } acme_bad_names_t;
 
+typedef enum acme_preflight_mode_t {
+    ACME_PREFLIGHT_OFF,
+    ACME_PREFLIGHT_ADVISE,
+    ACME_PREFLIGHT_REQUIRE, /* the CA is not asked while something is wrong */
+} acme_preflight_mode_t;
+
 /** Settings of a certificate. All strings live as long as the policy. */
 typedef struct acme_policy_t {
     const acme_ca_t *cas;      /* in order of preference */
@@ -79,6 +85,7 @@ typedef struct acme_policy_t {
     int key_type_count;                       /* 1.. ACME_FAMILIES */
     acme_key_reuse_t key_reuse;
     acme_bad_names_t bad_names;
+    acme_preflight_mode_t preflight;
     int must_staple;             /* ask for the TLS feature extension */
     apr_array_header_t *subject; /* acme_csr_attribute_t; may be empty */
     acme_span_t renew;           /* before expiry */

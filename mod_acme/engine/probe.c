@@ -59,7 +59,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *baton)
         apr_array_clear(probe->headers);
         return len;
     }
-    while (kept && strchr("\r\n", data[kept - 1])) {
+    while (kept && strchr(" \t\r\n", data[kept - 1])) {
         kept--;
     }
     if (kept && probe->headers->nelts < MAX_HEADERS && !probe->len) {

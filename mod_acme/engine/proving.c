@@ -5,6 +5,7 @@
 
 #include "core/blame.h"
 #include "core/reaction.h"
+#include "engine/preflight.h"
 
 #define BUSY_AGAIN apr_time_from_sec(1)
 
@@ -170,6 +171,7 @@ void acme_proving_learn(acme_run_t *run)
 {
     const acme_setback_t *setback = acme_order_setback(run->order);
     acme_job_t *job = run->job;
+    const acme_err_t *err;
     int position;
 
     if (!setback || setback == run->setback) {
@@ -183,17 +185,18 @@ void acme_proving_learn(acme_run_t *run)
     begin_attempt(job);
     job->failed[position] |= (unsigned char)ACME_PROOF_BIT(setback->type);
     job->doubted |= ACME_PROOF_BIT(setback->type);
-    job->why[setback->type] = apr_pstrdup(job->attempt, setback->err->text);
+    err = acme_preflight_explain(run, setback->err);
+    job->why[setback->type] = apr_pstrdup(job->attempt, err->text);
     acme_engine_event(run->engine, job,
                       apr_pstrcat(run->engine->scratch,
                                   acme_proof_type_name(setback->type),
                                   " failed for ", NULL),
                       setback->ident->value);
-    acme_job_troubled(job, setback->err, acme_engine_now(run->engine),
+    acme_job_troubled(job, err, acme_engine_now(run->engine),
                       run->engine->scratch);
     acme_engine_log(run->engine, job, ACME_W_PROOF_FAILED,
                     acme_proof_type_name(setback->type), setback->ident->value,
-                    acme_err_line(setback->err, run->engine->scratch), NULL);
+                    acme_err_line(err, run->engine->scratch), NULL);
 }
 
 /* What is the CA's own trouble hits every kind of proof alike. */

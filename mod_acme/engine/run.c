@@ -6,8 +6,8 @@
 #include "core/blame.h"
 #include "core/encode.h"
 #include "core/reaction.h"
-#include "engine/caacheck.h"
 #include "engine/events.h"
+#include "engine/preflight.h"
 #include "engine/solver.h"
 #include "engine/saved.h"
 #include "engine/skips.h"
@@ -284,7 +284,7 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
                     NULL);
     acme_engine_event(engine, job, "begun: ", job->status.next_action);
     run_enter(run);
-    acme_caacheck_begin(run);
+    acme_preflight_begin(run);
     acme_engine_report(engine, job);
     const acme_happening_t what = { ACME_EVENT_RENEWING, job, NULL };
     acme_events_raise(engine, &what);
@@ -424,7 +424,7 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
-    acme_err_t *err = acme_err_dup(error, engine->scratch);
+    acme_err_t *err = acme_preflight_explain(run, error);
     /* Taken up for nothing: no attempt of its own, and only one new order. */
     int forgotten =
         run->resumed && acme_reaction(err->msg)->fate == ACME_FATE_ANEW;
@@ -563,7 +563,7 @@ void acme_run_pump(acme_run_t *run)
         suspend(run, err);
         return;
     }
-    if (acme_caacheck_waits(run, now) || acme_solver_waits(run)) {
+    if (acme_preflight_waits(run, now) || acme_solver_waits(run)) {
         return;
     }
     const acme_err_t *trouble = tired_of(run, now);

@@ -7,6 +7,7 @@
 #include "core/persist.h"
 #include "engine/command.h"
 #include "engine/gate.h"
+#include "engine/prober.h"
 #include "engine/resolver.h"
 #include "engine/txt.h"
 
@@ -33,6 +34,18 @@ struct acme_pub_t {
 
 /* --- life --------------------------------------------------------------------------- */
 
+static void create_prober(acme_engine_t *engine)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    const acme_prober_config_t config = {
+        engine->transport,        engine->resolver, engine->config->port_80,
+        engine->config->port_443, callbacks->baton, callbacks->publish,
+        callbacks->withdraw,      callbacks->now,
+    };
+
+    engine->prober = acme_prober_create(&config, engine->pool);
+}
+
 acme_err_t *acme_solver_create(acme_solver_t **result, acme_engine_t *engine)
 {
     acme_solver_t *solver = apr_pcalloc(engine->pool, sizeof(*solver));
@@ -44,6 +57,7 @@ acme_err_t *acme_solver_create(acme_solver_t **result, acme_engine_t *engine)
     ACME_TRY(acme_resolver_create(&engine->resolver, &config, engine->pool));
     solver->txts = acme_txts_create(engine);
     solver->gates = acme_gates_create(engine);
+    create_prober(engine);
     *result = solver;
     return NULL;
 }
@@ -66,6 +80,7 @@ void acme_solver_pump(acme_solver_t *solver)
 
     acme_commands_run(engine->commands);
     acme_resolver_run(engine->resolver, acme_engine_now(engine));
+    acme_prober_pump(engine->prober);
 }
 
 apr_interval_time_t acme_solver_wait(const acme_solver_t *solver,
@@ -73,6 +88,7 @@ apr_interval_time_t acme_solver_wait(const acme_solver_t *solver,
 {
     const acme_engine_t *engine = solver->engine;
 
+    max = acme_prober_wait(engine->prober, max);
     return acme_commands_due(engine->commands)
                ? 0
                : acme_resolver_wait(engine->resolver, acme_engine_now(engine),

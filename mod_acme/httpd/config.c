@@ -63,6 +63,7 @@ void acme_config_init_settings(acme_settings_t *settings)
     settings->must_staple = UNSET;
     settings->key_reuse = UNSET;
     settings->bad_names = UNSET;
+    settings->preflight = UNSET;
     settings->renew_set = UNSET;
     settings->renew_mode = UNSET;
     settings->warn_set = UNSET;
@@ -156,6 +157,9 @@ void acme_config_merge_settings(acme_settings_t *out,
     }
     if (over->bad_names != UNSET) {
         merged.bad_names = over->bad_names;
+    }
+    if (over->preflight != UNSET) {
+        merged.preflight = over->preflight;
     }
     if (over->subject) {
         merged.subject = over->subject;
@@ -291,6 +295,9 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     policy->bad_names = settings->bad_names == UNSET
                             ? ACME_BAD_NAMES_SKIP
                             : (acme_bad_names_t)settings->bad_names;
+    policy->preflight = settings->preflight == UNSET
+                            ? ACME_PREFLIGHT_ADVISE
+                            : (acme_preflight_mode_t)settings->preflight;
     policy->key_reuse = settings->key_reuse == UNSET
                             ? ACME_KEY_REUSE_OFF
                             : (acme_key_reuse_t)settings->key_reuse;
@@ -444,6 +451,7 @@ const char *acme_config_differences(const acme_policy_t *a,
         same_keys(a, b) ? "" : " AcmeKeyType",
         a->key_reuse == b->key_reuse ? "" : " AcmeKeyReuse",
         a->bad_names == b->bad_names ? "" : " AcmeBadNames",
+        a->preflight == b->preflight ? "" : " AcmePreflight",
         a->must_staple == b->must_staple ? "" : " AcmeMustStaple",
         same_subject(a->subject, b->subject) ? "" : " AcmeSubject",
         a->renew_set == b->renew_set && a->renew.percent == b->renew.percent

@@ -64,6 +64,7 @@ typedef struct acme_settings_t {
     apr_array_header_t *subject; /* acme_csr_attribute_t; empty after "none" */
     int key_reuse;               /* acme_key_reuse_t, or -1 */
     int bad_names;               /* acme_bad_names_t, or -1 */
+    int preflight;               /* acme_preflight_mode_t, or -1 */
     acme_span_t renew;
     int renew_set;             /* -1: unset */
     int no_ari;                /* set together with renew */

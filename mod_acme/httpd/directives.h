@@ -114,6 +114,14 @@
       "a name get a warning from their browser. A name that the certificate in use has is not given up before " \
       "half of the time between the renewal and the end of that certificate has passed. `fail`: all names or " \
       "no certificate, also if the old one ends meanwhile. The first name (`ServerName`) is never left out.") \
+    D("AcmePreflight", 1, 1, "off | advise | require", "advise", CERTIFICATE, acme_set_preflight, \
+      "Whether this server goes a CA's way to itself before an order: it looks up every A and AAAA record of each " \
+      "name, and asks for a token of its own at each address, or makes a handshake. `advise` says in the log what " \
+      "is wrong and who answers instead, takes three seconds at most, and asks the CA in any case; done for a first " \
+      "certificate, after a failure, and when names were added, not for renewals of what has worked. `require` does " \
+      "so before each order (eight seconds at most) and does not ask the CA for a name that it certainly cannot " \
+      "validate in any of the allowed ways; what cannot be told from here, such as behind a router that lets nobody " \
+      "reach himself, holds nothing up. `off`, or `AcmeDnsWait 0`, looks at nothing.") \
     D("AcmeSubject", 1, 20, "attribute=value ... | none", "none", CERTIFICATE, acme_set_subject, \
       "Attributes of the certificate's subject to ask for: `C` (two capital letters), `ST`, `L`, `O`, `OU` and " \
       "`emailAddress`, such as `AcmeSubject C=DE \"O=Example Ltd\"`. Public CAs that validate domains alone " \

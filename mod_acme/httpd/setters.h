@@ -67,6 +67,7 @@ acme_setter_fn_t acme_setters_dns_wait;
 /* --- the setters of setters_request.c --------------------------------------- */
 
 acme_setter_fn_t acme_set_bad_names;
+acme_setter_fn_t acme_set_preflight;
 acme_setter_fn_t acme_set_key_reuse;
 acme_setter_fn_t acme_set_must_staple;
 acme_setter_fn_t acme_set_preferred_chain;

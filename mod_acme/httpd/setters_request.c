@@ -115,3 +115,16 @@ const char *acme_set_bad_names(acme_target_t *to, int argc, char *const argv[])
                : apr_psprintf(to->cmd->pool, "\"%s\" is neither skip nor fail",
                               argv[0]);
 }
+
+const char *acme_set_preflight(acme_target_t *to, int argc, char *const argv[])
+{
+    static const char *const words[] = { "off", "advise", "require", NULL };
+
+    (void)argc;
+    to->settings->preflight = find_word(words, argv[0]);
+    return to->settings->preflight >= 0
+               ? NULL
+               : apr_psprintf(to->cmd->pool,
+                              "\"%s\" is none of off, advise and require",
+                              argv[0]);
+}

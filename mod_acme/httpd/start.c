@@ -440,6 +440,8 @@ static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
 
     config->managed = managed;
     config->concurrency = global->concurrency;
+    config->port_80 = global->port_80;
+    config->port_443 = global->port_443;
     config->retry_first = global->retry_first;
     config->retry_max = global->retry_max;
     config->version = ACME_VERSION;

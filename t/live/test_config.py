@@ -54,6 +54,7 @@ REFUSED = [
     ("AcmePreferredChain ISRG Root X1", "3 arguments given, 1 to 2 are allowed"),
     ('AcmePreferredChain ISRG "Root X1"', '"ISRG" is neither the https URL of an ACME directory nor one of'),
     ("AcmePreferredChain \x7f", "is not the common name of an issuer, such as"),
+    ("AcmePreflight maybe", '"maybe" is none of off, advise and require'),
     ("AcmeBadNames drop", '"drop" is neither skip nor fail'),
     ("AcmeKeyReuse maybe", '"maybe" is none of off, on and next'),
     ("AcmeSubject CN=shop.example.org", "CN=shop.example.org is not an attribute of a certificate's subject: allowed are C, ST, L, O, OU and emailAddress"),
