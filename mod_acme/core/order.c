@@ -491,6 +491,11 @@ int acme_order_accepted(const acme_order_t *order)
     return order->url != NULL;
 }
 
+int acme_order_issued(const acme_order_t *order)
+{
+    return order->certificate != NULL;
+}
+
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool)
 {
     int all = order->authzs->nelts;

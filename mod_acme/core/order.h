@@ -131,6 +131,8 @@ const acme_setback_t *acme_order_setback(const acme_order_t *order);
 
 /** Whether the CA has taken the order: it has a URL. */
 int acme_order_accepted(const acme_order_t *order);
+/** Whether its certificate is made: that has a URL. */
+int acme_order_issued(const acme_order_t *order);
 
 /** For people: "waiting for the CA to validate 2 of 3 names". From pool. */
 const char *acme_order_progress(const acme_order_t *order, apr_pool_t *pool);

@@ -30,6 +30,10 @@ typedef struct acme_raised_t {
 
 typedef struct acme_job_t acme_job_t;
 typedef struct acme_skip_t acme_skip_t; /* skips.h */
+
+/** Failures in a row that an order may outlive: days. */
+#define ACME_JOB_MAX_KEPT 5
+
 struct acme_job_t {
     acme_timer_t timer; /* when the engine looks at it again */
     const acme_managed_t *managed;
@@ -37,7 +41,8 @@ struct acme_job_t {
     acme_family_t family;
     int ca; /* which of the policy's CAs is asked */
     acme_turn_t turns[ACME_MAX_CAS];
-    int kept;             /* an order at that CA is on disk */
+    int kept; /* an order at that CA is on disk */
+    int made; /* and its certificate is made: no other CA is asked for one */
     acme_status_t status; /* what the world knows; failures are kept here too */
     apr_time_t renew_at;  /* of the newest set, by our rule; 0: none */
     apr_time_t renew_latest; /* the same, without the spread */
@@ -191,11 +196,12 @@ void acme_job_turn_to(acme_job_t *job, int ca, apr_pool_t *scratch);
 /** Which of the job's CAs has this account; -1: none */
 int acme_job_find_account(const acme_job_t *job, const char *account_dir,
                           apr_pool_t *scratch);
-/** Whether the failure is the CA's own, and there are others. */
+/** Whether the failure is the CA's own, and there are others; not if it has made
+ *  the certificate, until it has failed ACME_JOB_MAX_KEPT times to hand it out. */
 int acme_job_may_pass_on(const acme_job_t *job, const acme_err_t *err,
                          apr_time_t now);
-/** Whether another CA may be asked now. */
-int acme_job_has_other(const acme_job_t *job, apr_time_t now);
+/** Whether another CA may be asked by then. */
+int acme_job_has_other(const acme_job_t *job, apr_time_t by);
 /** Hold the present CA back until then and turn to the next; job->retry_at is when
  *  that one may be asked. @return whether that is now */
 int acme_job_pass_on(acme_job_t *job, const acme_err_t *err, apr_time_t until,

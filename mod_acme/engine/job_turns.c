@@ -49,7 +49,7 @@ void acme_job_turn_to(acme_job_t *job, int ca, apr_pool_t *scratch)
 {
     if (ca != job->ca) {
         job->ca = ca;
-        job->kept = 0;
+        job->kept = job->made = 0;
         acme_job_set_subject(job, scratch);
     }
 }
@@ -79,13 +79,16 @@ int acme_job_find_account(const acme_job_t *job, const char *account_dir,
 int acme_job_may_pass_on(const acme_job_t *job, const acme_err_t *err,
                          apr_time_t now)
 {
+    if (job->made && job->status.failures < ACME_JOB_MAX_KEPT) {
+        return 0;
+    }
     return job->managed->policy->ca_count > 1 && is_its_own(err, now);
 }
 
-int acme_job_has_other(const acme_job_t *job, apr_time_t now)
+int acme_job_has_other(const acme_job_t *job, apr_time_t by)
 {
     for (int i = 0; i < job->managed->policy->ca_count; i++) {
-        if (i != job->ca && job->turns[i].until <= now) {
+        if (i != job->ca && job->turns[i].until <= by) {
             return 1;
         }
     }

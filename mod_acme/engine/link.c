@@ -344,7 +344,16 @@ static void fail_backlog(acme_link_t *link, const acme_err_t *err)
     }
 }
 
-/* Orders in progress, too, if another CA may do better, or it will take long. */
+/* Whether another CA may do better, or it will take long. One that only waits for
+ * an OCSP response needs nothing of this one. */
+static int is_left(const acme_run_t *run, int final)
+{
+    const acme_job_t *job = run->job;
+    return !run->hold
+           && (final || (job->managed->policy->ca_count > 1 && !job->made));
+}
+
+/* Orders in progress, too. */
 static void leave_runs(acme_link_t *link, const acme_err_t *err)
 {
     int final =
@@ -358,7 +367,7 @@ static void leave_runs(acme_link_t *link, const acme_err_t *err)
     }
     for (; run && left < FAILURES_A_ROUND; run = next) {
         next = run->next;
-        if (final || run->job->managed->policy->ca_count > 1) {
+        if (is_left(run, final)) {
             acme_run_leave(run, each);
             left++;
         }

@@ -184,6 +184,15 @@ static void tell_held(acme_link_t *link, const acme_job_t *job,
     }
 }
 
+/* None may be asked now, but another one before the limit is over. */
+static void await_other(acme_engine_t *engine, acme_job_t *job,
+                        const acme_err_t *err, apr_time_t now)
+{
+    acme_job_pass_on(job, err, err->retry_at, now, engine->scratch);
+    acme_engine_keep(engine, job);
+    acme_engine_schedule(engine, job);
+}
+
 /* A limit far away is a reason to ask another CA, as a refusal for it would be. */
 static int passes_on(acme_link_t *link, acme_job_t *job,
                      const acme_limits_wait_t *wait)
@@ -195,10 +204,16 @@ static int passes_on(acme_link_t *link, acme_job_t *job,
                       acme_time_format(wait->until, engine->scratch), NULL);
 
     err->retry_at = wait->until;
-    if (!acme_job_may_pass_on(job, err, now) || !acme_job_has_other(job, now)) {
+    if (!acme_job_may_pass_on(job, err, now)
+        || !acme_job_has_other(job, wait->until)) {
         return 0;
     }
-    acme_engine_fail(engine, job, err, 0);
+    if (acme_job_has_other(job, now)) {
+        acme_engine_fail(engine, job, err, 0);
+    }
+    else {
+        await_other(engine, job, err, now);
+    }
     return 1;
 }
 
@@ -215,7 +230,7 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     status->limit_until = 0;
     status->limit[0] = '\0';
     apr_pool_create(&pool, engine->scratch);
-    if (job->requested != ACME_REQUESTED_NOW) {
+    if (job->requested != ACME_REQUESTED_NOW && !job->kept) {
         acme_limits_check(&wait, limits, &order, now, pool);
     }
     if (wait.until && passes_on(link, job, &wait)) {

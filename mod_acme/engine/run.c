@@ -13,7 +13,6 @@
 #include "engine/skips.h"
 
 #define MAX_STEPS 1000 /* of one order in one go; a hundred names take 500 */
-#define MAX_KEPT  5    /* failures in a row that an order may outlive: days */
 
 /* --- life ---------------------------------------------------------------------- */
 
@@ -107,7 +106,7 @@ static void remove_work(acme_run_t *run)
     if (err) {
         acme_engine_log_error(engine, run->job, err);
     }
-    run->job->kept = 0;
+    run->job->kept = run->job->made = 0;
 }
 
 /* --- going on with a saved order ------------------------------------------------ */
@@ -220,6 +219,7 @@ void acme_run_found(acme_engine_t *engine, acme_job_t *job, const char *saved,
         acme_job_turn_to(job, ca, engine->scratch);
         job->link = acme_link_for(engine, job->managed, ca);
         job->kept = 1;
+        job->made = parsed.issued;
     }
 }
 
@@ -387,7 +387,8 @@ static acme_err_t *save(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     acme_saved_t saved = { run->job->subject, run->link->account_dir,
-                           run->config.idents, NULL, run->key != NULL };
+                           run->config.idents, NULL, run->key != NULL,
+                           acme_order_issued(run->order) };
     const char *text;
 
     if (!acme_order_dirty(run->order)) {
@@ -406,7 +407,7 @@ static acme_err_t *save(acme_run_t *run)
 static int is_kept(const acme_run_t *run, const acme_err_t *err)
 {
     return !run->superseded && acme_reaction(err->msg)->fate == ACME_FATE_KEEP
-           && run->job->status.failures < MAX_KEPT;
+           && run->job->status.failures < ACME_JOB_MAX_KEPT;
 }
 
 static void keep(acme_run_t *run)
@@ -553,6 +554,7 @@ void acme_run_pump(acme_run_t *run)
         acme_hold_pump(run);
         return;
     }
+    run->job->made = acme_order_issued(run->order);
     if (run->link->state != ACME_SESSION_READY) {
         acme_timer_hasten(engine->timers, &run->link->timer, ACME_DUE_LINK);
         return; /* poked when it is */

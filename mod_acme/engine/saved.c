@@ -30,11 +30,12 @@ acme_err_t *acme_saved_format(const char **json, const acme_saved_t *saved,
     if (!list) {
         return acme_err_make(pool, ACME_E_MEMORY, "saving an order", NULL);
     }
-    *json = apr_psprintf(pool,
-                         "{\"subject\":\"%s\",\"account\":\"%s\",\n"
-                         "\"key\":%s,\"names\":%s,\n\"order\":%s}\n",
-                         saved->subject, saved->account,
-                         saved->has_key ? "true" : "false", list, saved->order);
+    *json = apr_psprintf(
+        pool,
+        "{\"subject\":\"%s\",\"account\":\"%s\",\n"
+        "\"key\":%s,\"issued\":%s,\"names\":%s,\n\"order\":%s}\n",
+        saved->subject, saved->account, saved->has_key ? "true" : "false",
+        saved->issued ? "true" : "false", list, saved->order);
     free(list);
     return NULL;
 }
@@ -72,6 +73,7 @@ acme_err_t *acme_saved_parse(acme_saved_t *saved, const char *json,
     saved->subject = acme_json_string(doc, "subject");
     saved->account = acme_json_string(doc, "account");
     saved->has_key = !json_is_false(json_object_get(doc, "key"));
+    saved->issued = json_is_true(json_object_get(doc, "issued"));
     if (!saved->subject || !saved->account || !json_is_object(order)) {
         return acme_saved_damaged("members are missing", pool);
     }

@@ -15,6 +15,7 @@ typedef struct acme_saved_t {
     const apr_array_header_t *idents; /* acme_ident_t *, as ordered */
     const char *order;                /* JSON of acme_order_save */
     int has_key; /* the key is on disk; before that no CSR was sent */
+    int issued;  /* the certificate is made */
 } acme_saved_t;
 
 /** JSON, from pool. */

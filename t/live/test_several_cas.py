@@ -1,5 +1,6 @@
 """AcmeCA a b: the second when the first fails by its own fault, and back again."""
 
+import itertools
 import json
 import re
 
@@ -272,12 +273,104 @@ def test_many_certificates_go_to_the_second_with_few_lines(two):
     assert httpd.log().count("ACME1547") <= 3
 
 
-def test_known_limit_far_away_is_a_reason_for_the_second(make_fakeca, make_drive, live_dir):  # noqa: F811
-    first, second = make_fakeca(), make_fakeca()
-    trust = live_dir / "both.pem"
-    trust.write_bytes(first.ca_file.read_bytes() + second.ca_file.read_bytes())
-    limits = ["--limits", "0/0,2/7200,0/0", "--second", second.directory_url, "--trust", trust]
-    drive = make_drive(first, [*limits, *hosts(4)])
+@pytest.fixture
+def drive_two(make_fakeca, make_drive, live_dir):  # noqa: F811
+    """A function: (drive, first, second), for the names and options given."""
+
+    def make(*arguments):
+        first, second = make_fakeca(), make_fakeca()
+        trust = live_dir / "both.pem"
+        trust.write_bytes(first.ca_file.read_bytes() + second.ca_file.read_bytes())
+        drive = make_drive(first, ["--second", second.directory_url, "--trust", trust, *arguments])
+        return drive, first, second
+
+    return make
+
+
+SESSION_FAILED = r"ACME120\d \[localhost.*next attempt at"
+
+
+def test_certificate_that_is_made_is_waited_for_at_its_ca(drive_two):
+    """Whatever trouble the CA has in handing it out, and for however long."""
+    drive, first, second = drive_two("--retry", "600", *hosts(1))
+    first.script("certificate", f.status(503), times=None)
+    drive.start()
+    drive.wait_text("asked again at")
+    asked = len(first.requests_to("certificate"))
+    drive.set_clock(60)
+    first.wait_request("certificate", asked + 1)
+    drive.set_clock(3700)  # the order is given up for now
+    drive.wait_text("ACME1264 .*next attempt at")
+    drive.process.kill()
+    first.stop()
+    drive.start()
+    drive.wait_text("(?s)ACME1501.*ACME1501.*0 orders in progress")
+    drive.set_clock(4600)
+    drive.wait_text(SESSION_FAILED)
+    first.clear_script()
+    first.start()
+    drive.set_clock(90000)
+    assert drive.finish() == 0, drive.text()
+    assert not second.requests
+    assert len(first.orders) == 1 and len(first.certs) == 1
+
+
+def test_certificate_that_is_made_outlives_the_session_of_its_ca(drive_two):
+    drive, first, second = drive_two(*hosts(1))
+    first.script("certificate", f.status(503))
+    first.script("certificate", lambda exchange, reply: first.stop(), nth=2, when="after")
+    drive.start()
+    drive.wait_text("(?s)asked again at.*asked again at")
+    clock = itertools.count(5, 5)  # nonces are used up, then there are none for long
+    wait_until(
+        lambda: drive.set_clock(next(clock)) or re.search(SESSION_FAILED, drive.text()),
+        30, lambda: drive.text(),
+    )  # fmt: skip
+    assert not re.search(r"ACME1\d\d\d \[h0.*next attempt at", drive.text())
+    first.clear_script()
+    first.start()
+    drive.set_clock(next(clock) + 100)
+    assert drive.finish() == 0, drive.text()
+    assert not second.requests
+    assert len(first.orders) == 1
+
+
+def test_known_limit_far_away_is_a_reason_for_the_second(drive_two):
+    drive, first, second = drive_two("--limits", "0/0,2/7200,0/0", *hosts(4))
     assert drive.run() == 0, drive.text()
     assert len(first.certs) == 2 and len(second.certs) == 2
     assert re.search(r"ACME1547 .*2 certificates for names of example.org in 2 hours", drive.text())
+
+
+def test_known_limit_far_away_does_not_hide_a_second_that_is_waited_for(drive_two):
+    drive, first, second = drive_two("--stay", "h1.example.org")
+    first.script("new-order", f.problem("serverInternal", "not now"), times=None)
+    second.script("new-order", f.problem("rateLimited", "later", retry_after=3000), times=None)
+    drive.start()
+    drive.wait_text("asked again at")
+    drive.set_clock(40)  # half a minute is enough of the first
+    wait_until(lambda: (drive.doc("h1.example.org") or {}).get("failures"), 30, lambda: drive.text())
+    drive.process.kill()
+    first.clear_script()
+    drive.argv[1:1] = ["--limits", "0/0,1/36000,0/0"]
+    drive.argv[-1] = "h0.example.org"
+    drive.start()
+    wait_until(lambda: len(first.certs) == 1, 30, lambda: drive.text())
+    drive.wait_text("ACME1500 ")
+    drive.process.kill()
+    drive.argv.append("h1.example.org")
+    mark = len(drive.text())
+    drive.start()
+    drive.set_clock(1500)
+
+    def waits():
+        """For how long, as the status has it."""
+        seen = re.findall(r"status h1.example.org \w+ failures=\d+ next=(\d+):", drive.text()[mark:])
+        return int(seen[-1]) if seen else 0
+
+    wait_until(lambda: waits() > 1200, 30, lambda: drive.text())
+    assert waits() < 3100, drive.text()
+    second.clear_script()
+    drive.set_clock(3200)
+    wait_until(lambda: len(second.certs) == 1, 30, lambda: drive.text())
+    assert len(first.certs) == 1
