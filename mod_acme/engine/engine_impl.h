@@ -98,7 +98,7 @@ struct acme_engine_t {
     acme_planner_t *planners;
     acme_link_t *links;
     int link_count;
-    int active;                   /* orders in progress */
+    int active;                   /* orders in progress, but for holds */
     apr_time_t turns;             /* ranks given to what comes first */
     apr_interval_time_t starting; /* time this round took to begin orders */
     apr_time_t looked;            /* for requests */
@@ -159,6 +159,7 @@ struct acme_link_t {
     int in_flight;
     acme_run_t *runs;
     int run_count;
+    int holding; /* of them, those that only wait for an OCSP response */
     acme_planner_t *planner;
     acme_timers_t *backlog; /* jobs that are due, the most urgent first */
     acme_timers_t *held;    /* those that wait for an order of the account */

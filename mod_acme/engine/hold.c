@@ -131,6 +131,16 @@ void acme_hold_pump(acme_run_t *run)
     run->calls++;
 }
 
+/* Nothing more is asked of the CA: neither its place nor, for its sibling, its
+ * turn is taken any longer. */
+static void make_room(acme_run_t *run)
+{
+    run->engine->active--;
+    run->link->holding++;
+    acme_engine_place_free(run->engine);
+    acme_link_followed(run->job);
+}
+
 static void show(acme_run_t *run)
 {
     acme_status_t *status = &run->job->status;
@@ -165,6 +175,7 @@ int acme_hold_begin(acme_run_t *run, const char *chain_pem)
     hold->pause = FIRST_PAUSE;
     hold->until = limit(run, acme_engine_now(engine));
     run->hold = hold;
+    make_room(run);
     show(run);
     acme_hold_pump(run);
     return 1;

@@ -232,7 +232,7 @@ static int place_left(const acme_link_t *link)
     const acme_engine_t *engine = link->engine;
     int limit = engine->config->concurrency;
     int share = engine->link_count > 1 ? (limit * 3 + 3) / 4 : limit;
-    return engine->active < limit && link->run_count < share;
+    return engine->active < limit && link->run_count - link->holding < share;
 }
 
 /* The job of the same certificate's other kind of key, or NULL. They lie side
@@ -255,7 +255,8 @@ static acme_job_t *sibling_of(acme_job_t *job)
 static int must_follow(acme_job_t *job)
 {
     const acme_job_t *sibling = sibling_of(job);
-    job->follows = sibling && sibling->run && sibling->run->link == job->link;
+    job->follows = sibling && sibling->run && sibling->run->link == job->link
+                   && !sibling->run->hold;
     return job->follows;
 }
 

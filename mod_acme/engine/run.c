@@ -71,7 +71,12 @@ static void run_leave(acme_run_t *run)
         run->next->prev = run->prev;
     }
     link->run_count--;
-    run->engine->active--;
+    if (run->hold) {
+        link->holding--;
+    }
+    else {
+        run->engine->active--;
+    }
     run->job->run = NULL;
     run->job->status.progress[0] = '\0';
     acme_keys_leave(run);
@@ -386,9 +391,9 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
 static acme_err_t *save(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
-    acme_saved_t saved = { run->job->subject, run->link->account_dir,
-                           run->config.idents, NULL, run->key != NULL,
-                           acme_order_issued(run->order) };
+    acme_saved_t saved = { run->job->subject,  run->link->account_dir,
+                           run->config.idents, NULL,
+                           run->key != NULL,   acme_order_issued(run->order) };
     const char *text;
 
     if (!acme_order_dirty(run->order)) {

@@ -10,7 +10,7 @@
 #include "engine/events.h"
 #include "engine/staple.h"
 
-#define MAX_QUERIES 8
+#define MAX_QUERIES 8 /* at once, and looked up in one go */
 #define RETRY_FIRST apr_time_from_sec(60)
 #define RETRY_MAX   apr_time_from_sec(60 * 60)
 #define TELL_AGAIN  apr_time_from_sec(24 * 60 * 60)
@@ -292,13 +292,20 @@ static void ask(acme_stapling_t *stapling)
     apr_pool_destroy(pool);
 }
 
+/* Questions that nobody can be asked leave their place at once: then the next one
+ * in the queue wakes us up, since each has cost some reading. */
 static void pump(acme_engine_t *engine)
 {
-    while (engine->staplings && engine->querying < MAX_QUERIES) {
+    for (int i = 0;
+         i < MAX_QUERIES && engine->staplings && engine->querying < MAX_QUERIES;
+         i++) {
         acme_stapling_t *stapling = engine->staplings;
         engine->staplings = stapling->next;
         stapling->queued = 0;
         ask(stapling);
+    }
+    if (engine->staplings && engine->querying < MAX_QUERIES) {
+        set_timer(engine->staplings, acme_engine_now(engine) + 1);
     }
 }
 
@@ -307,6 +314,7 @@ void acme_stapling_pump(acme_stapling_t *stapling)
     acme_engine_t *engine = stapling->engine;
 
     if (stapling->queued) {
+        pump(engine);
         return;
     }
     if (stapling->number) { /* about an older certificate: its turn comes */

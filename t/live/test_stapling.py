@@ -10,6 +10,7 @@ import pytest
 from . import pki, responder as ocsp, tls
 from .httpd import acme_module
 from .proc import Process, wait_until
+from .test_engine import hosts, make_drive  # noqa: F401  (fixtures)
 from .test_issue import SHOP, acmectl
 
 RSA, ECDSA = "rsa_pss_rsae_sha256", "ecdsa_secp256r1_sha256"
@@ -319,6 +320,51 @@ def test_must_staple_without_response_goes_live_in_the_end(httpd, make_host, res
     assert stapled(httpd).about is None
     responder.start()
     wait_stapled(httpd, timeout=90)
+
+
+def test_must_staple_waits_without_taking_a_place_from_others(
+    make_fakeca, make_drive, responder  # noqa: F811
+):
+    ca = make_fakeca(ocsp=[responder.url])
+    ca.on_issue = demand
+    responder.answer = ocsp.page(503)
+    responder.serve(ca)
+    drive = make_drive(ca, ["--staple", "--stay", "--concurrency", "1", *hosts(3)]).start()
+    wait_until(lambda: drive.text().count("ACME1436") == 3, 15, lambda: drive.text())
+    assert "ACME1437" not in drive.text()
+
+
+def test_stapling_asks_about_all_as_places_become_free(
+    make_fakeca, make_drive, responder  # noqa: F811
+):
+    ca = make_fakeca(ocsp=[responder.url])
+    count, gate, busy = 20, threading.Event(), []
+    allow = ocsp.good()
+
+    def answer(request, the):
+        busy.append(request.serial_number)
+        gate.wait(30)
+        return allow(request, the)
+
+    responder.answer = answer
+    responder.serve(ca)
+    drive = make_drive(ca, ["--staple", "--stay", *hosts(count)]).start()
+    wait_until(lambda: len(ca.certs) == count, 30, lambda: drive.text())
+    wait_until(lambda: drive.text().count("ACME1500") == count, 10, lambda: drive.text())
+    assert len(busy) <= 8
+    gate.set()
+    wait_until(lambda: drive.text().count("ACME1433") == count, 30, lambda: drive.text())
+    assert len(set(busy)) == len(busy) == count
+
+
+def test_stapling_asks_nobody_about_many_certificates_in_many_rounds(
+    make_fakeca, make_drive  # noqa: F811
+):
+    """Without the issuer no question can be made: the same for every one."""
+    ca = make_fakeca(ocsp=["http://localhost:1/"])
+    ca.make_chain = lambda leaf, intermediate, csr: [leaf]
+    drive = make_drive(ca, ["--staple", "--stay", *hosts(20)]).start()
+    wait_until(lambda: drive.text().count("ACME1432") == 20, 30, lambda: drive.text())
 
 
 def test_must_staple_without_responder_is_told(httpd, make_host):
