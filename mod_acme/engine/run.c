@@ -146,28 +146,6 @@ static acme_err_t *load(acme_run_t *run, const char *json, apr_size_t len)
     return run->key || run->superseded ? NULL : acme_keys_begin(run);
 }
 
-static void publish_all(acme_run_t *run)
-{
-    acme_engine_t *engine = run->engine;
-    apr_array_header_t *proofs =
-        acme_order_proofs(run->order, run->link->session, engine->scratch);
-
-    for (int i = 0; i < proofs->nelts; i++) {
-        acme_solver_republish(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
-    }
-}
-
-static void withdraw_all(acme_run_t *run)
-{
-    acme_engine_t *engine = run->engine;
-    apr_array_header_t *proofs =
-        acme_order_proofs(run->order, run->link->session, engine->scratch);
-
-    for (int i = 0; i < proofs->nelts; i++) {
-        acme_solver_withdraw(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
-    }
-}
-
 /* What is wrong with a saved order stays wrong, but for this machine's own
  * trouble in reading it. */
 static int hopeless(const acme_err_t *err)
@@ -186,7 +164,7 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
 
     if (!err) {
         run->resumed = 1;
-        publish_all(run);
+        acme_solver_republish_all(run);
         acme_engine_log(engine, job, ACME_I_ORDER_RESUMED,
                         acme_order_state_name(run->order), NULL);
         run_enter(run);
@@ -328,7 +306,7 @@ static void suspend(acme_run_t *run, acme_err_t *err)
     acme_job_t *job = run->job;
 
     acme_engine_note(engine, err);
-    withdraw_all(run);
+    acme_solver_withdraw_all(run);
     err = acme_err_dup(err, engine->scratch);
     run_leave(run);
     job->kept = 1;

@@ -350,7 +350,7 @@ void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof)
     }
 }
 
-void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof)
+static void republish(acme_run_t *run, const acme_proof_t *proof)
 {
     if (!acme_proof_is_dns(proof->type)) {
         show(run, proof, 1);
@@ -388,6 +388,30 @@ void acme_solver_withdraw(acme_run_t *run, const acme_proof_t *proof)
     }
     if (!own->persist) {
         acme_txts_drop(run->engine->solver->txts, own->name, own->value);
+    }
+}
+
+static apr_array_header_t *visible(const acme_run_t *run)
+{
+    return acme_order_proofs(run->order, run->link->session,
+                             run->engine->scratch);
+}
+
+void acme_solver_republish_all(acme_run_t *run)
+{
+    const apr_array_header_t *proofs = visible(run);
+
+    for (int i = 0; i < proofs->nelts; i++) {
+        republish(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
+    }
+}
+
+void acme_solver_withdraw_all(acme_run_t *run)
+{
+    const apr_array_header_t *proofs = visible(run);
+
+    for (int i = 0; i < proofs->nelts; i++) {
+        acme_solver_withdraw(run, APR_ARRAY_IDX(proofs, i, acme_proof_t *));
     }
 }
 

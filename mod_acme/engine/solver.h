@@ -23,9 +23,10 @@ void acme_solver_sweep(acme_solver_t *solver);
 /** Feeds acme_order_published, now or later.
  *  @param proof  as handed out by acme_order_next */
 void acme_solver_publish(acme_run_t *run, const acme_proof_t *proof);
-/** A proof of a saved order, published before. */
-void acme_solver_republish(acme_run_t *run, const acme_proof_t *proof);
 void acme_solver_withdraw(acme_run_t *run, const acme_proof_t *proof);
+/** The proofs of a saved order, published before; those of one that is left. */
+void acme_solver_republish_all(acme_run_t *run);
+void acme_solver_withdraw_all(acme_run_t *run);
 
 /** Whether an order that was taken up again has to wait: what must be open for the
  *  challenges it has answered is not, yet. The run is poked when it is. */
