@@ -3,6 +3,7 @@
 #include <http_config.h>
 #include <http_connection.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <http_ssl.h>
 #include <ap_mpm.h>
 #include <mpm_common.h>
@@ -14,6 +15,7 @@
 #include "httpd/hits.h"
 #include "httpd/http01.h"
 #include "httpd/page.h"
+#include "httpd/require_https.h"
 #include "httpd/runner.h"
 #include "httpd/start.h"
 #include "httpd/status.h"
@@ -69,6 +71,13 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(acme_http01_answer, NULL, NULL,
                               APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(acme_http01_not_yet, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_quick_handler(acme_require_https_redirect, NULL, NULL,
+                          APR_HOOK_REALLY_FIRST);
+    acme_require_https_register();
+    ap_hook_insert_filter(acme_require_https_filter, NULL, NULL,
+                          APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(acme_require_https_filter, NULL, NULL,
+                                APR_HOOK_MIDDLE);
     ap_hook_handler(acme_page_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(acme_hits_request, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, acme_status_section, NULL, NULL,

@@ -189,6 +189,11 @@ void *acme_config_merge(apr_pool_t *pool, void *base, void *over)
         config->manage_name = outer->manage_name;
         config->manage_where = outer->manage_where;
     }
+    if (inner->require == ACME_REQUIRE_UNSET) {
+        config->require = outer->require;
+        config->require_age = outer->require_age;
+        config->require_where = outer->require_where;
+    }
     /* httpd merges before it guesses: the last moment when one can see that
      * there is no ServerName. */
     config->nameless = !inner->server->server_hostname;

@@ -10,6 +10,7 @@
 #include <apr_hash.h>
 
 #include "engine/policy.h"
+#include "httpd/require_https.h"
 
 struct acme_live_t;
 
@@ -90,8 +91,12 @@ typedef struct acme_server_config_t {
     const char *manage_name;
     acme_where_t manage_where; /* of AcmeManage as written for this very host */
     int manage_here;           /* AcmeManage stands in this host itself */
-    server_rec *server;        /* whose configuration this is */
-    int nameless;              /* a virtual host without ServerName: httpd puts
+    acme_require_t require;    /* AcmeRequireHttps */
+    int require_age;           /* seconds of HSTS; with require */
+    int require_here;          /* it stands in this host itself */
+    acme_where_t require_where;
+    server_rec *server; /* whose configuration this is */
+    int nameless;       /* a virtual host without ServerName: httpd puts
                                    a guess there, which nobody asked for */
 
     /* set in check_config */

@@ -153,6 +153,17 @@
     D("AcmePortMap", 1, 2, "80:port 443:port", "80:80 443:443", SERVER, set_port_map, \
       "The local ports that the outside world's ports 80 and 443 arrive at, where a router or container " \
       "maps them; `-` for one that does not arrive: `AcmePortMap 80:8080 443:8443`, `AcmePortMap 80:-`.") \
+    D("AcmeRequireHttps", 1, 2, "off | temporary | permanent [max-age]", "off", HOST, acme_setters_require_https, \
+      "Sends plain requests to https, path and query kept: `temporary` with 302, `permanent` with 301 (307 and 308 where " \
+      "the method is neither GET nor HEAD). With `permanent` hosts with TLS also tell browsers to come by https alone (HSTS) for " \
+      "max-age: seconds, or a duration such as `180d`; 15768000, half a year, without one, while `permanent 0` takes it back. " \
+      "Both wait until a CA's certificate with the name asked for is in service, and `/.well-known/acme-challenge/` is never " \
+      "redirected. Write it outside of all sections, or in the virtual host with TLS: that decides for plain requests to its names " \
+      "too, whichever virtual host they reach, unless that one has its own `AcmeRequireHttps`. `off` in either of the two is off. " \
+      "Requests for a name that no managed certificate has are sent to the `ServerName`, if one has that, and always as `temporary`. " \
+      "The port is 443, or that of the virtual host if 443 does not lead there (`AcmePortMap`); where no way leads there, " \
+      "nothing is redirected. A header `Strict-Transport-Security` that the site sets itself, say with `includeSubDomains`, is left as it is. " \
+      "A plain virtual host behind a proxy that does TLS itself needs `ServerName https://name`, or `off`.") \
     D("AcmeRetry", 1, 2, "first [longest]", "60s 24h", SERVER, set_retry, \
       "How long to wait after a failure before the next attempt; ten times longer after each further " \
       "failure, up to the longest wait. What a CA says itself about when to return is always kept.") \

@@ -78,6 +78,10 @@ acme_setter_fn_t acme_set_subject;
 acme_setter_fn_t acme_setters_on;
 acme_setter_fn_t acme_setters_warn;
 
+/* --- the setter of setters_https.c ------------------------------------------- */
+
+acme_setter_fn_t acme_setters_require_https;
+
 /** By name, case ignored; NULL if we have no such directive. */
 const acme_directive_t *acme_setters_find(const char *name);
 

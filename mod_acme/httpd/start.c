@@ -14,6 +14,7 @@
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
+#include "httpd/require_https.h"
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
 #include "httpd/stapling.h"
@@ -458,6 +459,7 @@ static void begin_service(start_t *start, server_rec *s)
         && (table = acme_start_fill_table(start, s, managed))) {
         run_engine(start, s, table, managed);
     }
+    acme_require_https_plan(s, start->pconf, start->scratch);
     acme_installed_run(start->installed, s, start->scratch);
 }
 

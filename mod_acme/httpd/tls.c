@@ -8,6 +8,7 @@
 #include <http_log.h>
 #include <http_main.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 
 #include "httpd/log.h"
 #include "httpd/tlsalpn.h"
@@ -26,6 +27,7 @@ typedef struct pair_t {
 
 typedef struct family_t {
     int base;         /* what mod_ssl was given; 0: nothing */
+    X509 *leaf;       /* of that, as long as mod_ssl's SSL_CTX; or NULL */
     int wanted;       /* configured */
     pair_t *pair;     /* newer than base, or NULL; under the_lock */
     int failed;       /* number that could not be loaded; under loading */
@@ -310,6 +312,40 @@ static pair_t *newer(acme_live_t *live, acme_family_t which)
     return pair;
 }
 
+static int has_name(X509 *leaf, const char *name)
+{
+    return X509_check_host(leaf, name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+                           NULL)
+               == 1
+           || X509_check_ip_asc(leaf, name, 0) == 1;
+}
+
+int acme_tls_covers(acme_live_t *live, const char *name)
+{
+    pair_t *pairs[ACME_FAMILIES] = { NULL };
+    int i, any = 0, fitting = 0, others = 0;
+
+    for (i = 0; i < ACME_FAMILIES && live->slot; ++i) {
+        pairs[i] = newer(live, i);
+        any |= pairs[i] != NULL;
+    }
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        int replaced = any && live->replace_all;
+        X509 *leaf = pairs[i]   ? pairs[i]->leaf
+                     : replaced ? NULL
+                                : live->families[i].leaf;
+
+        if (leaf && has_name(leaf, name)) {
+            fitting++;
+        }
+        else if (leaf) {
+            others++;
+        }
+        release(pairs[i]);
+    }
+    return fitting && !others;
+}
+
 static void use_pairs(SSL *ssl, const acme_live_t *live,
                       pair_t *const pairs[ACME_FAMILIES])
 {
@@ -370,7 +406,30 @@ static int choose_certificate(SSL *ssl, void *data)
     return 1;
 }
 
+/* What mod_ssl has loaded; every host of the certificate has the same. */
+static void note_leaves(SSL_CTX *ctx, acme_live_t *live)
+{
+    X509 *current = SSL_CTX_get0_certificate(ctx);
+    long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
+
+    for (; more == 1; more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT)) {
+        X509 *leaf = SSL_CTX_get0_certificate(ctx);
+        EVP_PKEY *key = leaf ? X509_get0_pubkey(leaf) : NULL;
+        int family = key && EVP_PKEY_base_id(key) == EVP_PKEY_RSA
+                         ? ACME_FAMILY_RSA
+                         : ACME_FAMILY_ECDSA;
+
+        if (live->families[family].base) {
+            live->families[family].leaf = leaf;
+        }
+    }
+    if (current) {
+        SSL_CTX_select_current_cert(ctx, current);
+    }
+}
+
 void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live)
 {
+    note_leaves(ctx, live);
     SSL_CTX_set_cert_cb(ctx, choose_certificate, live);
 }

@@ -35,5 +35,8 @@ void acme_tls_choose(SSL *ssl, acme_live_t *live);
 
 /** Whether a CA's certificate is in service; else the placeholder is. */
 int acme_tls_ready(const acme_live_t *live);
+/** Whether one is, and whichever a handshake shows has this name (or address): a
+ *  name that has been added may still wait for its certificate. */
+int acme_tls_covers(acme_live_t *live, const char *name);
 
 #endif

@@ -69,6 +69,8 @@
       "Correct AcmeAccountKey or its file and restart the server; gracefully is enough. No other account is made in its place.") \
     M(1058, E_PASS_PROGRAM, ERR, CONFIG, "the pass phrase program %s for the account key %s failed: %s", \
       "Run it by hand as root, with the key's path as its argument: it must print the pass phrase and end with 0. Only root may be able to change it.") \
+    M(1059, W_REQUIRE_HTTPS, WARNING, CONFIG, "AcmeRequireHttps at %s has no effect: no name of the host %s is in a certificate that mod_acme looks after", \
+      "Write AcmeManage on into the virtual host of that name that has SSLEngine on, or remove AcmeRequireHttps.") \
     M(1065, E_SUBJECT, ERR, CONFIG, "%s is not an attribute of a certificate's subject: %s", \
       "Write each as one argument, such as C=DE \"O=Example Ltd\"; most public CAs use none of them.") \
     M(1080, E_PROXY_URL, ERR, CONFIG, "%s is not the URL of a proxy: %s", \
