@@ -6,7 +6,10 @@
  *   say.c    errors, in the words of the log
  *   open.c   the store, and whether we may
  *   ask.c    a request to the running server, watched until it is answered
- *   renew.c  commands
+ *   names.c  which certificate is meant
+ *   survey.c what is known of certificates
+ *   worker.c changes to the part of the server's user
+ *   renew.c, status.c ...  commands
  *
  * A new one needs its row, its ctl_command_t here, and a place in acmectl.8.
  */
@@ -16,6 +19,7 @@
 #include <apr_pools.h>
 #include <signal.h>
 
+#include "core/encode.h"
 #include "core/err.h"
 #include "engine/store.h"
 
@@ -99,8 +103,20 @@ ctl_exit_t ctl_open(ctl_t *ctl);
 ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,
                    acme_control_reply_t **reply);
 
+/* --- names.c ----------------------------------------------------------------------- */
+
+/** The directory of the certificate with that name; of what would have been meant
+ *  otherwise it tells. */
+ctl_exit_t ctl_find(ctl_t *ctl, const char *name, const char **dir);
+/** What the certificate is called. */
+const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool);
+/** Of the newest whole set, or NULL; damage is told. */
+const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
+                                acme_family_t family, apr_pool_t *pool);
+
 /* --- commands ---------------------------------------------------------------------- */
 
-extern const ctl_command_t ctl_renew;
+extern const ctl_command_t ctl_status, ctl_show, ctl_renew, ctl_delete,
+    ctl_explain;
 
 #endif

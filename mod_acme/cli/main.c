@@ -23,7 +23,9 @@ static const ctl_command_t HELP = {
     .run = run_help,
 };
 
-static const ctl_command_t *const COMMANDS[] = { &ctl_renew, &HELP, NULL };
+static const ctl_command_t *const COMMANDS[] = {
+    &ctl_status, &ctl_show, &ctl_renew, &ctl_delete, &ctl_explain, &HELP, NULL,
+};
 
 static const ctl_option_t STORE = {
     "--store", "DIR",

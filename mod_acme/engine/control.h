@@ -12,11 +12,11 @@
 
 #include "core/err.h"
 
-#define ACME_CONTROL_ID     16          /* hexadecimal digits */
-#define ACME_CONTROL_ARGS   32          /* arguments of one request */
-#define ACME_CONTROL_TEXT   4096        /* octets of one that is text */
-#define ACME_CONTROL_SECRET (64 * 1024) /* octets */
-#define ACME_CONTROL_RESULT (64 * 1024) /* octets, as JSON */
+#define ACME_CONTROL_ID     16           /* hexadecimal digits */
+#define ACME_CONTROL_ARGS   32           /* arguments of one request */
+#define ACME_CONTROL_TEXT   4096         /* octets of one that is text */
+#define ACME_CONTROL_SECRET (64 * 1024)  /* octets */
+#define ACME_CONTROL_RESULT (960 * 1024) /* octets, as JSON */
 
 /** A request. Zeroed first; then action, and what the verb needs. */
 typedef struct acme_control_t {

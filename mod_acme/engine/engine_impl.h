@@ -17,6 +17,7 @@
  *   keys.c     the key of an order, and the coming one
  *   request.c  what the administrator asks for, and how it is answered
  *   asked.c    renewals asked for
+ *   answers.c  other requests, answered at once
  *   query.c    one question to an OCSP responder
  *   stapling.c OCSP responses of the certificates in service
  *   hold.c     a new certificate that must not be served without one
@@ -401,6 +402,17 @@ acme_job_t *acme_request_find(acme_engine_t *engine, const char *name);
 /** E_REQUEST_NAME */
 acme_err_t *acme_request_no_certificate(const acme_control_t *request,
                                         apr_pool_t *pool);
+
+/* --- answers.c -------------------------------------------------------------- */
+
+/** "status": of the certificate, or of all from the number "from" on, as many as
+ *  an answer can hold. Its result: "certificates" as in report.h, "total". */
+void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
+                         int again);
+/** "delete": what the worker has of the certificate, whose directory is the text
+ *  "directory". @return E_CTL_IN_USE as answer, while it is managed */
+void acme_answers_delete(acme_engine_t *engine, const acme_control_t *request,
+                         int again);
 
 /* --- asked.c ---------------------------------------------------------------- */
 

@@ -371,6 +371,20 @@ acme_err_t *acme_lease_try(int *held, acme_lease_t *lease, apr_time_t now,
     return NULL;
 }
 
+int acme_lease_is_taken(acme_lease_t *lease, apr_time_t now)
+{
+    slot_t slot;
+    int fd = open(lease->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0) {
+        return 0;
+    }
+    apr_status_t rv = slot_read(&slot, fd, lease);
+    close(fd);
+    return rv == APR_SUCCESS && slot.token != 0 && slot.expires > now
+           && !is_dead(&slot.holder, lease);
+}
+
 /* --- holding -------------------------------------------------------------------- */
 
 static acme_err_t *lost(acme_lease_t *lease, apr_pool_t *pool)

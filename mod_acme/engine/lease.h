@@ -35,6 +35,9 @@ acme_err_t *acme_lease_beat(acme_lease_t *lease, apr_time_t now,
 void acme_lease_release(acme_lease_t *lease, apr_pool_t *scratch);
 
 int acme_lease_held(const acme_lease_t *lease);
+/** Whether anybody holds it, as far as can be seen without taking it: writes and
+ *  locks nothing. */
+int acme_lease_is_taken(acme_lease_t *lease, apr_time_t now);
 /** Epoch of our last taking, 1..; 0 before. */
 apr_int64_t acme_lease_epoch(const acme_lease_t *lease);
 

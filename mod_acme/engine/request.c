@@ -16,6 +16,8 @@ typedef struct verb_t {
 
 static const verb_t VERBS[] = {
     { "renew", acme_asked_accept, 1 },
+    { "status", acme_answers_status, 1 },
+    { "delete", acme_answers_delete, 1 },
 };
 
 /* --- answering ---------------------------------------------------------------------- */

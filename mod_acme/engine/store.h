@@ -10,6 +10,7 @@
  * are not regular, and more than 1 MiB.
  *
  *   store.json                              root 0600  version, sealing secret
+ *   managed.json                            root 0600  names of the configuration
  *   certificates/<certificate>/<family>.<n>/ root       chain.pem record.json
  *                                                       key.pem (0600)
  *   certificates/<certificate>/<family>      symlink to the one in service
@@ -305,6 +306,45 @@ acme_err_t *acme_store_get_limits(const char **json, apr_size_t *len,
 acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
                                   const char *json,
                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/* --- the administrator's: root ------------------------------------------------ */
+
+/** Certificates that anything is kept of, by directory, sorted.
+ *  @param dirs  const char * */
+acme_err_t *acme_store_list(apr_array_header_t **dirs, acme_store_t *store,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_list_accounts(apr_array_header_t **dirs,
+                                     acme_store_t *store,
+                                     apr_pool_t *pool) ACME_MUST_CHECK;
+/** Names of the placeholder: what was configured. acme_ident_t *; perhaps empty. */
+const apr_array_header_t *acme_store_names(acme_store_t *store, const char *dir,
+                                           apr_pool_t *pool);
+/** The newest whole set with its key, promoted or fresh. *set NULL: none. */
+acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+/** Everything of a certificate in root's part goes. None is well, too. */
+acme_err_t *acme_store_remove_promoted(acme_store_t *store, const char *dir,
+                                       apr_pool_t *scratch) ACME_MUST_CHECK;
+/** The same in the worker's part; the worker's, under the lease. */
+acme_err_t *acme_store_remove_fresh(acme_store_t *store, const char *dir,
+                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** A certificate of the configuration that httpd was last started with. */
+typedef struct acme_use_t {
+    const char *name;  /* identity */
+    const char *where; /* "shop.conf:12" */
+    int in_use;        /* a virtual host serves it */
+} acme_use_t;
+
+/** At a start: so that it is known while the server is stopped. Written only
+ *  where it is another than before. @param uses  acme_use_t */
+acme_err_t *acme_store_put_uses(acme_store_t *store,
+                                const apr_array_header_t *uses,
+                                apr_pool_t *scratch) ACME_MUST_CHECK;
+/** *uses NULL: no server has ever said. */
+acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
+                                apr_pool_t *pool) ACME_MUST_CHECK;
 
 /* --- requests of the administrator ----------------------------------------- */
 

@@ -19,6 +19,7 @@
 #include "httpd/secrets.h"
 #include "httpd/stapling.h"
 #include "httpd/tls.h"
+#include "httpd/uses.h"
 #include "httpd/tlsalpn.h"
 #include "httpd/trust.h"
 
@@ -454,6 +455,9 @@ static void begin_service(start_t *start, server_rec *s)
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
     acme_live_table_t *table;
 
+    if (!start->unusable) {
+        acme_uses_note(s, managed, start->store, start->scratch);
+    }
     adopt_hostless(start, s, managed);
     if (managed->nelts && start->store && !start->unusable
         && (table = acme_start_fill_table(start, s, managed))) {

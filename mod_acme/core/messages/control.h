@@ -14,5 +14,29 @@
     M(1705, E_CTL_WITHDRAWN, WARNING, LOCAL, "interrupted before a server took up the request, which is withdrawn", \
       "Ask again.")                                                            \
     M(1706, E_REQUEST_LOST, WARNING, LOCAL, "the server was stopped or killed while it worked on the request (%s)", \
-      "See what became of it with acmectl show, and ask again where it is still wanted.")
+      "See what became of it with acmectl show, and ask again where it is still wanted.") \
+    M(1707, E_CTL_NAME, ERR, CONFIG, "there is no certificate named %s%s",     \
+      "List them with acmectl status.")                                        \
+    M(1708, E_CTL_IN_USE, ERR, CONFIG, "the certificate %s is still managed: it is configured at %s", \
+      "Take it out of the configuration first (AcmeManage off, or another certificate), then start or reload httpd, which tells acmectl.") \
+    M(1709, E_CTL_USE_UNKNOWN, ERR, CONFIG, "nobody has said yet which certificates of %s are in use", \
+      "Start httpd once with this store, then ask again.")                     \
+    M(1710, E_CTL_SERVER_RUNS, ERR, CONFIG, "a server is at work on %s",       \
+      "Stop httpd first (not gracefully), and start it again afterwards.")     \
+    M(1711, E_CTL_NO_SET, ERR, CONFIG, "%s has no certificate yet",            \
+      "See with acmectl show what it waits for.")                              \
+    M(1712, E_CTL_TARGET, ERR, CONFIG, "cannot write to %s: %s",               \
+      "Name another place, or make room in this one.")                         \
+    M(1713, E_CTL_PHRASE, ERR, CONFIG, "there is no pass phrase: %s",          \
+      "Give one with --passphrase-file or --passphrase-program, or run acmectl on a terminal, where it asks for one.") \
+    M(1714, E_BACKUP_OPEN, ERR, CONFIG, "the backup %s cannot be opened: %s",  \
+      "Check the pass phrase, and that the file is a whole backup of acmectl.") \
+    M(1715, E_BACKUP_MAKE, ERR, LOCAL, "the backup cannot be encrypted: %s",   \
+      "Check the OpenSSL configuration of this machine: scrypt and AES-256-GCM must be available, and 200 MB of memory.") \
+    M(1716, E_RESTORE_NEWER, ERR, CONFIG, "nothing was restored, since %s in the store is not as in the backup, and newer: %s", \
+      "Use --keep to restore what is not in the store, or --overwrite to put what is in the backup in place of it.") \
+    M(1717, E_CTL_WORKER, ERR, CONFIG, "a new store needs to know the user of the server's children%s", \
+      "Give it with --user, as the directive User of the server's configuration has it.") \
+    M(1718, E_CTL_CODE, ERR, CONFIG, "there is no message with the number %s", \
+      "List them with acmectl explain --all.")
 /* clang-format on */

@@ -1,0 +1,294 @@
+/* What is known of certificates: from the running server, or from what it has left
+ * in the store. In the shape of the status page's JSON. */
+#include "cli/survey.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/ident.h"
+#include "engine/report.h"
+
+#define PATIENCE 10 /* seconds: an engine answers at its next look */
+
+/* --- the server's word --------------------------------------------------------------- */
+
+static ctl_exit_t ask_some(ctl_t *ctl, const char *name, apr_int64_t from,
+                           json_t *list, apr_int64_t *total)
+{
+    acme_control_t request = { .action = "status", .certificate = name };
+    acme_control_reply_t *reply;
+    ctl_t quick = *ctl;
+
+    quick.timeout = PATIENCE;
+    if (from) {
+        acme_control_set_number(&request, "from", from, ctl->pool);
+    }
+    ctl_exit_t status = ctl_ask(&quick, &request, &reply);
+    if (status == CTL_DONE) {
+        json_t *some = json_object_get(reply->result, "certificates");
+        *total = json_integer_value(json_object_get(reply->result, "total"));
+        json_array_extend(list, some);
+        if (!json_array_size(some)) {
+            *total = 0;
+        }
+    }
+    return status;
+}
+
+static ctl_exit_t ask_all(ctl_t *ctl, const char *name, json_t *list)
+{
+    apr_int64_t total = 0;
+    ctl_exit_t status = ask_some(ctl, name, 0, list, &total);
+
+    while (status == CTL_DONE && !name
+           && (apr_int64_t)json_array_size(list) < total) {
+        status = ask_some(ctl, name, (apr_int64_t)json_array_size(list), list,
+                          &total);
+    }
+    return status;
+}
+
+/* --- the store's word ----------------------------------------------------------------- */
+
+static void learn_record(acme_status_t *status, const acme_record_t *record)
+{
+    const acme_policy_ca_t *ca =
+        record->ca_url ? acme_policy_find_ca(record->ca_url) : NULL;
+    const char *url = record->ca_url ? record->ca_url : "";
+
+    status->state = ACME_STATE_VALID;
+    status->set_number = record->number;
+    status->not_before = record->not_before;
+    status->not_after = record->not_after;
+    apr_cpystrn(status->serial, record->serial, sizeof(status->serial));
+    apr_cpystrn(status->issuer, record->issuer, sizeof(status->issuer));
+    apr_cpystrn(status->ca, ca && ca->alias ? ca->alias : url,
+                sizeof(status->ca));
+    apr_cpystrn(status->tlsa, record->tlsa ? record->tlsa : "",
+                sizeof(status->tlsa));
+}
+
+static void copy(char *out, apr_size_t size, const json_t *doc,
+                 const char *name)
+{
+    const char *text = acme_json_string(doc, name);
+    apr_cpystrn(out, text ? text : "", size);
+}
+
+static apr_time_t moment(const json_t *doc, const char *name)
+{
+    const char *text = acme_json_string(doc, name);
+    return text ? acme_time_parse_rfc3339(text) : 0;
+}
+
+/* As the engine keeps them (job.c). */
+static void learn_failures(acme_status_t *status, const json_t *doc,
+                           apr_time_t now)
+{
+    json_int_t failures = json_integer_value(json_object_get(doc, "failures"));
+    json_int_t code = json_integer_value(json_object_get(doc, "error_code"));
+
+    if (failures <= 0 || failures > 1000000 || code <= 0 || code > 9999) {
+        return;
+    }
+    status->state = ACME_STATE_ERROR;
+    status->failures = (int)failures;
+    status->error_code = (int)code;
+    status->error_time = moment(doc, "failed_at");
+    copy(status->error, sizeof(status->error), doc, "error");
+    copy(status->visit, sizeof(status->visit), doc, "visit");
+    apr_time_t next = moment(doc, "retry_at");
+    status->next_time = next > now ? next : now;
+    apr_cpystrn(status->next_action, "retry: when the server runs",
+                sizeof(status->next_action));
+}
+
+static json_t *read_doc(ctl_t *ctl, const char *dir, acme_family_t family,
+                        acme_doc_t which, apr_pool_t *pool)
+{
+    const char *text = NULL;
+    apr_size_t len = 0;
+    json_t *doc = NULL;
+    acme_err_t *err =
+        acme_store_get_doc(&text, &len, ctl->store, dir, family, which, pool);
+    if (!err && text) {
+        err =
+            acme_json_parse(&doc, text, len, ACME_MAX_JSON, "its state", pool);
+    }
+    return err ? NULL : doc;
+}
+
+static int learn_key(acme_report_t *report, ctl_t *ctl, const char *dir,
+                     acme_family_t family, apr_pool_t *pool)
+{
+    const acme_record_t *record = ctl_record(ctl, dir, family, pool);
+    json_t *failures = read_doc(ctl, dir, family, ACME_DOC_JOB, pool);
+    json_t *order = read_doc(ctl, dir, family, ACME_DOC_ORDER, pool);
+    acme_status_t *status = &report->keys[report->key_count];
+
+    if (!record && !failures && !order) {
+        return 0;
+    }
+    status->state = ACME_STATE_WAITING;
+    report->types[report->key_count] = record ? record->key_type
+                                       : family == ACME_FAMILY_RSA
+                                           ? ACME_KEY_RSA2048
+                                           : ACME_KEY_ECDSA_P256;
+    if (record) {
+        learn_record(status, record);
+    }
+    learn_failures(status, failures, apr_time_now());
+    if (order) {
+        apr_cpystrn(status->progress,
+                    "an order is under way; it goes on when "
+                    "the server runs",
+                    sizeof(status->progress));
+    }
+    report->key_count++;
+    return record != NULL;
+}
+
+static const acme_use_t *find_use(const apr_array_header_t *uses,
+                                  const char *dir, apr_pool_t *pool)
+{
+    acme_ident_t *ident;
+
+    for (int i = 0; uses && i < uses->nelts; i++) {
+        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        if (!acme_ident_parse(&ident, use->name, pool)
+            && !strcmp(acme_ident_filename(ident, pool), dir)) {
+            return use;
+        }
+    }
+    return NULL;
+}
+
+const acme_use_t *ctl_use(ctl_t *ctl, const char *dir, int *known)
+{
+    apr_array_header_t *uses = NULL;
+    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
+    if (err) {
+        ctl_say_error(err, ctl->pool);
+    }
+    *known = uses != NULL;
+    return find_use(uses, dir, ctl->pool);
+}
+
+/* @return NULL: there is nothing but a placeholder of a host that is no more */
+static json_t *from_store(ctl_t *ctl, const char *dir, apr_hash_t *uses,
+                          apr_pool_t *pool)
+{
+    acme_managed_t *managed = apr_pcalloc(pool, sizeof(*managed));
+    acme_report_t *report = apr_pcalloc(pool, sizeof(*report));
+    const acme_use_t *use = apr_hash_get(uses, dir, APR_HASH_KEY_STRING);
+    const apr_array_header_t *names = NULL;
+
+    report->managed = managed;
+    for (int i = 0; i < ACME_FAMILIES; i++) {
+        if (learn_key(report, ctl, dir, (acme_family_t)i, pool)) {
+            names = ctl_record(ctl, dir, (acme_family_t)i, pool)->idents;
+        }
+    }
+    if (!use && !report->key_count) {
+        return NULL;
+    }
+    names = names ? names : acme_store_names(ctl->store, dir, pool);
+    managed->name = ctl_identity(ctl, dir, pool);
+    managed->idents = names ? acme_idents_copy(names, pool)
+                            : apr_array_make(pool, 1, sizeof(acme_ident_t *));
+    managed->where = use ? use->where : NULL;
+    managed->in_use = use ? use->in_use : 0;
+    json_t *json = acme_report_json(report, pool);
+    json_object_set_new(json, "managed", json_boolean(use != NULL));
+    return json;
+}
+
+/* By directory. */
+static apr_hash_t *all_uses(ctl_t *ctl)
+{
+    apr_hash_t *found = apr_hash_make(ctl->pool);
+    apr_array_header_t *uses = NULL;
+    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
+
+    for (int i = 0; !err && uses && i < uses->nelts; i++) {
+        acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        acme_ident_t *ident;
+        if (!acme_ident_parse(&ident, use->name, ctl->pool)) {
+            apr_hash_set(found, acme_ident_filename(ident, ctl->pool),
+                         APR_HASH_KEY_STRING, use);
+        }
+    }
+    return found;
+}
+
+/* --- both ------------------------------------------------------------------------------ */
+
+static apr_hash_t *told_already(json_t *list, apr_pool_t *pool)
+{
+    apr_hash_t *told = apr_hash_make(pool);
+    json_t *one;
+    size_t i;
+
+    json_array_foreach(list, i, one)
+    {
+        const char *name = acme_json_string(one, "name");
+        acme_ident_t *ident;
+        json_object_set_new(one, "managed", json_true());
+        if (name && !acme_ident_parse(&ident, name, pool)) {
+            apr_hash_set(told, acme_ident_filename(ident, pool),
+                         APR_HASH_KEY_STRING, one);
+        }
+    }
+    return told;
+}
+
+static ctl_exit_t add_from_store(ctl_t *ctl, const char *only, json_t *list)
+{
+    apr_hash_t *told = told_already(list, ctl->pool), *uses = all_uses(ctl);
+    apr_array_header_t *dirs;
+    acme_err_t *err = acme_store_list(&dirs, ctl->store, ctl->pool);
+    apr_pool_t *each;
+
+    if (err) {
+        return ctl_say_error(err, ctl->pool);
+    }
+    apr_pool_create(&each, ctl->pool);
+    for (int i = 0; i < dirs->nelts && !ctl_interrupted; i++) {
+        const char *dir = APR_ARRAY_IDX(dirs, i, const char *);
+        apr_pool_clear(each);
+        if (!apr_hash_get(told, dir, APR_HASH_KEY_STRING)
+            && (!only || !strcmp(only, dir))) {
+            json_t *one = from_store(ctl, dir, uses, each);
+            json_array_append_new(list, one ? one : json_null());
+            if (!one) {
+                json_array_remove(list, json_array_size(list) - 1);
+            }
+        }
+    }
+    return CTL_DONE;
+}
+
+int ctl_server_runs(ctl_t *ctl)
+{
+    acme_lease_t *lease =
+        acme_lease_create(acme_store_lock_path(ctl->store), ctl->pool);
+    return acme_lease_is_taken(lease, apr_time_now());
+}
+
+ctl_exit_t ctl_survey(json_t **survey, ctl_t *ctl, const char *dir)
+{
+    json_t *list = json_array();
+    const char *server = "stopped";
+    const char *name = dir ? ctl_identity(ctl, dir, ctl->pool) : NULL;
+
+    if (ctl_server_runs(ctl)) {
+        server = ask_all(ctl, name, list) == CTL_DONE ? "running" : "silent";
+    }
+    ctl_exit_t status = add_from_store(ctl, dir, list);
+    *survey = json_pack("{s:i, s:s, s:s, s:s, s:i, s:o}", "version",
+                        ACME_REPORT_VERSION, "time",
+                        acme_time_format(apr_time_now(), ctl->pool), "store",
+                        ctl->root, "server", server, "total",
+                        (int)json_array_size(list), "certificates", list);
+    return status;
+}

@@ -1,0 +1,110 @@
+/* Requests that are answered in the round that takes them up. */
+#include "engine/engine_impl.h"
+
+#include <string.h>
+
+#include "engine/report.h"
+
+#define AT_ONCE                                                                \
+    200 /* certificates; each takes some two to four thousand octets */
+
+/* --- status ------------------------------------------------------------------------- */
+
+/* The time-line is the server's: the engine has none of it. */
+static json_t *report_of(acme_engine_t *engine, const acme_job_t *first)
+{
+    acme_report_t *report = apr_pcalloc(engine->scratch, sizeof(*report));
+
+    report->managed = first->managed;
+    report->key_count = first->managed->policy->key_type_count;
+    for (int i = 0; i < report->key_count; i++) {
+        report->types[i] = first[i].key_type;
+        report->keys[i] = first[i].status;
+    }
+    return acme_report_json(report, engine->scratch);
+}
+
+static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
+{
+    const apr_array_header_t *managed = engine->config->managed;
+    json_t *list = json_array();
+
+    for (apr_int64_t i = from;
+         i >= 0 && i < managed->nelts && i < from + AT_ONCE; i++) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        json_array_append_new(
+            list, report_of(engine, apr_hash_get(engine->by_name, one->name,
+                                                 APR_HASH_KEY_STRING)));
+    }
+    return list;
+}
+
+void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
+                         int again)
+{
+    json_t *list;
+
+    (void)again;
+    if (request->certificate) {
+        const acme_job_t *first =
+            acme_request_find(engine, request->certificate);
+        list = json_array();
+        if (first) {
+            json_array_append_new(list, report_of(engine, first));
+        }
+    }
+    else {
+        list = report_some(engine, acme_control_number(request, "from", 0));
+    }
+    acme_control_reply_t reply = {
+        .state = "done",
+        .result = json_pack("{s:o, s:i}", "certificates", list, "total",
+                            engine->config->managed->nelts),
+    };
+    acme_request_reply(engine, request->id, &reply);
+    json_decref(reply.result);
+}
+
+/* --- delete ------------------------------------------------------------------------- */
+
+static const acme_managed_t *managed_in(const acme_engine_t *engine,
+                                        const char *dir)
+{
+    const apr_array_header_t *managed = engine->config->managed;
+
+    for (int i = 0; i < managed->nelts; i++) {
+        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        if (!strcmp(one->dir, dir)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+void acme_answers_delete(acme_engine_t *engine, const acme_control_t *request,
+                         int again)
+{
+    const char *dir = acme_control_text(request, "directory");
+    const acme_managed_t *managed = dir ? managed_in(engine, dir) : NULL;
+    acme_err_t *err = NULL;
+
+    (void)again;
+    if (managed) {
+        err = acme_err_make(engine->scratch, ACME_E_CTL_IN_USE, managed->name,
+                            managed->where ? managed->where : "?", NULL);
+    }
+    else if (!dir) {
+        err = acme_request_no_certificate(request, engine->scratch);
+    }
+    else {
+        err =
+            acme_engine_note(engine, acme_store_remove_fresh(engine->store, dir,
+                                                             engine->scratch));
+    }
+    if (err) {
+        acme_request_fail(engine, request->id, err);
+        return;
+    }
+    acme_control_reply_t reply = { .state = "done", .text = dir };
+    acme_request_reply(engine, request->id, &reply);
+}

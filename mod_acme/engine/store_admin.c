@@ -1,0 +1,291 @@
+/* What acmectl needs to see and to clear away: the whole store, as root. */
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/encode.h"
+#include "engine/store_impl.h"
+
+#define USES_FILE "managed.json"
+
+/* --- what there is ----------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static acme_err_t *add_names(apr_hash_t *seen, apr_array_header_t *found,
+                             const acme_place_t *part, apr_pool_t *pool)
+{
+    apr_array_header_t *names;
+
+    ACME_TRY(acme_fsfile_list(&names, part, NULL, pool));
+    for (int i = 0; names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        if (!acme_fsfile_is_temporary(name)
+            && !apr_hash_get(seen, name, APR_HASH_KEY_STRING)) {
+            apr_hash_set(seen, name, APR_HASH_KEY_STRING, name);
+            APR_ARRAY_PUSH(found, const char *) = name;
+        }
+    }
+    return NULL;
+}
+
+static acme_err_t *list_parts(apr_array_header_t **dirs,
+                              const acme_store_t *store,
+                              const acme_part_t *parts, int count,
+                              apr_pool_t *pool)
+{
+    apr_array_header_t *found = apr_array_make(pool, 16, sizeof(const char *));
+    apr_hash_t *seen = apr_hash_make(pool);
+
+    for (int i = 0; i < count; i++) {
+        ACME_TRY(add_names(seen, found, &store->parts[parts[i]], pool));
+    }
+    qsort(found->elts, (size_t)found->nelts, sizeof(const char *), by_name);
+    *dirs = found;
+    return NULL;
+}
+
+acme_err_t *acme_store_list(apr_array_header_t **dirs, acme_store_t *store,
+                            apr_pool_t *pool)
+{
+    static const acme_part_t parts[] = {
+        ACME_PART_CERTIFICATES, ACME_PART_PLACEHOLDER, ACME_PART_ARCHIVE,
+        ACME_PART_FRESH,        ACME_PART_WORK,        ACME_PART_KEYS,
+    };
+    return list_parts(dirs, store, parts, sizeof(parts) / sizeof(parts[0]),
+                      pool);
+}
+
+acme_err_t *acme_store_list_accounts(apr_array_header_t **dirs,
+                                     acme_store_t *store, apr_pool_t *pool)
+{
+    static const acme_part_t accounts = ACME_PART_ACCOUNTS;
+    return list_parts(dirs, store, &accounts, 1, pool);
+}
+
+const apr_array_header_t *acme_store_names(acme_store_t *store, const char *dir,
+                                           apr_pool_t *pool)
+{
+    return acme_store_placeholder_idents(store, dir, pool);
+}
+
+/* --- a set with its key -------------------------------------------------------------- */
+
+static acme_err_t *read_promoted(acme_set_t *set, const acme_store_t *store,
+                                 const char *dir, acme_family_t family,
+                                 apr_pool_t *pool)
+{
+    const acme_place_t *part =
+        &store->parts[set->record->from == ACME_RECORD_INSTEAD
+                          ? ACME_PART_ARCHIVE
+                          : ACME_PART_CERTIFICATES];
+    const char *base = apr_pstrcat(
+        pool, dir, "/", acme_store_set_name(family, set->record->number, pool),
+        "/", NULL);
+    const char *chain, *key;
+    apr_size_t chain_len, key_len;
+
+    ACME_TRY(acme_fsfile_read(&chain, &chain_len, part,
+                              apr_pstrcat(pool, base, "chain.pem", NULL),
+                              store->owner, pool));
+    ACME_TRY(acme_fsfile_read(&key, &key_len, part,
+                              apr_pstrcat(pool, base, "key.pem", NULL),
+                              store->owner, pool));
+    if (!chain || !key) {
+        return acme_err_make(pool, ACME_E_STORE_DAMAGED,
+                             acme_fsfile_path(part, base, pool),
+                             "a file of it is missing", NULL);
+    }
+    ACME_TRY(acme_chain_parse(&set->chain, chain, chain_len, pool));
+    return acme_key_from_pem(&set->key, key, key_len, pool);
+}
+
+acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
+                               const char *dir, acme_family_t family,
+                               apr_pool_t *pool)
+{
+    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
+    acme_err_t *damage =
+        acme_store_newest(&made->record, store, dir, family, pool);
+
+    *set = NULL;
+    if (!made->record) {
+        return damage;
+    }
+    if (made->record->from == ACME_RECORD_FRESH) {
+        return acme_store_load_fresh(set, store, dir, family,
+                                     made->record->number, pool);
+    }
+    ACME_TRY(read_promoted(made, store, dir, family, pool));
+    *set = made;
+    return NULL;
+}
+
+/* --- clearing away ---------------------------------------------------------------------- */
+
+static acme_err_t *remove_tree(const acme_place_t *part, const char *dir,
+                               apr_pool_t *scratch)
+{
+    apr_array_header_t *names;
+    acme_place_t *place;
+
+    ACME_TRY(acme_fsfile_enter(&place, part, dir, scratch));
+    if (!place) {
+        return NULL;
+    }
+    ACME_TRY(acme_fsfile_list(&names, place, NULL, scratch));
+    for (int i = 0; names && i < names->nelts; i++) {
+        ACME_TRY(acme_fsfile_remove(
+            place, APR_ARRAY_IDX(names, i, const char *), scratch));
+    }
+    acme_fsfile_step();
+    return unlinkat(part->fd, dir, AT_REMOVEDIR) == 0 || errno == ENOENT
+               ? NULL
+               : acme_fsfile_error("remove the directory", part, dir, scratch);
+}
+
+static acme_err_t *remove_parts(const acme_store_t *store, const char *dir,
+                                const acme_part_t *parts, int count,
+                                apr_pool_t *scratch)
+{
+    for (int i = 0; i < count; i++) {
+        ACME_TRY(remove_tree(&store->parts[parts[i]], dir, scratch));
+    }
+    return NULL;
+}
+
+static acme_err_t *remove_promoted(const acme_store_t *store, const char *dir,
+                                   apr_pool_t *scratch)
+{
+    static const acme_part_t parts[] = { ACME_PART_CERTIFICATES,
+                                         ACME_PART_ARCHIVE,
+                                         ACME_PART_PLACEHOLDER };
+    int lock;
+
+    ACME_TRY(acme_store_check_name(dir, scratch));
+    ACME_TRY(acme_store_lock_root(&lock, store, scratch));
+    acme_err_t *err = remove_parts(store, dir, parts,
+                                   sizeof(parts) / sizeof(parts[0]), scratch);
+    close(lock);
+    return err;
+}
+
+acme_err_t *acme_store_remove_promoted(acme_store_t *store, const char *dir,
+                                       apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    return acme_store_leave(remove_promoted(store, dir, sub), sub, scratch);
+}
+
+typedef struct clearing_t {
+    const acme_store_t *store;
+    const char *dir;
+} clearing_t;
+
+static acme_err_t *remove_fresh(void *baton, apr_pool_t *scratch)
+{
+    static const acme_part_t parts[] = { ACME_PART_FRESH, ACME_PART_WORK,
+                                         ACME_PART_KEYS };
+    const clearing_t *clearing = baton;
+
+    return remove_parts(clearing->store, clearing->dir, parts,
+                        sizeof(parts) / sizeof(parts[0]), scratch);
+}
+
+acme_err_t *acme_store_remove_fresh(acme_store_t *store, const char *dir,
+                                    apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    clearing_t clearing = { store, dir };
+    acme_err_t *err = acme_store_check_name(dir, sub);
+
+    if (!err) {
+        err = acme_store_commit(store, remove_fresh, &clearing, sub);
+    }
+    return acme_store_leave(err, sub, scratch);
+}
+
+/* --- what is managed -------------------------------------------------------------------- */
+
+static acme_err_t *put_uses(const acme_store_t *store,
+                            const apr_array_header_t *uses, apr_pool_t *scratch)
+{
+    json_t *list = json_array();
+    const char *before;
+    apr_size_t len;
+    int lock;
+
+    for (int i = 0; i < uses->nelts; i++) {
+        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        json_array_append_new(
+            list, json_pack("[s,s,b]", use->name,
+                            acme_encode_printable(use->where ? use->where : "",
+                                                  255, scratch),
+                            use->in_use));
+    }
+    json_t *doc = json_pack("{s:i, s:o}", "version", 1, "certificates", list);
+    char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    json_decref(doc);
+    if (!text) {
+        return acme_err_make(scratch, ACME_E_MEMORY, "writing " USES_FILE,
+                             NULL);
+    }
+    acme_fsfile_entry_t entry = { USES_FILE, 0600, text, strlen(text) };
+    acme_err_t *err = acme_fsfile_read(&before, &len, &store->base, USES_FILE,
+                                       ACME_FSFILE_ANYONE, scratch);
+    if (err || !before || len != entry.len || memcmp(before, text, len) != 0) {
+        err = acme_store_lock_root(&lock, store, scratch);
+        if (!err) {
+            err = acme_fsfile_put(&store->base, &entry, scratch);
+            close(lock);
+        }
+    }
+    free(text);
+    return err;
+}
+
+acme_err_t *acme_store_put_uses(acme_store_t *store,
+                                const apr_array_header_t *uses,
+                                apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    return acme_store_leave(put_uses(store, uses, sub), sub, scratch);
+}
+
+acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
+                                apr_pool_t *pool)
+{
+    const char *text;
+    apr_size_t len;
+    json_t *doc, *row;
+    size_t i;
+
+    *uses = NULL;
+    ACME_TRY(acme_fsfile_read(&text, &len, &store->base, USES_FILE,
+                              store->owner, pool));
+    if (!text) {
+        return NULL;
+    }
+    ACME_TRY(
+        acme_json_parse(&doc, text, len, ACME_FSFILE_MAX, USES_FILE, pool));
+    apr_array_header_t *found = apr_array_make(pool, 16, sizeof(acme_use_t));
+    json_array_foreach(json_object_get(doc, "certificates"), i, row)
+    {
+        const char *name = json_string_value(json_array_get(row, 0));
+        const char *where = json_string_value(json_array_get(row, 1));
+        if (name) {
+            APR_ARRAY_PUSH(found, acme_use_t) =
+                (acme_use_t){ name, where,
+                              json_is_true(json_array_get(row, 2)) };
+        }
+    }
+    *uses = found;
+    return NULL;
+}

@@ -1,0 +1,19 @@
+/**
+ * What is managed, told to acmectl by way of the store.
+ */
+#ifndef ACME_USES_H
+#define ACME_USES_H
+
+#include <httpd.h>
+
+#include "engine/store.h"
+
+/** At a start, in the real pass, once the plan is finished: it is known then, while
+ *  the server is stopped, what is in use. Where nothing is managed any more, the
+ *  store of before is told so, if there is one.
+ *  @param managed  acme_managed_t *
+ *  @param store    NULL: it was not opened */
+void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
+                    acme_store_t *store, apr_pool_t *scratch);
+
+#endif
