@@ -1,17 +1,20 @@
 /**
- * What the commands of acmectl share. A command is a row of a table in main.c; its
+ * What the commands of acmectl share. A command is a row of a table in table.c; its
  * functions are in a file of its own, or with others of its kind:
  *
- *   main.c   the table, the command line, help
+ *   main.c   the command line
+ *   table.c  the table, and help
  *   say.c    errors, in the words of the log
  *   open.c   the store, and whether we may
  *   ask.c    a request to the running server, watched until it is answered
  *   names.c  which certificate is meant
  *   survey.c what is known of certificates
  *   worker.c changes to the part of the server's user
- *   renew.c, status.c ...  commands
+ *   files.c, phrase.c  files for others, pass phrases
+ *   renew.c, look.c ...  commands
  *
- * A new one needs its row, its ctl_command_t here, and a place in acmectl.8.
+ * A new one needs its row, its ctl_command_t here, and "make docs": the manual page
+ * and the shells' completion are made from the table.
  */
 #ifndef ACME_ACMECTL_H
 #define ACME_ACMECTL_H
@@ -49,13 +52,14 @@ typedef struct ctl_command_t {
     const char *instead;  /* option that stands in place of them all, or NULL */
     const char *summary;  /* of one line, no full stop */
     const char *details;  /* paragraphs with "\n\n" between them, or NULL */
-    int needs;            /* CTL_NEEDS_STORE, CTL_ASKS; or 0 */
+    int needs;            /* CTL_NEEDS_STORE, CTL_ASKS, CTL_MAKES_STORE; or 0 */
     ctl_exit_t (*run)(ctl_t *ctl);
     ctl_option_t options[CTL_OPTIONS + 1]; /* the last has no name */
 } ctl_command_t;
 
 #define CTL_NEEDS_STORE 1 /* ctl->store is open when it runs, and we may */
 #define CTL_ASKS        3 /* the same, and it asks the server: has --timeout */
+#define CTL_MAKES_STORE 4 /* it opens ctl->root by itself */
 
 struct ctl_t {
     apr_pool_t *pool;
@@ -75,6 +79,15 @@ extern volatile sig_atomic_t ctl_interrupted;
 
 /** Value of an option of the command; "" for a flag; NULL: it was not given. */
 const char *ctl_option(const ctl_t *ctl, const char *name);
+
+/* --- table.c ----------------------------------------------------------------------- */
+
+extern const ctl_option_t ctl_store_option, ctl_timeout_option;
+/** Of one word or two. @param words  how many it was */
+const ctl_command_t *ctl_find_command(const char **operands, int count,
+                                      int *words);
+ctl_exit_t ctl_help(const ctl_command_t *command);
+ctl_exit_t ctl_help_all(void);
 /** What is wrong with the command line, and how it should be. @return CTL_USAGE */
 ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what);
 /** All commands; the last is NULL. */
@@ -117,6 +130,6 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
 /* --- commands ---------------------------------------------------------------------- */
 
 extern const ctl_command_t ctl_status, ctl_show, ctl_renew, ctl_delete,
-    ctl_explain;
+    ctl_export, ctl_backup, ctl_restore, ctl_explain;
 
 #endif

@@ -4,7 +4,6 @@
 #include "config.h"
 
 #include <apr_general.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,27 +12,6 @@
 #define DEFAULT_TIMEOUT 600
 #define MAX_TIMEOUT     86400
 
-static ctl_exit_t run_help(ctl_t *ctl);
-
-static const ctl_command_t HELP = {
-    .name = "help",
-    .operands = "[COMMAND]",
-    .most = 2,
-    .summary = "explain acmectl, or one of its commands",
-    .run = run_help,
-};
-
-static const ctl_command_t *const COMMANDS[] = {
-    &ctl_status, &ctl_show, &ctl_renew, &ctl_delete, &ctl_explain, &HELP, NULL,
-};
-
-static const ctl_option_t STORE = {
-    "--store", "DIR",
-    "AcmeStore of the server ($ACME_STORE, or else " ACME_DEFAULT_STORE ")"
-};
-static const ctl_option_t TIMEOUT = { "--timeout", "SECONDS",
-                                      "how long to wait for the server (600)" };
-
 volatile sig_atomic_t ctl_interrupted;
 
 static void on_signal(int number)
@@ -41,124 +19,7 @@ static void on_signal(int number)
     ctl_interrupted = number;
 }
 
-const ctl_command_t *const *ctl_commands(void)
-{
-    return COMMANDS;
-}
-
-/* --- help -------------------------------------------------------------------------- */
-
-static void put_usage(const ctl_command_t *command, FILE *out)
-{
-    fprintf(out, "usage: acmectl%s %s%s%s",
-            command->needs ? " [--store DIR]" : "", command->name,
-            *command->operands ? " " : "", command->operands);
-    for (const ctl_option_t *option = command->options; option->name;
-         option++) {
-        /* One that stands for an operand is among them. */
-        if (!strstr(command->operands, option->name)) {
-            fprintf(out, option->value ? " [%s %s]" : " [%s]", option->name,
-                    option->value);
-        }
-    }
-    fputs(command->needs == CTL_ASKS ? " [--timeout SECONDS]\n" : "\n", out);
-}
-
-static void put_option(const ctl_option_t *option)
-{
-    printf("  %-10s %-8s  %s\n", option->name,
-           option->value ? option->value : "", option->help);
-}
-
-static ctl_exit_t help_command(const ctl_command_t *command)
-{
-    put_usage(command, stdout);
-    printf("\n%c%s.\n", apr_toupper(command->summary[0]), command->summary + 1);
-    if (command->details) {
-        printf("\n%s\n", command->details);
-    }
-    if (command->needs || command->options[0].name) {
-        puts("");
-    }
-    for (const ctl_option_t *option = command->options; option->name;
-         option++) {
-        put_option(option);
-    }
-    if (command->needs) {
-        put_option(&STORE);
-    }
-    if (command->needs == CTL_ASKS) {
-        put_option(&TIMEOUT);
-    }
-    return CTL_DONE;
-}
-
-static ctl_exit_t help_all(void)
-{
-    puts("usage: acmectl [--store DIR] COMMAND ...\n"
-         "       acmectl help COMMAND\n"
-         "       acmectl --help | --version\n");
-    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
-        int width = printf("  %s %s", (*command)->name, (*command)->operands);
-        printf("%*s%s\n", width < 34 ? 34 - width : 2, "", (*command)->summary);
-    }
-    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no server runs, "
-         "4 not done in time.");
-    return CTL_DONE;
-}
-
-ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what)
-{
-    fprintf(stderr, "acmectl: %s%s%s\n", why, what ? " " : "",
-            what ? what : "");
-    if (ctl->command) {
-        put_usage(ctl->command, stderr);
-        fprintf(stderr, "Try \"acmectl help %s\".\n", ctl->command->name);
-    }
-    else {
-        fputs("usage: acmectl [--store DIR] COMMAND ...\n"
-              "Try \"acmectl --help\".\n",
-              stderr);
-    }
-    return CTL_USAGE;
-}
-
 /* --- the command line -------------------------------------------------------------- */
-
-/* Of one word or two. @param words  how many it was */
-static const ctl_command_t *find_command(const char **operands, int count,
-                                         int *words)
-{
-    const ctl_command_t *found = NULL;
-
-    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
-        const char *name = (*command)->name;
-        const char *space = strchr(name, ' ');
-        size_t len = space ? (size_t)(space - name) : strlen(name);
-        if (!count || strncmp(operands[0], name, len) || operands[0][len]
-            || (space && (count < 2 || strcmp(operands[1], space + 1)))) {
-            continue;
-        }
-        found = *command;
-        *words = space ? 2 : 1;
-        if (space) {
-            break;
-        }
-    }
-    return found;
-}
-
-static ctl_exit_t run_help(ctl_t *ctl)
-{
-    int words;
-    if (!ctl->count) {
-        return help_all();
-    }
-    const ctl_command_t *command =
-        find_command(ctl->operands, ctl->count, &words);
-    return command ? help_command(command)
-                   : ctl_usage(ctl, "unknown command", ctl->operands[0]);
-}
 
 const char *ctl_option(const ctl_t *ctl, const char *name)
 {
@@ -196,11 +57,13 @@ static const ctl_option_t *find_option(const ctl_t *ctl, const char *word,
     const ctl_option_t *options = ctl->command ? ctl->command->options : NULL;
 
     *index = -1;
-    if (strlen(STORE.name) == len && !strncmp(word, STORE.name, len)) {
-        return &STORE;
+    if (strlen(ctl_store_option.name) == len
+        && !strncmp(word, ctl_store_option.name, len)) {
+        return &ctl_store_option;
     }
-    if (strlen(TIMEOUT.name) == len && !strncmp(word, TIMEOUT.name, len)) {
-        return &TIMEOUT; /* also where nobody is waited for: harmless */
+    if (strlen(ctl_timeout_option.name) == len
+        && !strncmp(word, ctl_timeout_option.name, len)) {
+        return &ctl_timeout_option; /* also where nobody is waited for: harmless */
     }
     for (int i = 0; options && options[i].name; i++) {
         if (strlen(options[i].name) == len
@@ -234,10 +97,10 @@ static ctl_exit_t take_option(ctl_t *ctl, char ***argv)
                                      option->value, NULL),
                          NULL);
     }
-    if (option == &STORE) {
+    if (option == &ctl_store_option) {
         return set_store(ctl, value);
     }
-    if (option == &TIMEOUT) {
+    if (option == &ctl_timeout_option) {
         return set_timeout(ctl, value);
     }
     ctl->values[index] = value;
@@ -252,7 +115,8 @@ static ctl_exit_t find_name(ctl_t *ctl, char **argv)
     int count = 0, used;
 
     for (; *argv && count < 2; argv++) {
-        if (!strcmp(*argv, STORE.name) || !strcmp(*argv, TIMEOUT.name)) {
+        if (!strcmp(*argv, ctl_store_option.name)
+            || !strcmp(*argv, ctl_timeout_option.name)) {
             argv += argv[1] != NULL;
         }
         else if (**argv != '-') {
@@ -265,7 +129,7 @@ static ctl_exit_t find_name(ctl_t *ctl, char **argv)
     if (!count) {
         return CTL_DONE; /* options are looked at first */
     }
-    ctl->command = find_command(words, count, &used);
+    ctl->command = ctl_find_command(words, count, &used);
     if (!ctl->command) {
         return ctl_usage(ctl, "unknown command", words[0]);
     }
@@ -320,8 +184,8 @@ static int asked_for_help(ctl_t *ctl, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            return (int)(ctl->command ? help_command(ctl->command)
-                                      : help_all());
+            return (int)(ctl->command ? ctl_help(ctl->command)
+                                      : ctl_help_all());
         }
         if (!strcmp(argv[i], "--version")) {
             puts("acmectl " PACKAGE_VERSION);

@@ -85,7 +85,7 @@ static int distance(const char *a, const char *b, int most)
 
 static int is_near(const char *wanted, const char *name)
 {
-    int most = (int)strlen(wanted) / 4;
+    int most = (int)strlen(wanted) / 10;
     most = most < 2 ? 2 : most;
     return strstr(name, wanted) || distance(wanted, name, most) <= most;
 }

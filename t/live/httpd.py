@@ -225,6 +225,10 @@ class Httpd:
             self._vhosts.append((port, text))
         return root
 
+    def remove_vhost(self, name):
+        """Take a virtual host out of the configuration again."""
+        self._vhosts = [one for one in self._vhosts if not one[1].startswith(f"ServerName {name}\n")]
+
     def _cert_directives(self, name, aliases, cert):
         if cert is None:
             return ""

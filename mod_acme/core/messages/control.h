@@ -33,10 +33,12 @@
       "Check the pass phrase, and that the file is a whole backup of acmectl.") \
     M(1715, E_BACKUP_MAKE, ERR, LOCAL, "the backup cannot be encrypted: %s",   \
       "Check the OpenSSL configuration of this machine: scrypt and AES-256-GCM must be available, and 200 MB of memory.") \
-    M(1716, E_RESTORE_NEWER, ERR, CONFIG, "nothing was restored, since %s in the store is not as in the backup, and newer: %s", \
+    M(1716, E_RESTORE_NEWER, ERR, CONFIG, "nothing was restored, since the store has another, or a newer one, of: %s", \
       "Use --keep to restore what is not in the store, or --overwrite to put what is in the backup in place of it.") \
     M(1717, E_CTL_WORKER, ERR, CONFIG, "a new store needs to know the user of the server's children%s", \
       "Give it with --user, as the directive User of the server's configuration has it.") \
     M(1718, E_CTL_CODE, ERR, CONFIG, "there is no message with the number %s", \
-      "List them with acmectl explain --all.")
+      "List them with acmectl explain --all.")                                 \
+    M(1719, E_RESTORE_HALF, WARNING, LOCAL, "interrupted before everything was restored", \
+      "Restore again: what is there already is passed over.")
 /* clang-format on */

@@ -1,0 +1,227 @@
+#include "cli/files.h"
+
+#include <apr_strings.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static ctl_exit_t cannot(ctl_t *ctl, const char *path, const char *why)
+{
+    return ctl_say(ctl, ACME_E_CTL_TARGET, path, why, NULL);
+}
+
+static ctl_exit_t failed(ctl_t *ctl, const char *path)
+{
+    return cannot(ctl, path, strerror(errno));
+}
+
+static const char *beside(ctl_t *ctl, const char *path)
+{
+    unsigned char random[6] = { 0 };
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        random[0] = (unsigned char)getpid();
+    }
+    return apr_pstrcat(ctl->pool, path, ".acmectl-",
+                       acme_encode_hex(random, sizeof(random), ctl->pool),
+                       NULL);
+}
+
+static int flush_dir_of(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir =
+        !slash ? "."
+        : slash == path
+            ? "/"
+            : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rv = fd < 0 ? -1 : fsync(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rv;
+}
+
+/* --- one file ---------------------------------------------------------------------- */
+
+static int write_all(int fd, const ctl_file_t *file)
+{
+    const char *data = file->data;
+    apr_size_t left = file->len;
+
+    while (left) {
+        ssize_t done = write(fd, data, left);
+        if (done < 0 && errno != EINTR) {
+            return -1;
+        }
+        data += done > 0 ? done : 0;
+        left -= done > 0 ? (apr_size_t)done : 0;
+    }
+    return 0;
+}
+
+/* Nobody else can read it at any moment before its owner and mode are right. */
+static int write_new(int at, const char *name, const ctl_file_t *file)
+{
+    int fd = openat(at, name,
+                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -1;
+    }
+    int rv =
+        (file->group != CTL_NO_GROUP && fchown(fd, (uid_t)-1, file->group) != 0)
+                || fchmod(fd, file->mode) != 0 || write_all(fd, file) != 0
+                || fsync(fd) != 0
+            ? -1
+            : 0;
+    return close(fd) == 0 ? rv : -1;
+}
+
+ctl_exit_t ctl_put_file(ctl_t *ctl, const char *path, const ctl_file_t *file)
+{
+    const char *temp = beside(ctl, path);
+
+    if (write_new(AT_FDCWD, temp, file) != 0 || rename(temp, path) != 0) {
+        ctl_exit_t status = failed(ctl, path);
+        unlink(temp);
+        return status;
+    }
+    return flush_dir_of(path, ctl->pool) == 0 ? CTL_DONE : failed(ctl, path);
+}
+
+/* --- a directory ------------------------------------------------------------------- */
+
+static int is_ours(const char *name, const ctl_file_t *files, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (!strcmp(name, files[i].name)) {
+            return 1;
+        }
+    }
+    return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* Whether it may be replaced. @param there  0: there is none */
+static ctl_exit_t look_at(ctl_t *ctl, const char *path, const ctl_file_t *files,
+                          int count, int *there)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *there = fd >= 0;
+    if (fd < 0) {
+        return errno == ENOENT ? CTL_DONE : failed(ctl, path);
+    }
+    DIR *dir = fdopendir(fd);
+    const char *other = NULL;
+    struct dirent *entry;
+    while (dir && !other && (entry = readdir(dir)) != NULL) {
+        if (!is_ours(entry->d_name, files, count)) {
+            other = acme_encode_printable(entry->d_name, 64, ctl->pool);
+        }
+    }
+    if (!dir) {
+        close(fd);
+        return failed(ctl, path);
+    }
+    closedir(dir);
+    return other ? cannot(
+               ctl, path,
+               apr_pstrcat(ctl->pool, "it has other files (", other, ")", NULL))
+                 : CTL_DONE;
+}
+
+static void remove_dir(const char *path, const ctl_file_t *files, int count)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        unlinkat(fd, files[i].name, 0);
+    }
+    close(fd);
+    rmdir(path);
+}
+
+static int fill(const char *path, const ctl_file_t *files, int count)
+{
+    if (mkdir(path, 0700) != 0) {
+        return -1;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rv = fd < 0 ? -1 : 0;
+    for (int i = 0; rv == 0 && i < count; i++) {
+        rv = write_new(fd, files[i].name, &files[i]);
+    }
+    if (rv == 0 && (fchmod(fd, 0755) != 0 || fsync(fd) != 0)) {
+        rv = -1;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rv;
+}
+
+ctl_exit_t ctl_put_dir(ctl_t *ctl, const char *path, const ctl_file_t *files,
+                       int count)
+{
+    int there;
+    ctl_exit_t status = look_at(ctl, path, files, count, &there);
+    const char *temp = beside(ctl, path);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+    if (fill(temp, files, count) != 0
+        || renameat2(AT_FDCWD, temp, AT_FDCWD, path,
+                     there ? RENAME_EXCHANGE : RENAME_NOREPLACE)
+               != 0) {
+        status = failed(ctl, path);
+        remove_dir(temp, files, count);
+        return status;
+    }
+    if (flush_dir_of(path, ctl->pool) != 0) {
+        status = failed(ctl, path);
+    }
+    if (there) {
+        remove_dir(temp, files, count); /* the one of before */
+    }
+    return status;
+}
+
+/* --- reading ------------------------------------------------------------------------ */
+
+ctl_exit_t ctl_read_file(ctl_t *ctl, const char *path, apr_size_t max,
+                         const unsigned char **data, apr_size_t *len)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const char *why = NULL;
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        why = strerror(errno);
+    }
+    else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)max) {
+        why = "it is not a file, or too big";
+    }
+    unsigned char *all =
+        why ? NULL : apr_palloc(ctl->pool, (apr_size_t)st.st_size + 1);
+    apr_size_t have = 0;
+    while (!why && have < (apr_size_t)st.st_size) {
+        ssize_t got = read(fd, all + have, (apr_size_t)st.st_size - have);
+        if (got <= 0 && !(got < 0 && errno == EINTR)) {
+            why = got ? strerror(errno) : "it was cut while it was read";
+        }
+        have += got > 0 ? (apr_size_t)got : 0;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    *data = all;
+    *len = have;
+    return why ? ctl_say(ctl, ACME_E_BACKUP_OPEN, path, why, NULL) : CTL_DONE;
+}

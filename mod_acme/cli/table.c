@@ -1,0 +1,148 @@
+/* Which commands there are, and help about them. */
+#include "cli/acmectl.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <stdio.h>
+#include <string.h>
+
+static ctl_exit_t run_help(ctl_t *ctl);
+
+static const ctl_command_t HELP = {
+    .name = "help",
+    .operands = "[COMMAND]",
+    .most = 2,
+    .summary = "explain acmectl, or one of its commands",
+    .run = run_help,
+};
+
+static const ctl_command_t *const COMMANDS[] = {
+    &ctl_status, &ctl_show,    &ctl_renew,   &ctl_delete, &ctl_export,
+    &ctl_backup, &ctl_restore, &ctl_explain, &HELP,       NULL,
+};
+
+const ctl_option_t ctl_store_option = {
+    "--store", "DIR",
+    "AcmeStore of the server ($ACME_STORE, or else " ACME_DEFAULT_STORE ")"
+};
+const ctl_option_t ctl_timeout_option = {
+    "--timeout", "SECONDS", "how long to wait for the server (600)"
+};
+
+const ctl_command_t *const *ctl_commands(void)
+{
+    return COMMANDS;
+}
+
+/* --- help -------------------------------------------------------------------------- */
+
+static void put_usage(const ctl_command_t *command, FILE *out)
+{
+    fprintf(out, "usage: acmectl%s %s%s%s",
+            command->needs ? " [--store DIR]" : "", command->name,
+            *command->operands ? " " : "", command->operands);
+    for (const ctl_option_t *option = command->options; option->name;
+         option++) {
+        /* One that stands for an operand is among them. */
+        if (!strstr(command->operands, option->name)) {
+            fprintf(out, option->value ? " [%s %s]" : " [%s]", option->name,
+                    option->value);
+        }
+    }
+    fputs(command->needs == CTL_ASKS ? " [--timeout SECONDS]\n" : "\n", out);
+}
+
+static void put_option(const ctl_option_t *option)
+{
+    printf("  %-10s %-8s  %s\n", option->name,
+           option->value ? option->value : "", option->help);
+}
+
+ctl_exit_t ctl_help(const ctl_command_t *command)
+{
+    put_usage(command, stdout);
+    printf("\n%c%s.\n", apr_toupper(command->summary[0]), command->summary + 1);
+    if (command->details) {
+        printf("\n%s\n", command->details);
+    }
+    if (command->needs || command->options[0].name) {
+        puts("");
+    }
+    for (const ctl_option_t *option = command->options; option->name;
+         option++) {
+        put_option(option);
+    }
+    if (command->needs) {
+        put_option(&ctl_store_option);
+    }
+    if (command->needs == CTL_ASKS) {
+        put_option(&ctl_timeout_option);
+    }
+    return CTL_DONE;
+}
+
+ctl_exit_t ctl_help_all(void)
+{
+    puts("usage: acmectl [--store DIR] COMMAND ...\n"
+         "       acmectl help COMMAND\n"
+         "       acmectl --help | --version\n");
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        int width = printf("  %s %s", (*command)->name, (*command)->operands);
+        printf("%*s%s\n", width < 34 ? 34 - width : 2, "", (*command)->summary);
+    }
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no server runs, "
+         "4 not done in time.");
+    return CTL_DONE;
+}
+
+ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what)
+{
+    fprintf(stderr, "acmectl: %s%s%s\n", why, what ? " " : "",
+            what ? what : "");
+    if (ctl->command) {
+        put_usage(ctl->command, stderr);
+        fprintf(stderr, "Try \"acmectl help %s\".\n", ctl->command->name);
+    }
+    else {
+        fputs("usage: acmectl [--store DIR] COMMAND ...\n"
+              "Try \"acmectl --help\".\n",
+              stderr);
+    }
+    return CTL_USAGE;
+}
+
+/* --- finding ------------------------------------------------------------------------ */
+
+const ctl_command_t *ctl_find_command(const char **operands, int count,
+                                      int *words)
+{
+    const ctl_command_t *found = NULL;
+
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        const char *name = (*command)->name;
+        const char *space = strchr(name, ' ');
+        size_t len = space ? (size_t)(space - name) : strlen(name);
+        if (!count || strncmp(operands[0], name, len) || operands[0][len]
+            || (space && (count < 2 || strcmp(operands[1], space + 1)))) {
+            continue;
+        }
+        found = *command;
+        *words = space ? 2 : 1;
+        if (space) {
+            break;
+        }
+    }
+    return found;
+}
+
+static ctl_exit_t run_help(ctl_t *ctl)
+{
+    int words;
+    if (!ctl->count) {
+        return ctl_help_all();
+    }
+    const ctl_command_t *command =
+        ctl_find_command(ctl->operands, ctl->count, &words);
+    return command ? ctl_help(command)
+                   : ctl_usage(ctl, "unknown command", ctl->operands[0]);
+}
