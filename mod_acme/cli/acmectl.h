@@ -11,6 +11,7 @@
  *   survey.c what is known of certificates
  *   worker.c changes to the part of the server's user
  *   files.c, phrase.c  files for others, pass phrases
+ *   secret.c private keys that are handed over, and who does so
  *   renew.c, look.c ...  commands
  *
  * A new one needs its row, its ctl_command_t here, and "make docs": the manual page
@@ -20,6 +21,7 @@
 #define ACME_ACMECTL_H
 
 #include <apr_pools.h>
+#include <openssl/evp.h>
 #include <signal.h>
 
 #include "core/encode.h"
@@ -127,9 +129,20 @@ const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool);
 const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
                                 acme_family_t family, apr_pool_t *pool);
 
+/* --- secret.c ---------------------------------------------------------------------- */
+
+/** A private key: PEM, also encrypted (--pass-file, or asked for), or a JSON Web Key.
+ *  @param pem  the same, not encrypted; zeroed with the pool */
+ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
+                        const char **pem);
+/** Say in the request who asks. */
+void ctl_sign(ctl_t *ctl, acme_control_t *request);
+
 /* --- commands ---------------------------------------------------------------------- */
 
 extern const ctl_command_t ctl_status, ctl_show, ctl_renew, ctl_delete,
-    ctl_export, ctl_backup, ctl_restore, ctl_explain;
+    ctl_export, ctl_backup, ctl_restore, ctl_explain, ctl_revoke,
+    ctl_account_show, ctl_account_import, ctl_account_rollover,
+    ctl_account_contact, ctl_account_deactivate, ctl_account_new;
 
 #endif

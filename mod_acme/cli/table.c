@@ -17,8 +17,23 @@ static const ctl_command_t HELP = {
 };
 
 static const ctl_command_t *const COMMANDS[] = {
-    &ctl_status, &ctl_show,    &ctl_renew,   &ctl_delete, &ctl_export,
-    &ctl_backup, &ctl_restore, &ctl_explain, &HELP,       NULL,
+    &ctl_status,
+    &ctl_show,
+    &ctl_renew,
+    &ctl_revoke,
+    &ctl_delete,
+    &ctl_account_show,
+    &ctl_account_import,
+    &ctl_account_rollover,
+    &ctl_account_contact,
+    &ctl_account_deactivate,
+    &ctl_account_new,
+    &ctl_export,
+    &ctl_backup,
+    &ctl_restore,
+    &ctl_explain,
+    &HELP,
+    NULL,
 };
 
 const ctl_option_t ctl_store_option = {

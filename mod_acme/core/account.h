@@ -14,6 +14,10 @@ typedef struct acme_account_state_t {
     const char *terms;    /* URL of the terms of service that it was told
                              last are agreed to; NULL: not known */
     apr_time_t recovered; /* when the CA had forgotten it last; 0: never */
+    const char
+        *overruled;    /* the configured contacts that contacts stand in place
+                              of, until others are configured; NULL: none */
+    apr_time_t closed; /* by the administrator; 0: it is not */
 } acme_account_state_t;
 
 #endif

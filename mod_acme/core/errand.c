@@ -267,7 +267,9 @@ static void on_rollover_refused(acme_errand_t *errand,
         taken->detail = err->detail;
         err = taken;
     }
-    if (errand->doubted && !errand->refusal) {
+    /* Refused may have been what was sent twice: HTTP repeats a request that got
+     * lost on a connection in use before, and the old key is none any more. */
+    if (!errand->refusal) {
         errand->refusal = acme_err_dup(err, errand->pool);
         turn(errand, STAGE_PROBE);
         return;

@@ -40,6 +40,7 @@ typedef enum acme_level_t {
 #include "core/messages/certificate.h"
 #include "core/messages/event.h"
 #include "core/messages/control.h"
+#include "core/messages/account.h"
 #include "core/messages/server.h"
 
 #define ACME_MESSAGES(M)                                                       \
@@ -49,6 +50,7 @@ typedef enum acme_level_t {
     ACME_MESSAGES_CERTIFICATE(M)                                               \
     ACME_MESSAGES_EVENT(M)                                                     \
     ACME_MESSAGES_CONTROL(M)                                                   \
+    ACME_MESSAGES_ACCOUNT(M)                                                   \
     ACME_MESSAGES_SERVER(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */

@@ -96,6 +96,7 @@ static const acme_msg_t elsewhere[] = {
     ACME_E_EAB_KEY,
     ACME_E_EAB_FILE,
     ACME_E_ACCOUNT_CLOSED,
+    ACME_E_ACCOUNT_DEACTIVATED,
     ACME_E_ACCOUNT_UNKNOWN,
     ACME_E_ACCOUNT_KEY,
     ACME_E_PASS_PROGRAM,

@@ -160,7 +160,11 @@ static void step_register(acme_session_step_t *step, acme_session_t *session,
 static int contacts_differ(const acme_session_t *session)
 {
     const char *told = session->account.contacts;
+    const char *overruled = session->account.overruled;
 
+    if (overruled && !strcmp(overruled, session->contacts)) {
+        return 0; /* acmectl account contact came after them */
+    }
     /* Of an account of which nothing is known, a contact may be news; none is
      * not worth a request. */
     return strcmp(told ? told : "", session->contacts) != 0;
@@ -279,6 +283,7 @@ static void learn(acme_session_t *session, const acme_reply_t *reply)
     account->kid = apr_pstrdup(session->pool, reply->location);
     if (reply->status == 201) {
         account->contacts = session->contacts;
+        account->overruled = NULL;
         account->terms = apr_pstrdup(session->pool, session->directory->terms);
     }
     else if (!session->config->known.kid
@@ -346,6 +351,7 @@ static void on_contacts(acme_session_t *session, const acme_reply_t *reply,
 {
     if (is_heard(reply)) {
         session->account.contacts = session->contacts;
+        session->account.overruled = NULL;
         session->account_changed = 1;
     }
     session->contacts_due = now + UPDATE_RETRY;

@@ -7,6 +7,7 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/duty.h"
 #include "engine/events.h"
 #include "engine/gate.h"
 #include "engine/notify.h"
@@ -121,7 +122,7 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
     acme_err_t *err = NULL;
 
     if (!job->status.failures && !job->request[0] && !acme_job_has_turns(job)
-        && !acme_skips_count(job)) {
+        && !acme_skips_count(job) && !job->withdrawn.serial[0]) {
         if (job->has_doc) {
             err = acme_store_remove_doc(engine->store, dir, job->family,
                                         ACME_DOC_JOB, engine->scratch);
@@ -165,6 +166,11 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     const acme_happening_t what = { ACME_EVENT_ERRORED, job, err };
     if (engine->lost) {
         return; /* the next one to work on it will see for itself */
+    }
+    if (err->msg == ACME_E_ACCOUNT_BUSY) {
+        acme_asked_progress(engine, job, err->text); /* it is only put off */
+        acme_engine_schedule(engine, job);
+        return;
     }
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
     const char *failed = acme_job_ca_name(job, job->ca);
@@ -440,6 +446,9 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
     switch (timer->kind) {
     case ACME_TIMER_RUN:
         acme_run_pump(ACME_OWNER(timer, acme_run_t, timer));
+        break;
+    case ACME_TIMER_DUTY:
+        acme_duty_pump(ACME_OWNER(timer, acme_duty_t, timer));
         break;
     case ACME_TIMER_STAPLE:
         acme_stapling_pump(ACME_OWNER(timer, acme_stapling_t, timer));

@@ -18,6 +18,7 @@
  *   request.c  what the administrator asks for, and how it is answered
  *   asked.c    renewals asked for
  *   answers.c  other requests, answered at once
+ *   duty*.c    errands at CAs that were asked for: see duty.h
  *   query.c    one question to an OCSP responder
  *   stapling.c OCSP responses of the certificates in service
  *   hold.c     a new certificate that must not be served without one
@@ -46,6 +47,7 @@ typedef struct acme_asked_t acme_asked_t;
 typedef struct acme_planner_t acme_planner_t;
 typedef struct acme_stapling_t acme_stapling_t;
 typedef struct acme_hold_t acme_hold_t;
+typedef struct acme_duty_t acme_duty_t;
 
 /* How long a CA may be in trouble where there is another to ask. */
 #define ACME_PATIENCE apr_time_from_sec(30)
@@ -57,6 +59,7 @@ enum {
     ACME_TIMER_TXT,
     ACME_TIMER_ASK,      /* a job's: time to ask about it */
     ACME_TIMER_ASK_LINK, /* a link's: its questions go on */
+    ACME_TIMER_DUTY,
     ACME_TIMER_STAPLE,
     ACME_TIMER_GATE,
     ACME_TIMER_WARN, /* a job's: its set ends soon */
@@ -105,6 +108,7 @@ struct acme_engine_t {
     apr_time_t looked;            /* for requests */
     apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
+    acme_duty_t *duties;  /* in the order that they came */
     int requests_resumed; /* those that a former engine had begun */
     acme_told_t told_beat, told_look;
     acme_stapling_t *staplings, **staplings_end; /* that wait to ask */
@@ -112,6 +116,12 @@ struct acme_engine_t {
     apr_pool_t *lost_pool;
     acme_err_t *lost; /* the lease: nothing may be done any more */
 };
+
+/** Begin what was asked for, or answer that it cannot be.
+ *  @param request  gone when this returns
+ *  @param again    it was accepted by an engine that is gone */
+typedef void acme_request_fn_t(acme_engine_t *engine,
+                               const acme_control_t *request, int again);
 
 /** A list of calls, first in first out. */
 typedef struct acme_calls_t {
@@ -154,6 +164,7 @@ struct acme_link_t {
     acme_session_state_t state;
     apr_time_t until;     /* FAILED: no order before */
     acme_told_t told;     /* that there is no session */
+    int resting;          /* no order is begun: the account is being changed */
     acme_calls_t own;     /* the session's, to be signed */
     acme_calls_t waiting; /* the orders', to be signed */
     acme_call_t *spare;
@@ -281,6 +292,24 @@ void acme_link_submit(acme_link_t *link, acme_run_t *run,
 /** Its timer is due: session, requests, backlog. */
 void acme_link_pump(acme_link_t *link);
 
+/** The account is to be changed: no order is begun any more, and those in progress
+ *  may come to their end until a moment, from which on they are put off.
+ *  @return whether nobody uses it now */
+int acme_link_rest(acme_link_t *link, apr_time_t until);
+/** The change is over: read the account anew, and go on.
+ *  @param other  it is another account: orders of the one before are forgotten,
+ *                and so are failures */
+void acme_link_wake(acme_link_t *link, int other);
+
+/* --- duty.c ------------------------------------------------------------------- */
+
+/** Its timer is due. */
+void acme_duty_pump(acme_duty_t *duty);
+/** A change of the link's key was begun by a process that is gone. */
+void acme_duty_recover(acme_link_t *link);
+acme_request_fn_t acme_duty_contact, acme_duty_rollover, acme_duty_deactivate,
+    acme_duty_import, acme_duty_new, acme_duty_revoke;
+
 /* --- proving.c -------------------------------------------------------------- */
 
 /** Set for which names the order is, and how each may be proved: what came to
@@ -382,12 +411,6 @@ void acme_keys_prepare(acme_engine_t *engine, acme_job_t *job);
 void acme_keys_refused(acme_engine_t *engine, acme_job_t *job);
 
 /* --- request.c -------------------------------------------------------------- */
-
-/** Begin what was asked for, or answer that it cannot be.
- *  @param request  gone when this returns
- *  @param again    it was accepted by an engine that is gone */
-typedef void acme_request_fn_t(acme_engine_t *engine,
-                               const acme_control_t *request, int again);
 
 /** Look for requests and take them up. */
 acme_err_t *acme_request_look(acme_engine_t *engine) ACME_MUST_CHECK;

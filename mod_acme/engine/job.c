@@ -246,6 +246,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
                 acme_encode_printable(record->issuer,
                                       sizeof(status->issuer) - 1, scratch),
                 sizeof(status->issuer));
+    acme_job_learn_withdrawn(job);
 }
 
 /* --- what to do ---------------------------------------------------------------- */
@@ -493,6 +494,7 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
         status->error_code, "error", status->error, "visit", status->visit,
         "not_first", status->ca_why, "cas", format_turns(job, pool));
     json_t *left_out = acme_skips_format(job, pool);
+    acme_job_format_withdrawn(doc, job);
     if (doc && left_out) {
         json_object_set_new(doc, "left_out", left_out);
     }
@@ -555,6 +557,7 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     const char *request = acme_json_string(doc, "request");
     apr_cpystrn(job->request, request ? request : "", sizeof(job->request));
     job->has_doc = 1;
+    acme_job_parse_withdrawn(job, doc);
     if (strcmp(settings, job->settings)) {
         return NULL;
     }

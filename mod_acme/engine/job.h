@@ -5,6 +5,8 @@
 #ifndef ACME_JOB_H
 #define ACME_JOB_H
 
+#include <jansson.h>
+
 #include "core/ari.h"
 #include "engine/engine.h"
 #include "engine/record.h"
@@ -27,6 +29,12 @@ typedef struct acme_raised_t {
     int error_code;
     char revoked[48]; /* serial */
 } acme_raised_t;
+
+/** That the administrator has had the newest set revoked. Zeroed: no. */
+typedef struct acme_withdrawn_t {
+    char serial[48]; /* of that certificate; "": none */
+    int reason;      /* as in core/reason.h */
+} acme_withdrawn_t;
 
 typedef struct acme_job_t acme_job_t;
 typedef struct acme_skip_t acme_skip_t; /* skips.h */
@@ -56,9 +64,10 @@ struct acme_job_t {
     unsigned char has[(ACME_MAX_IDENTS + 7) / 8]; /* bit i: the newest set has
                                                      the i-th name */
     acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
-    int requested;    /* ACME_REQUESTED by the administrator, whatever the mode
+    int requested; /* ACME_REQUESTED by the administrator, whatever the mode
                            and earlier failures; or 0 */
-    int revoked;      /* the CA says so of the newest set */
+    int revoked;   /* the CA says so of the newest set */
+    acme_withdrawn_t withdrawn;
     int has_doc;      /* something is saved of it */
     char request[24]; /* id of the request it answers, or "" */
     char settings[ACME_JOB_FINGERPRINT]; /* of all that may cure a failure */
@@ -184,6 +193,20 @@ void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
                           apr_time_t now);
 /** After a change of ca: what an order there is about. */
 void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch);
+
+/* --- revoked by the administrator: job_withdrawn.c ----------------------------- */
+
+/** The newest set, if it has this serial, was revoked: it is to be replaced at once,
+ *  by one with another key if this one is compromised. */
+void acme_job_withdraw(acme_job_t *job, const char *serial, int reason);
+/** Part of acme_job_learn, once it is known what differs. */
+void acme_job_learn_withdrawn(acme_job_t *job);
+/** Part of acme_job_format. @param doc  an object, or NULL */
+void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job);
+/** Part of acme_job_parse. */
+void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc);
+/** Whether the newest set's key must not be used again. */
+int acme_job_shuns_key(const acme_job_t *job);
 
 /* --- several CAs: job_turns.c ------------------------------------------------- */
 

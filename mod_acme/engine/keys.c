@@ -80,6 +80,7 @@ static EVP_PKEY *known_key(acme_run_t *run)
 
     /* One that the CA has refused would be refused for ever. */
     if (reuse == ACME_KEY_REUSE_OFF
+        || (reuse == ACME_KEY_REUSE_ON && acme_job_shuns_key(job))
         || job->status.error_code == ACME_E_CA_PROBLEM_KEY) {
         return NULL;
     }

@@ -452,6 +452,9 @@ void acme_link_pump(acme_link_t *link)
         return; /* no work: the session rests */
     }
     err = acme_link_open(link);
+    if (err && err->msg == ACME_E_ACCOUNT_BUSY) {
+        return;
+    }
     if (err) {
         link->until = acme_engine_now(engine) + engine->config->retry_first;
         if (link->runs) {
@@ -467,7 +470,101 @@ void acme_link_pump(acme_link_t *link)
     move_session(link);
     acme_link_remember(link);
     flush(link);
-    if (link->state == ACME_SESSION_READY) {
+    if (link->state == ACME_SESSION_READY && !link->resting) {
         start_backlog(link);
     }
+}
+
+/* --- a change of the account ---------------------------------------------------- */
+
+static void put_off(acme_link_t *link)
+{
+    acme_engine_t *engine = link->engine;
+    acme_err_t *busy = acme_err_make(engine->scratch, ACME_E_ACCOUNT_BUSY,
+                                     link->account_dir, NULL);
+    while (link->runs) {
+        acme_run_leave(link->runs, busy);
+    }
+    while (link->waiting.count) {
+        acme_call_t *call = calls_take(&link->waiting);
+        acme_run_t *run = call->run;
+        call->next = link->spare;
+        link->spare = call;
+        acme_run_called(run);
+    }
+}
+
+static void forget_session(acme_link_t *link)
+{
+    while (link->own.count) {
+        acme_call_t *call = calls_take(&link->own);
+        call->next = link->spare;
+        link->spare = call;
+    }
+    if (link->session) {
+        link->session = NULL;
+        apr_pool_destroy(link->session_pool);
+    }
+    link->state = ACME_SESSION_WAIT;
+    memset(&link->told, 0, sizeof(link->told));
+}
+
+int acme_link_rest(acme_link_t *link, apr_time_t until)
+{
+    link->resting = 1;
+    if (link->runs && acme_engine_now(link->engine) < until) {
+        return 0;
+    }
+    put_off(link);
+    if (link->in_flight) {
+        return 0; /* no request lasts for long */
+    }
+    forget_session(link);
+    return 1;
+}
+
+/* What came of the account being as it was. */
+static int is_accounts(int msg)
+{
+    return msg == ACME_E_ACCOUNT_CLOSED || msg == ACME_E_ACCOUNT_DEACTIVATED
+           || msg == ACME_E_ACCOUNT_UNKNOWN
+           || msg == ACME_E_CA_PROBLEM_UNAUTHORIZED
+           || msg == ACME_E_CA_PROBLEM_ACCOUNT
+           || msg == ACME_E_CA_PROBLEM_CONTACT;
+}
+
+static void go_on(acme_link_t *link, acme_job_t *job, int other)
+{
+    acme_engine_t *engine = link->engine;
+
+    if (other && job->kept) {
+        acme_err_t *err = acme_engine_note(
+            engine, acme_store_remove_work(engine->store, job->managed->dir,
+                                           job->family, engine->scratch));
+        job->kept = 0;
+        if (err) {
+            acme_engine_log_error(engine, job, err);
+        }
+    }
+    if (is_accounts(job->status.error_code)) {
+        acme_job_forgive(job);
+        acme_engine_keep(engine, job);
+        acme_engine_schedule(engine, job);
+    }
+}
+
+void acme_link_wake(acme_link_t *link, int other)
+{
+    acme_engine_t *engine = link->engine;
+
+    link->resting = 0;
+    link->account = NULL;
+    forget_session(link);
+    for (int i = 0; i < engine->job_count && !engine->lost; i++) {
+        acme_job_t *job = &engine->jobs[i];
+        if (job->link == link && !job->run) {
+            go_on(link, job, other);
+        }
+    }
+    poke(link);
 }

@@ -162,6 +162,23 @@ static acme_err_t *check_secrets(const acme_link_t *link)
     return acme_err_dup(fault, link->engine->scratch);
 }
 
+static acme_err_t *check_account(acme_link_t *link)
+{
+    apr_pool_t *scratch = link->engine->scratch;
+    apr_time_t closed = link->account->state.closed;
+
+    if (link->account->next_key && !link->resting) {
+        acme_duty_recover(link);
+    }
+    if (link->resting) {
+        return acme_err_make(scratch, ACME_E_ACCOUNT_BUSY, link->account_dir,
+                             NULL);
+    }
+    return closed ? acme_err_make(scratch, ACME_E_ACCOUNT_DEACTIVATED,
+                                  acme_time_format(closed, scratch), NULL)
+                  : NULL;
+}
+
 acme_err_t *acme_link_open(acme_link_t *link)
 {
     acme_session_config_t *config = &link->config;
@@ -173,6 +190,7 @@ acme_err_t *acme_link_open(acme_link_t *link)
     if (!link->account) {
         ACME_TRY(acme_engine_note(link->engine, load_account(link)));
     }
+    ACME_TRY(check_account(link));
     config->directory_url = link->settings->url;
     config->key = link->account->key;
     config->adopted = own_key(link) != NULL;
@@ -240,6 +258,8 @@ void acme_link_remember(acme_link_t *link)
         .contacts = apr_pstrdup(link->pool, now->contacts),
         .terms = apr_pstrdup(link->pool, now->terms),
         .recovered = now->recovered,
+        .overruled = apr_pstrdup(link->pool, now->overruled),
+        .closed = now->closed,
     };
     err = acme_engine_note(
         engine, acme_store_put_account(engine->store, link->account_dir,

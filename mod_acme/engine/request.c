@@ -18,6 +18,12 @@ static const verb_t VERBS[] = {
     { "renew", acme_asked_accept, 1 },
     { "status", acme_answers_status, 1 },
     { "delete", acme_answers_delete, 1 },
+    { "revoke", acme_duty_revoke, 1 },
+    { "account-contact", acme_duty_contact, 1 },
+    { "account-rollover", acme_duty_rollover, 1 },
+    { "account-deactivate", acme_duty_deactivate, 1 },
+    { "account-import", acme_duty_import, 1 },
+    { "account-new", acme_duty_new, 1 },
 };
 
 /* --- answering ---------------------------------------------------------------------- */

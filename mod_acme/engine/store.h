@@ -258,6 +258,9 @@ typedef struct acme_account_t {
     const char *directory_url;
     EVP_PKEY *key;
     acme_account_state_t state;
+    EVP_PKEY *next_key; /* the CA has been told, or is about to be told, that it
+                           is the key; NULL: there is none */
+    const char *change; /* id of the request that changed it last; or NULL */
 } acme_account_t;
 
 /** *account NULL if there is none. */
@@ -313,6 +316,7 @@ acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
  *  @param dirs  const char * */
 acme_err_t *acme_store_list(apr_array_header_t **dirs, acme_store_t *store,
                             apr_pool_t *pool) ACME_MUST_CHECK;
+/** Directories in accounts/, the same. Not all of them have an account. */
 acme_err_t *acme_store_list_accounts(apr_array_header_t **dirs,
                                      acme_store_t *store,
                                      apr_pool_t *pool) ACME_MUST_CHECK;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/encode.h"
+#include "engine/control.h"
 #include "engine/store_impl.h"
 
 /* One file to put or to remove. */
@@ -273,9 +274,9 @@ acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
 #define ACCOUNT_FILE "account.json"
 #define MAX_CONTACTS 4096 /* octets of all together */
 
-static const char *account_binding(const char *dir, apr_pool_t *pool)
+static const char *account_binding(const char *dir, int next, apr_pool_t *pool)
 {
-    return apr_pstrcat(pool, "account ", dir, NULL);
+    return apr_pstrcat(pool, next ? "next account " : "account ", dir, NULL);
 }
 
 static acme_err_t *account_damaged(const acme_store_t *store, const char *dir,
@@ -307,30 +308,49 @@ static void parse_state(acme_account_state_t *state, const json_t *object,
                         apr_pool_t *pool)
 {
     const char *recovered = acme_json_string(object, "recovered");
+    const char *closed = acme_json_string(object, "closed");
 
     state->kid = copy_url(object, "kid", pool);
     state->contacts = copy_text(object, "contacts", MAX_CONTACTS, pool);
     state->terms = copy_url(object, "terms", pool);
     state->recovered = recovered ? acme_time_parse_rfc3339(recovered) : 0;
+    state->overruled = copy_text(object, "overruled", MAX_CONTACTS, pool);
+    state->closed = closed ? acme_time_parse_rfc3339(closed) : 0;
+}
+
+/* @param name  "key" or "next_key" */
+static acme_err_t *parse_key(EVP_PKEY **key, const acme_store_t *store,
+                             const char *dir, const json_t *object,
+                             const char *name, apr_pool_t *pool)
+{
+    const char *text = acme_json_string(object, name);
+    const unsigned char *sealed, *der;
+    apr_size_t len, der_len;
+
+    if (!text
+        || acme_decode_base64url(&sealed, &len, text, pool) != APR_SUCCESS) {
+        return account_damaged(store, dir, "a key of it is missing", pool);
+    }
+    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
+                         account_binding(dir, *name == 'n', pool), sealed, len,
+                         pool));
+    return acme_key_from_der(key, der, der_len, pool);
 }
 
 static acme_err_t *parse_account(acme_account_t *account,
                                  const acme_store_t *store, const char *dir,
                                  const json_t *object, apr_pool_t *pool)
 {
-    const char *text = acme_json_string(object, "key");
-    const unsigned char *sealed, *der;
-    apr_size_t len, der_len;
-
     account->directory_url = copy_url(object, "directory", pool);
+    account->change = copy_text(object, "change", ACME_CONTROL_ID, pool);
     parse_state(&account->state, object, pool);
-    if (!account->directory_url || !text
-        || acme_decode_base64url(&sealed, &len, text, pool) != APR_SUCCESS) {
-        return account_damaged(store, dir, "it has no directory or key", pool);
+    if (!account->directory_url) {
+        return account_damaged(store, dir, "it has no directory", pool);
     }
-    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
-                         account_binding(dir, pool), sealed, len, pool));
-    return acme_key_from_der(&account->key, der, der_len, pool);
+    ACME_TRY(parse_key(&account->key, store, dir, object, "key", pool));
+    return json_object_get(object, "next_key") ? parse_key(
+               &account->next_key, store, dir, object, "next_key", pool)
+                                               : NULL;
 }
 
 acme_err_t *acme_store_get_account(acme_account_t **account,
@@ -361,23 +381,45 @@ acme_err_t *acme_store_get_account(acme_account_t **account,
     return err;
 }
 
-static acme_err_t *put_account(acme_store_t *store, const char *dir,
-                               const acme_account_t *account,
-                               apr_pool_t *scratch)
+static acme_err_t *format_key(const char **text, const acme_store_t *store,
+                              const char *dir, EVP_PKEY *key, int next,
+                              apr_pool_t *scratch)
 {
     const unsigned char *sealed;
     apr_size_t len;
 
-    ACME_TRY(acme_store_check_name(dir, scratch));
-    ACME_TRY(seal_key(&sealed, &len, store, account_binding(dir, scratch),
-                      account->key, scratch));
+    if (!key) {
+        *text = NULL;
+        return NULL;
+    }
+    ACME_TRY(seal_key(&sealed, &len, store, account_binding(dir, next, scratch),
+                      key, scratch));
+    *text = acme_encode_base64url(sealed, len, scratch);
+    return NULL;
+}
+
+static const char *or_no_time(apr_time_t time, apr_pool_t *pool)
+{
+    return time ? acme_time_format(time, pool) : NULL;
+}
+
+static acme_err_t *put_account(acme_store_t *store, const char *dir,
+                               const acme_account_t *account,
+                               apr_pool_t *scratch)
+{
     const acme_account_state_t *state = &account->state;
+    const char *key, *next;
+
+    ACME_TRY(acme_store_check_name(dir, scratch));
+    ACME_TRY(format_key(&key, store, dir, account->key, 0, scratch));
+    ACME_TRY(format_key(&next, store, dir, account->next_key, 1, scratch));
     json_t *object = json_pack(
-        "{s:s, s:s*, s:s*, s:s*, s:s*, s:s}", "directory",
-        account->directory_url, "kid", state->kid, "contacts", state->contacts,
-        "terms", state->terms, "recovered",
-        state->recovered ? acme_time_format(state->recovered, scratch) : NULL,
-        "key", acme_encode_base64url(sealed, len, scratch));
+        "{s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s*}",
+        "directory", account->directory_url, "kid", state->kid, "contacts",
+        state->contacts, "overruled", state->overruled, "terms", state->terms,
+        "recovered", or_no_time(state->recovered, scratch), "closed",
+        or_no_time(state->closed, scratch), "change", account->change, "key",
+        key, "next_key", next);
     char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
     json_decref(object);
     if (!text) {

@@ -5,12 +5,12 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "core/contact.h"
 #include "core/encode.h"
 #include "core/jws.h"
 #include "httpd/setters.h"
 #include "httpd/trust.h"
 
-#define MAX_ADDRESS 254 /* octets of a mail address, RFC 5321 */
 #define MAX_PROFILE 64
 #define MAX_KID     512 /* octets of a key identifier */
 
@@ -169,25 +169,6 @@ const char *acme_setters_agree_terms(acme_target_t *to, int argc,
     return NULL;
 }
 
-/* RFC 8555 section 7.3: one address, no header fields. */
-static int is_address(const char *text, apr_pool_t *pool)
-{
-    const char *at = strchr(text, '@');
-    acme_ident_t *ident;
-    const char *p;
-
-    if (!at || at == text || strlen(text) > MAX_ADDRESS) {
-        return 0;
-    }
-    for (p = text; *p; p++) {
-        if (!apr_isgraph(*p) || (unsigned char)*p > 0x7e
-            || strchr(",;?%<>()\"\\", *p)) {
-            return 0;
-        }
-    }
-    return acme_ident_parse(&ident, at + 1, pool) == NULL;
-}
-
 const char *acme_setters_contact(acme_target_t *to, int argc,
                                  char *const argv[])
 {
@@ -197,22 +178,18 @@ const char *acme_setters_contact(acme_target_t *to, int argc,
     int i;
 
     for (i = 0; i < argc; i++) {
-        const char *address = argv[i];
+        const char *contact = acme_contact_of(argv[i], pool);
 
-        if (argc == 1 && !strcasecmp(address, "none")) {
+        if (argc == 1 && !strcasecmp(argv[i], "none")) {
             break;
         }
-        if (!strncasecmp(address, "mailto:", 7)) {
-            address += 7;
-        }
-        if (!is_address(address, to->cmd->temp_pool)) {
+        if (!contact) {
             return apr_psprintf(pool,
                                 "\"%s\" is not a mail address; addresses such "
                                 "as admin@example.org are allowed, or none",
                                 argv[i]);
         }
-        APR_ARRAY_PUSH(contacts, const char *) =
-            apr_pstrcat(pool, "mailto:", address, NULL);
+        APR_ARRAY_PUSH(contacts, const char *) = contact;
     }
     to->settings->contacts = contacts;
     return NULL;

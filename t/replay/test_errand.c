@@ -619,6 +619,17 @@ static void test_errand_rollover_refused_keeps_the_old_key(void **state)
     assert_string_equal(ca.thumbprint, thumbprint_of(old_key));
 }
 
+/* What was sent twice below us: the second is refused, since the first was done. */
+static void test_errand_rollover_refused_after_all_was_done(void **state)
+{
+    (void)state;
+    ca.thumbprint = thumbprint_of(new_key);
+    ca.acts[0] = REFUSE;
+    ca.refuse_status = 400;
+    ca.refuse_type = "malformed";
+    assert_done(begin(ACME_ERRAND_ROLLOVER));
+}
+
 static void test_errand_rollover_conflict_names_the_account(void **state)
 {
     (void)state;
@@ -724,6 +735,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_errand_rollover_resumed_probes_new_then_old),
     TEST(test_errand_rollover_killed_anywhere),
     TEST(test_errand_rollover_refused_keeps_the_old_key),
+    TEST(test_errand_rollover_refused_after_all_was_done),
     TEST(test_errand_rollover_conflict_names_the_account),
     TEST(test_errand_rollover_conflict_with_itself_is_done),
     TEST(test_errand_rollover_where_there_is_none),

@@ -302,6 +302,24 @@ static void test_session_contact_told_before_is_not_told_again(void **state)
     assert_int_equal(replay->ca->updates, 0);
 }
 
+/* acmectl has told the CA others since. */
+static void test_session_overruled_contacts_wait_for_a_change(void **state)
+{
+    replay_t *replay = with_contact("mailto:by-hand@a.example");
+
+    (void)state;
+    replay->account.known.overruled = "mailto:new@a.example";
+    replay_run(replay);
+    assert_non_null(replay->chain_pem);
+    assert_int_equal(replay->ca->updates, 0);
+    replay = with_contact("mailto:by-hand@a.example");
+    replay->account.known.overruled = "mailto:older@a.example";
+    replay_run(replay);
+    assert_int_equal(replay->ca->updates, 1);
+    assert_string_equal(replay->disk_account.contacts, "mailto:new@a.example");
+    assert_null(replay->disk_account.overruled);
+}
+
 static void test_session_contacts_taken_away_are_told(void **state)
 {
     replay_t *replay = with_contact("mailto:old@a.example");
@@ -774,6 +792,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_session_adopted_account_forgotten_is_not_made_anew),
     POOL_TEST(test_session_changed_contact_is_told_once),
     POOL_TEST(test_session_contact_told_before_is_not_told_again),
+    POOL_TEST(test_session_overruled_contacts_wait_for_a_change),
     POOL_TEST(test_session_contacts_taken_away_are_told),
     POOL_TEST(test_session_refused_contact_stops_no_order),
     POOL_TEST(test_session_contact_not_heard_is_told_an_hour_later),

@@ -2,6 +2,7 @@
 #include "core_test.h"
 
 #include "core/blame.h"
+#include "core/reason.h"
 #include "engine/job.h"
 #include "engine/skips.h"
 
@@ -119,6 +120,60 @@ static void test_job_revoked_set_is_replaced_unless_it_is_new(void **state)
     assert_false(job.revoked);
     job.revoked = 1;
     assert_int_equal(acme_job_plan(&job, NOW, pool), NOW + 5 * HOUR);
+}
+
+static void test_job_revoked_by_the_administrator_is_replaced_at_once(
+    void **state)
+{
+    (void)state;
+    record.not_before = NOW - HOUR; /* new, which holds back a CA's own */
+    record.not_after = record.not_before + 90 * DAY;
+    plan(&record);
+    fail_with(ACME_E_CA_BUSY, ACME_CLASS_CA_RETRY, 0);
+    acme_job_withdraw(&job, "0a", ACME_REASON_COMPROMISED);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    assert_string_equal(job.status.next_action,
+                        "order: it was revoked, for its key is compromised");
+    assert_true(acme_job_shuns_key(&job));
+    acme_job_t again = reload();
+    assert_string_equal(again.withdrawn.serial, ""); /* of no set it has */
+    acme_job_withdraw(&job, "0b", ACME_REASON_NONE);
+    assert_false(acme_job_shuns_key(&job));
+}
+
+static void test_job_revoked_by_the_administrator_outlives_the_process(
+    void **state)
+{
+    const char *json;
+    acme_job_t again;
+
+    (void)state;
+    plan(&record);
+    acme_job_withdraw(&job, "0a", 4);
+    assert_false(acme_job_shuns_key(&job));
+    assert_null(acme_job_format(&json, &job, pool));
+    policy.http_01 = 0; /* another configuration forgives no revocation */
+    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_learn(&again, &record, pool);
+    assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
+    assert_int_equal(again.withdrawn.reason, 4);
+    assert_int_equal(acme_job_plan(&again, NOW, pool), 0);
+    record.serial = "0b";
+    acme_job_learn(&again, &record, pool);
+    assert_string_equal(again.withdrawn.serial, "");
+    assert_true(acme_job_plan(&again, NOW, pool) > NOW);
+}
+
+static void test_job_revoked_where_nobody_uses_it_is_left(void **state)
+{
+    (void)state;
+    managed.in_use = 0;
+    plan(&record);
+    acme_job_withdraw(&job, "0a", ACME_REASON_NONE);
+    assert_true(acme_job_plan(&job, NOW, pool) == ACME_NEVER);
+    managed.in_use = 1;
+    policy.renew_mode = ACME_RENEW_MANUAL;
+    assert_true(acme_job_plan(&job, NOW, pool) == ACME_NEVER);
 }
 
 static void test_job_renewals_of_one_day_spread(void **state)
@@ -949,6 +1004,9 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_without_set_orders_now),
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
     JOB_TEST(test_job_revoked_set_is_replaced_unless_it_is_new),
+    JOB_TEST(test_job_revoked_by_the_administrator_is_replaced_at_once),
+    JOB_TEST(test_job_revoked_by_the_administrator_outlives_the_process),
+    JOB_TEST(test_job_revoked_where_nobody_uses_it_is_left),
     JOB_TEST(test_job_renewals_of_one_day_spread),
     JOB_TEST(test_job_set_unlike_the_configuration_orders_now),
     JOB_TEST(test_job_set_of_any_configured_ca_is_kept),

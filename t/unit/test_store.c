@@ -523,6 +523,18 @@ static void accounts(acme_store_t *store, void *baton)
     must(acme_store_put_account(store, "ca-1", &account, pool));
     must(acme_store_get_account(&again, store, "ca-1", pool));
     must_be(again && !strcmp(again->state.kid, account.state.kid));
+    must_be(!again->next_key && !again->change && !again->state.closed);
+    must(acme_key_make(&account.next_key, ACME_KEY_ECDSA_P384, pool));
+    account.change = "0123456789abcdef";
+    account.state.closed = apr_time_from_sec(1800000000);
+    account.state.overruled = "mailto:a@b.example";
+    must(acme_store_put_account(store, "ca-1", &account, pool));
+    must(acme_store_get_account(&again, store, "ca-1", pool));
+    must_be(EVP_PKEY_eq(account.key, again->key) == 1);
+    must_be(EVP_PKEY_eq(account.next_key, again->next_key) == 1);
+    must_be(!strcmp(again->change, account.change));
+    must_be(again->state.closed == account.state.closed);
+    must_be(!strcmp(again->state.overruled, account.state.overruled));
     must_be(rename(in_store("accounts/ca-1"), in_store("accounts/ca-2")) == 0);
     err = acme_store_get_account(&again, store, "ca-2", pool);
     must_be(err && err->msg == ACME_E_SEAL);

@@ -145,7 +145,7 @@
     M(1351, E_EAB_MISSING, ERR, CONFIG, "this CA serves only customers with an account: it wants an external account binding", \
       "Get key identifier and HMAC key from the CA's web page, and write both with AcmeExternalAccount.") \
     M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
-      "A closed account stays closed: move its folder out of accounts/ in AcmeStore and restart, and a new one is made; one of AcmeAccountKey needs another key.") \
+      "A closed account stays closed: have a new one made with acmectl account new, or use another with acmectl account import; one of AcmeAccountKey needs another key.") \
     M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
       "Allow one of them with AcmeChallenges, or choose another CA; wildcard names need dns-01, and with it AcmeDnsCommand.") \
     M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
