@@ -19,6 +19,7 @@ static const ctl_command_t HELP = {
 static const ctl_command_t *const COMMANDS[] = {
     &ctl_status,
     &ctl_show,
+    &ctl_check,
     &ctl_renew,
     &ctl_revoke,
     &ctl_delete,

@@ -16,6 +16,7 @@
  *   preflight.c whether the CA will find this server, and what came of it
  *   keys.c     the key of an order, and the coming one
  *   request.c  what the administrator asks for, and how it is answered
+ *   check.c    whether a CA would find this server
  *   asked.c    renewals asked for
  *   answers.c  other requests, answered at once
  *   duty*.c    errands at CAs that were asked for: see duty.h
@@ -450,6 +451,14 @@ void acme_asked_progress(acme_engine_t *engine, const acme_job_t *job,
 /** @param err  NULL: it went well */
 void acme_asked_outcome(acme_engine_t *engine, acme_job_t *job,
                         const acme_err_t *err);
+
+/* --- check.c ---------------------------------------------------------------- */
+
+/** "check": of the certificate, or of every one. The result has "findings"
+ *  (certificate, name, type, code, text, and whether it is a problem), "problems"
+ *  and "omitted": how many of these, and how many findings had no room. */
+void acme_check_accept(acme_engine_t *engine, const acme_control_t *request,
+                       int again);
 
 /* --- query.c ---------------------------------------------------------------- */
 

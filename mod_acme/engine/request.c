@@ -15,6 +15,7 @@ typedef struct verb_t {
 } verb_t;
 
 static const verb_t VERBS[] = {
+    { "check", acme_check_accept, 0 },
     { "renew", acme_asked_accept, 1 },
     { "status", acme_answers_status, 1 },
     { "delete", acme_answers_delete, 1 },

@@ -398,3 +398,71 @@ def test_diagnosis_behind_a_router_it_cannot_be_told(world, far_httpd, make_pebb
     far_httpd.start()
     finding(far_httpd, 1255, THERE, "no public address")
     far_httpd.wait_cert(SHOP)
+
+
+# --- acmectl check --------------------------------------------------------------------------------------
+
+
+def check(httpd, *names):
+    done = acmectl(httpd, "check", *names)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_check_of_a_server_that_is_found(httpd, pebble):
+    set_up(httpd, pebble, "AcmeChallenges http-01 tls-alpn-01")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    status, said = check(httpd, SHOP)
+    assert status == 0, said
+    assert SHOP in said and "PROBLEM" not in said
+    assert "http-01: ACME1240: " in said and "tls-alpn-01: ACME1240: " in said
+    assert sorted(check(httpd)[1].splitlines()) == sorted(said.splitlines())
+    assert check(httpd, "unknown.example.org")[0] == 1
+
+
+def test_check_names_the_problem_and_its_remedy(httpd, make_pebble, make_front):
+    front = make_front(cloudflare)
+    ca = pebble_at(make_pebble, httpd, front.port)
+    set_up(httpd, ca, "AcmePreflight off", front.port)
+    httpd.start()
+    httpd.wait_log(r"ACME13\d\d: .*next attempt")
+    status, said = check(httpd, SHOP)
+    assert status == 1, said
+    assert "http-01: PROBLEM: ACME1243: Cloudflare" in said
+    assert "AcmeDnsCommand" in said and "1 to be mended" in said
+
+
+def test_check_what_is_only_fallen_back_to_is_no_problem(httpd, make_pebble, make_front):
+    front = make_front(nginx)
+    ca = pebble_at(make_pebble, httpd, front.port)
+    set_up(httpd, ca, "AcmeChallenges tls-alpn-01 http-01", front.port)
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    status, said = check(httpd, SHOP)
+    assert status == 0, said
+    assert "http-01: ACME1241: " in said and "tls-alpn-01: ACME1240: " in said
+
+
+def test_check_of_dns_looks_at_program_and_zone(httpd, pebble):
+    program = httpd.folder / "no-such-program"
+    set_up(httpd, pebble, f"AcmeChallenges dns-01\nAcmeDnsCommand {program}")
+    httpd.start()
+    httpd.wait_log("ACME1518: ")
+    status, said = check(httpd, SHOP)
+    assert status == 1, said
+    assert "dns-01: PROBLEM: ACME1256: " in said and str(program) in said
+    assert "dns-01: ACME1258: " in said
+    pebble.stop()
+    status, said = check(httpd, SHOP)
+    assert status == 1 and "ACME1257: " in said, said
+
+
+def test_check_while_the_server_is_stopped(httpd, pebble):
+    set_up(httpd, pebble)
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    httpd.stop()
+    status, said = check(httpd, "127.0.0.1")
+    assert status in (1, 3), said
+    assert "ACME1702" in said and "only DNS and the ports" in said
+    assert "http-01: " in said and "tls-alpn-01: " in said

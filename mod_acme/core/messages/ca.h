@@ -68,6 +68,11 @@
     M(1254, W_NAME_INTERNAL, WARNING, NONE, "DNS leads %s to %s, which no CA on the internet can reach: %s", \
       "Point the A and AAAA records of the name to the public address that leads to this server, or prove control by DNS (AcmeDnsCommand).") \
     M(1255, I_CANNOT_TELL, INFO, NONE, "%s: it cannot be told from here whether port %s of %s leads to this server: %s", "") \
+    M(1256, W_DNS_PROGRAM, WARNING, NONE, "the program of AcmeDnsCommand for %s cannot be run: %s", \
+      "Check that it is there, and that the user of the server's children may execute it and enter every folder above it.") \
+    M(1257, W_ZONE_SILENT, WARNING, NONE, "no name server of the zone of %s answers this server: %s", \
+      "Let this server ask DNS (port 53, UDP and TCP), or name a resolver in AcmeDnsWait; check the zone's name servers.") \
+    M(1258, I_ZONE_ANSWERS, INFO, NONE, "%s: the name servers of its zone answer", "") \
     M(1259, E_PREFLIGHT, WARNING, LOCAL, "the CA was not asked, as AcmePreflight require wants it: %s", \
       "Mend what is said to be wrong: see its own number in the error log, or acmectl check. It is looked at again with the next attempt, acmectl renew makes one at once. AcmePreflight advise asks the CA in any case.") \
     M(1260, E_CA_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the CA's server: %s", \
