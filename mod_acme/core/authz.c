@@ -11,7 +11,9 @@
 #define MAX_ANSWERS 5
 /* Some CAs validate for hours; one that takes longer has forgotten it. */
 #define LONGEST_WAIT apr_time_from_sec(24 * 60 * 60)
-#define DEACTIVATION "{\"status\":\"deactivated\"}"
+/* For the place where a proof is shown. */
+#define BUSY_PATIENCE apr_time_from_sec(60)
+#define DEACTIVATION  "{\"status\":\"deactivated\"}"
 
 typedef acme_err_t *on_success_fn_t(acme_order_t *order, acme_authz_t *authz,
                                     const acme_reply_t *reply, apr_time_t now);
@@ -136,20 +138,43 @@ int acme_authz_next(acme_step_t *step, acme_order_t *order, acme_authz_t *authz,
     return 1;
 }
 
-acme_err_t *acme_authz_published(acme_order_t *order, acme_authz_t *authz,
-                                 acme_err_t *error)
+/* Another order of the name has the place. Where there is another way, one that
+ * keeps it for long is not waited for. */
+static acme_err_t *on_busy(acme_order_t *order, acme_authz_t *authz,
+                           acme_err_t *error, apr_time_t now)
 {
+    if (!authz->busy_since) {
+        authz->busy_since = now;
+    }
+    acme_authz_enter(order, authz, ACME_AUTHZ_PUBLISH);
+    authz->publishing = 0;
+    authz->visible = 0;
+    if (now - authz->busy_since >= LONGEST_WAIT) {
+        return error;
+    }
+    if (now - authz->busy_since >= BUSY_PATIENCE
+        && acme_choice_has_another(order, authz)) {
+        authz->busy_since = 0;
+        return acme_choice_next(order, authz, error);
+    }
+    authz->exchange.due = error->retry_at;
+    return NULL;
+}
+
+acme_err_t *acme_authz_published(acme_order_t *order, acme_authz_t *authz,
+                                 acme_err_t *error, apr_time_t now)
+{
+    if (acme_authz_decided(authz) || authz->state == ACME_AUTHZ_DEACTIVATE) {
+        return NULL; /* it matters no more */
+    }
     if (error && error->msg == ACME_E_PROOF_BUSY) {
-        acme_authz_enter(order, authz, ACME_AUTHZ_PUBLISH);
-        authz->publishing = 0;
-        authz->visible = 0;
-        authz->exchange.due = error->retry_at;
-        return NULL;
+        return on_busy(order, authz, error, now);
     }
     if (authz->state != ACME_AUTHZ_PUBLISH) {
         return error;
     }
     authz->publishing = 0;
+    authz->busy_since = 0;
     if (error) {
         return acme_choice_next(order, authz, error);
     }
@@ -308,6 +333,16 @@ static acme_err_t *wait_on(acme_order_t *order, acme_authz_t *authz,
     return NULL;
 }
 
+/* The CA has not taken the answer, and has not validated all the same. */
+static acme_err_t *on_refusal(acme_order_t *order, acme_authz_t *authz)
+{
+    acme_err_t *err = authz->refusal;
+
+    return acme_reaction(err->msg)->account
+               ? err
+               : acme_choice_next(order, authz, err);
+}
+
 /* An answer of which nothing is known is given again after a while, not at
  * once: some CAs call a challenge pending while they validate. */
 static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
@@ -315,7 +350,7 @@ static acme_err_t *still_pending(acme_order_t *order, acme_authz_t *authz,
                                  apr_time_t now)
 {
     if (authz->refusal) {
-        return authz->refusal;
+        return on_refusal(order, authz);
     }
     if (authz->doubtful && under_way) {
         authz->doubtful = 0;

@@ -39,6 +39,8 @@ typedef struct acme_authz_t {
     int doubtful;              /* whether the answer has arrived is unknown */
     apr_time_t answer_again;   /* if doubtful and still pending then */
     apr_time_t waiting_since;  /* for the CA's verdict; 0: not yet */
+    apr_time_t busy_since;     /* another order has the proof's place; 0: none.
+                                  Not saved */
     acme_err_t *refusal;       /* of the answer: told if it stays pending */
     unsigned int offered;      /* ACME_PROOF_BIT; 0: not known */
     unsigned int failed;       /* ACME_PROOF_BIT of those that were tried */
@@ -69,7 +71,8 @@ acme_err_t *acme_authz_reply(acme_order_t *order, acme_authz_t *authz,
 /** @param error  NULL, or why the proof could not be published
  *  @return why the order has failed */
 acme_err_t *acme_authz_published(acme_order_t *order, acme_authz_t *authz,
-                                 acme_err_t *error) ACME_MUST_CHECK;
+                                 acme_err_t *error,
+                                 apr_time_t now) ACME_MUST_CHECK;
 
 /** The order has failed: deactivate what is pending, forget the rest. */
 void acme_authz_abandon(acme_authz_t *authz);

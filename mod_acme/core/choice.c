@@ -24,13 +24,18 @@ static int is_open(const acme_authz_t *authz, acme_proof_type_t type)
            && !acme_proof_unsuitable(type, authz->ident);
 }
 
-static int has_another(const acme_order_t *order, const acme_authz_t *authz)
+int acme_choice_has_another(const acme_order_t *order,
+                            const acme_authz_t *authz)
 {
     const acme_proofs_t *proofs = wanted_proofs(order, authz->ident);
+    unsigned int offered = authz->offered ? authz->offered : ~0u;
     int i;
 
     for (i = 0; i < proofs->count; i++) {
-        if (is_open(authz, proofs->types[i])) {
+        acme_proof_type_t type = proofs->types[i];
+
+        if (type != authz->proof.type && is_open(authz, type)
+            && offered & ACME_PROOF_BIT(type)) {
             return 1;
         }
     }
@@ -59,7 +64,7 @@ acme_err_t *acme_choice_next(acme_order_t *order, acme_authz_t *authz,
                              acme_err_t *err)
 {
     acme_choice_set_back(order, authz, err, 0);
-    if (!has_another(order, authz)) {
+    if (!acme_choice_has_another(order, authz)) {
         order->setback->last = 1;
         return err;
     }

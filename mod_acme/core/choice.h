@@ -14,6 +14,10 @@ acme_err_t *acme_choice_take(acme_order_t *order, acme_authz_t *authz,
                              const acme_authorization_t *resource)
     ACME_MUST_CHECK;
 
+/** Whether there is another challenge than the chosen one that could be taken. */
+int acme_choice_has_another(const acme_order_t *order,
+                            const acme_authz_t *authz);
+
 /** The chosen challenge came to nothing. Most CAs give the authorization up with
  *  it; where it stays pending, its other challenges are good for it still.
  *  @return NULL: it is read again, and another one chosen; else err */

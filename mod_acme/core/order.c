@@ -408,17 +408,22 @@ static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
 }
 
 /* @return why the order has failed as a whole */
-static acme_err_t *authz_reply(acme_order_t *order, acme_authz_t *authz,
-                               const acme_reply_t *reply, apr_time_t now)
+static acme_err_t *as_a_whole(acme_order_t *order, acme_authz_t *authz,
+                              acme_err_t *err, apr_time_t now)
 {
-    acme_err_t *err = acme_authz_reply(order, authz, reply, now);
-
     if (err && authz->ident && acme_reaction(err->msg)->one_name
         && order->state == ACME_ORDER_AUTHORIZE) {
         blame(order, authz, err, now);
         return NULL;
     }
     return err;
+}
+
+static acme_err_t *authz_reply(acme_order_t *order, acme_authz_t *authz,
+                               const acme_reply_t *reply, apr_time_t now)
+{
+    return as_a_whole(order, authz, acme_authz_reply(order, authz, reply, now),
+                      now);
 }
 
 void acme_order_reply(acme_order_t *order, const acme_request_t *request,
@@ -443,7 +448,7 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
 }
 
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
-                          acme_err_t *error)
+                          acme_err_t *error, apr_time_t now)
 {
     acme_err_t *err = NULL;
     int i;
@@ -452,7 +457,9 @@ void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
         acme_authz_t *authz = authz_at(order, i);
 
         if (proof == &authz->proof) {
-            err = acme_authz_published(order, authz, error);
+            err =
+                as_a_whole(order, authz,
+                           acme_authz_published(order, authz, error, now), now);
         }
     }
     if (err) {

@@ -96,10 +96,11 @@ void acme_order_reply(acme_order_t *order, const acme_request_t *request,
 
 /** @param proof  as handed out by acme_order_next, or by acme_order_proofs
  *  @param error  NULL, or why it could not be published: the next kind of proof
- *                is tried, or the order fails; with E_PROOF_BUSY, asked for
- *                again at error->retry_at */
+ *                is tried, or the order fails (of E_COMMAND_FAILED and the
+ *                like: with this name); with E_PROOF_BUSY, asked for again at
+ *                error->retry_at, for a while */
 void acme_order_published(acme_order_t *order, const acme_proof_t *proof,
-                          acme_err_t *error);
+                          acme_err_t *error, apr_time_t now);
 
 /** Give up: withdraw, deactivate what is pending (unless the order may outlive
  *  error), then FAILED with error. */

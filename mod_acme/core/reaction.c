@@ -4,7 +4,8 @@
 
 #define AGAIN   1
 #define GARBLED 1
-#define NAME    0, 0, 1 /* about single names */
+#define NAME    0, 0, 1    /* about single names */
+#define ACCOUNT 0, 0, 0, 1 /* about the account */
 
 static const acme_reaction_t reactions[] = {
     /* The CA was out of reach, so what became of the order is not known: it is
@@ -57,6 +58,16 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_NO_PROOF, ACME_FATE_DROP, NAME },
     { ACME_E_CAA_OTHER_CA, ACME_FATE_DROP, NAME },
     { ACME_E_PREFLIGHT, ACME_FATE_DROP, NAME },
+    { ACME_E_COMMAND_FAILED, ACME_FATE_DROP, NAME },
+    { ACME_E_COMMAND_TIME, ACME_FATE_DROP, NAME },
+    { ACME_E_TXT_UNSEEN, ACME_FATE_DROP, NAME },
+    { ACME_E_PERSIST_MISSING, ACME_FATE_DROP, NAME },
+
+    /* What is said of the account is said of all its challenges. */
+    { ACME_E_CA_PROBLEM_ACCOUNT, ACME_FATE_DROP, ACCOUNT },
+    { ACME_E_CA_PROBLEM_ACTION, ACME_FATE_DROP, ACCOUNT },
+    { ACME_E_CA_PROBLEM_ALGORITHM, ACME_FATE_DROP, ACCOUNT },
+    { ACME_E_CA_PROBLEM_EAB, ACME_FATE_DROP, ACCOUNT },
 };
 
 static const acme_msg_t elsewhere[] = {

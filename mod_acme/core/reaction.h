@@ -24,6 +24,7 @@ typedef struct acme_reaction_t {
                     reply at all */
     int one_name; /* it is the fault of single names: the others could go on
                      without them */
+    int account;  /* it is the account's: no other challenge does better */
 } acme_reaction_t;
 
 /** Whether what failed was the CA's own, or between it and us: another CA may do

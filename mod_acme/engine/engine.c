@@ -200,7 +200,8 @@ void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
     }
 }
 
-/* @return 0: it is a failure like any other */
+/* @param err  blames them
+ * @return 0: it is a failure like any other */
 static int leave_out(acme_engine_t *engine, acme_job_t *job,
                      const apr_array_header_t *idents, const acme_err_t *err)
 {
@@ -209,11 +210,17 @@ static int leave_out(acme_engine_t *engine, acme_job_t *job,
                                engine->config->retry_max, 0 };
 
     if (engine->lost
-        || (acme_job_may_pass_on(job, err, now) && acme_job_has_other(job, now))
-        || acme_skips_judge(job, idents, err, now) == ACME_SKIP_NONE) {
+        || (acme_job_may_pass_on(job, err, now)
+            && acme_job_has_other(job, now))) {
         return 0; /* another CA may take them all */
     }
-    acme_proving_over(job);
+    acme_skip_verdict_t verdict = acme_skips_judge(job, idents, err, now);
+    if (verdict == ACME_SKIP_NONE) {
+        return 0;
+    }
+    if (verdict == ACME_SKIP_STAY) { /* else the attempt goes on for the rest */
+        acme_proving_over(job);
+    }
     RAND_bytes((unsigned char *)&retry.random, sizeof(retry.random));
     acme_skips_add(job, err, &retry, now, engine->pool);
     for (int i = 0; i < err->blames->nelts; i++) {
@@ -229,9 +236,9 @@ static int leave_out(acme_engine_t *engine, acme_job_t *job,
 
 void acme_engine_fail_names(acme_engine_t *engine, acme_job_t *job,
                             const apr_array_header_t *idents,
-                            const acme_err_t *err)
+                            const acme_err_t *err, const acme_err_t *without)
 {
-    if (!leave_out(engine, job, idents, err)) {
+    if (!leave_out(engine, job, idents, without)) {
         acme_engine_fail(engine, job, err, 0);
         return;
     }

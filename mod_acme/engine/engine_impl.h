@@ -4,7 +4,7 @@
  *   engine.c   life, rounds, jobs: what is due is looked at, nothing else
  *   link.c     one account at one CA: session, requests waiting and under way
  *   link_account.c  which account that is, and what is kept of it
- *   run.c      one order in progress
+ *   run.c      one order in progress (run_tell.c: what is told of it)
  *   events.c   what happens to a certificate, and who is told (notify.c)
  *   gate.c     what must be open while a CA validates
  *   proving.c  how control of its names is proved
@@ -219,9 +219,13 @@ struct acme_run_t {
     acme_msg_t told;     /* the trouble that was told last */
     apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
     const acme_setback_t *setback; /* the newest that was learned of */
-    int unanswered;                /* the CA has not accepted it yet */
-    int sent;                      /* the CA was asked something */
-    int spent; /* it has taken of the CA's limits: its cost */
+    unsigned char *lost; /* for each of the job's names that the order has
+                            failed of by its kind of proof: ACME_PROOF_BIT of
+                            what the CA offers; NULL: none */
+    int program_works;   /* AcmeDnsCommand has published a record */
+    int unanswered;      /* the CA has not accepted it yet */
+    int sent;            /* the CA was asked something */
+    int spent;           /* it has taken of the CA's limits: its cost */
     acme_limits_order_t cost;
 };
 
@@ -254,10 +258,11 @@ void acme_engine_schedule(acme_engine_t *engine, acme_job_t *job);
 void acme_engine_fail(acme_engine_t *engine, acme_job_t *job,
                       const acme_err_t *err, int quiet);
 /** The same for an order of these names: where err blames some of them, the job may
- *  go on without (AcmeBadNames). Scheduled in either case. */
+ *  go on without (AcmeBadNames). Scheduled in either case.
+ *  @param without  what acme_proving_without says; or err */
 void acme_engine_fail_names(acme_engine_t *engine, acme_job_t *job,
                             const apr_array_header_t *idents,
-                            const acme_err_t *err);
+                            const acme_err_t *err, const acme_err_t *without);
 /** Save what must outlive the process of a job, or remove what is not needed. */
 void acme_engine_keep(acme_engine_t *engine, acme_job_t *job);
 /** A place for an order became free. */
@@ -324,9 +329,14 @@ void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err);
 /** Keep in mind, and tell, what came to nothing; after each thing fed. */
 void acme_proving_learn(acme_run_t *run);
-/** Whether the order has failed by a challenge that another kind can stand in
- *  for, in a new order at once. */
-int acme_proving_has_next(acme_run_t *run);
+/** The order has failed with err.
+ *  @param err  its blames are taken away where the fault is AcmeDnsCommand's, which
+ *              has failed for all of several names
+ *  @return without which names to go on: err, where that is for all it blames; the
+ *          same with fewer blames, where other kinds of proof can stand in for the
+ *          rest of them; NULL: for all of them, so that there is to be a new order
+ *          at once. From scratch */
+const acme_err_t *acme_proving_without(acme_run_t *run, acme_err_t *err);
 /** The attempt is over, however: the next one begins with the best again. */
 void acme_proving_over(acme_job_t *job);
 
@@ -348,6 +358,8 @@ void acme_run_poke(acme_run_t *run);
 void acme_run_pump(acme_run_t *run);
 /** A call of it is over. */
 void acme_run_called(acme_run_t *run);
+/** Show where it stands. */
+void acme_run_tell_progress(acme_run_t *run);
 /** After a reply: log, and show in the status, what passes by itself. */
 void acme_run_tell_trouble(acme_run_t *run);
 

@@ -151,11 +151,27 @@ void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
     else if (err->msg == ACME_E_PROOF_BUSY) {
         err->retry_at = acme_engine_now(run->engine) + BUSY_AGAIN;
     }
-    acme_order_published(run->order, proof, err);
+    acme_order_published(run->order, proof, err, acme_engine_now(run->engine));
     acme_proving_learn(run);
 }
 
 /* --- what came to nothing --------------------------------------------------------- */
+
+/* What is the CA's own trouble hits every kind of proof alike. */
+static int is_of_the_kind(acme_msg_t msg)
+{
+    return !acme_reaction(msg)->again
+           && acme_reaction(msg)->fate == ACME_FATE_DROP;
+}
+
+static void lose(acme_run_t *run, int position, unsigned int offered)
+{
+    if (!run->lost) {
+        run->lost =
+            apr_pcalloc(run->pool, (size_t)run->job->managed->idents->nelts);
+    }
+    run->lost[position] = (unsigned char)offered;
+}
 
 static void begin_attempt(acme_job_t *job)
 {
@@ -179,7 +195,13 @@ void acme_proving_learn(acme_run_t *run)
     }
     run->setback = setback;
     position = position_of(job, setback->ident);
-    if (position < 0 || has_failed(job, setback->ident, setback->type)) {
+    if (position < 0) {
+        return;
+    }
+    if (setback->last && is_of_the_kind(setback->err->msg)) {
+        lose(run, position, setback->offered);
+    }
+    if (has_failed(job, setback->ident, setback->type)) {
         return;
     }
     begin_attempt(job);
@@ -199,31 +221,101 @@ void acme_proving_learn(acme_run_t *run)
                     acme_err_line(err, run->engine->scratch), NULL);
 }
 
-/* What is the CA's own trouble hits every kind of proof alike. */
-static int is_of_the_kind(const acme_err_t *err)
-{
-    return !acme_reaction(err->msg)->again
-           && acme_reaction(err->msg)->fate == ACME_FATE_DROP;
-}
+/* --- what comes next --------------------------------------------------------------- */
 
-int acme_proving_has_next(acme_run_t *run)
+static int has_way(const acme_run_t *run, const acme_ident_t *ident)
 {
-    const acme_setback_t *setback = run->setback;
-    acme_job_t *job = run->job;
+    int position = position_of(run->job, ident);
     acme_proofs_t left;
 
-    if (!setback || !setback->last || !job->attempt
-        || job->rounds >= ACME_PROOF_TYPES || !is_of_the_kind(setback->err)) {
+    if (position < 0 || !run->lost || !run->lost[position]) {
         return 0;
     }
-    rank(&left, job, setback->ident);
+    rank(&left, run->job, ident);
     for (int i = 0; i < left.count; i++) {
-        if (setback->offered & ACME_PROOF_BIT(left.types[i])) {
-            job->rounds++;
+        if (run->lost[position] & ACME_PROOF_BIT(left.types[i])) {
             return 1;
         }
     }
     return 0;
+}
+
+/* Of err's blames those that are wanted, which is asked of each. */
+static void keep_blames(acme_err_t *err, const acme_run_t *run,
+                        int (*is_wanted)(const acme_run_t *,
+                                         const acme_blame_t *))
+{
+    apr_array_header_t *kept =
+        apr_array_make(run->engine->scratch, 1, sizeof(acme_blame_t));
+
+    for (int i = 0; err->blames && i < err->blames->nelts; i++) {
+        const acme_blame_t *blame =
+            &APR_ARRAY_IDX(err->blames, i, acme_blame_t);
+
+        if (is_wanted(run, blame)) {
+            APR_ARRAY_PUSH(kept, acme_blame_t) = *blame;
+        }
+    }
+    err->blames = kept->nelts ? kept : NULL;
+}
+
+static int is_no_programs(const acme_run_t *run, const acme_blame_t *blame)
+{
+    (void)run;
+    return blame->msg != ACME_E_COMMAND_FAILED
+           && blame->msg != ACME_E_COMMAND_TIME;
+}
+
+static int is_hopeless(const acme_run_t *run, const acme_blame_t *blame)
+{
+    const apr_array_header_t *idents = run->config.idents;
+
+    for (int i = 0; i < idents->nelts; i++) {
+        const acme_ident_t *ident = APR_ARRAY_IDX(idents, i, acme_ident_t *);
+
+        if (!strcmp(ident->value, blame->name)) {
+            return !has_way(run, ident);
+        }
+    }
+    return 1;
+}
+
+static int count_blames(const acme_err_t *err)
+{
+    return err->blames ? err->blames->nelts : 0;
+}
+
+/* A program that works for no name, and for more than one not, is at fault itself:
+ * what it takes is to mend it, not to go on without the names. */
+static int is_the_programs(const acme_err_t *err, const acme_run_t *run)
+{
+    acme_err_t others = *err;
+
+    keep_blames(&others, run, is_no_programs);
+    return !run->program_works && count_blames(err) - count_blames(&others) > 1;
+}
+
+const acme_err_t *acme_proving_without(acme_run_t *run, acme_err_t *err)
+{
+    const acme_setback_t *setback = run->setback;
+    acme_job_t *job = run->job;
+    acme_err_t *hopeless = apr_pmemdup(run->engine->scratch, err, sizeof(*err));
+    int again;
+
+    keep_blames(hopeless, run, is_hopeless);
+    if (is_the_programs(hopeless, run)) {
+        err->blames = NULL;
+        return err;
+    }
+    /* Without blames it has failed as a whole, yet perhaps of one name's proof. */
+    again = err->blames
+                ? count_blames(hopeless) < count_blames(err)
+                : setback && setback->last && has_way(run, setback->ident);
+    if (!again || !job->attempt || job->rounds >= ACME_PROOF_TYPES) {
+        return err;
+    }
+    job->rounds++;
+    return hopeless->blames ? hopeless : NULL;
 }
 
 void acme_proving_over(acme_job_t *job)

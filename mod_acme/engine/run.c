@@ -258,8 +258,8 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
         err = begin_new(run);
     }
     if (err) {
-        acme_engine_fail_names(engine, job, run->config.idents,
-                               acme_engine_note(engine, err));
+        acme_engine_note(engine, err);
+        acme_engine_fail_names(engine, job, run->config.idents, err, err);
         apr_pool_destroy(run->pool);
         return;
     }
@@ -412,7 +412,8 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
     /* Taken up for nothing: no attempt of its own, and only one new order. */
     int forgotten =
         run->resumed && acme_reaction(err->msg)->fate == ACME_FATE_ANEW;
-    int at_once = run->superseded || forgotten || acme_proving_has_next(run);
+    const acme_err_t *without = acme_proving_without(run, err);
+    int at_once = run->superseded || forgotten || !without;
     apr_array_header_t *idents =
         acme_idents_copy(run->config.idents, engine->scratch);
 
@@ -437,45 +438,11 @@ static void give_up(acme_run_t *run, const acme_err_t *error)
         acme_engine_schedule(engine, job);
     }
     else {
-        acme_engine_fail_names(engine, job, idents, err);
+        acme_engine_fail_names(engine, job, idents, err, without);
     }
 }
 
 /* --- the pump ------------------------------------------------------------------------ */
-
-static void show_progress(acme_run_t *run)
-{
-    acme_status_t *status = &run->job->status;
-    const char *text = acme_solver_progress(run, run->engine->scratch);
-
-    text = text ? text : acme_order_progress(run->order, run->engine->scratch);
-    if (!strncmp(status->progress, text, sizeof(status->progress) - 1)) {
-        return;
-    }
-    apr_cpystrn(status->progress, text, sizeof(status->progress));
-    acme_engine_report(run->engine, run->job);
-    acme_asked_progress(run->engine, run->job, status->progress);
-}
-
-/* Once for each kind of trouble, not for each attempt. */
-void acme_run_tell_trouble(acme_run_t *run)
-{
-    const acme_err_t *trouble = acme_order_trouble(run->order);
-    acme_engine_t *engine = run->engine;
-    acme_job_t *job = run->job;
-
-    if (!trouble || run->told == trouble->msg) {
-        return;
-    }
-    run->told = trouble->msg;
-    acme_job_troubled(job, trouble, acme_engine_now(engine), engine->scratch);
-    acme_engine_log_text(
-        engine, job, trouble->msg,
-        apr_psprintf(engine->scratch, "%s; asked again at %s",
-                     acme_err_line(trouble, engine->scratch),
-                     acme_time_format(trouble->retry_at, engine->scratch)));
-    acme_engine_report(engine, job);
-}
 
 /* @return 0 when the order is over */
 static int do_step(acme_run_t *run, const acme_step_t *step)
@@ -566,10 +533,6 @@ void acme_run_pump(acme_run_t *run)
             return;
         }
     }
-    if (run->stage != acme_order_state_name(run->order)) {
-        run->stage = acme_order_state_name(run->order);
-        acme_engine_event(engine, run->job, "order is ", run->stage);
-    }
     if (step.kind != ACME_STEP_WAIT) {
         acme_run_poke(run);
     }
@@ -580,5 +543,5 @@ void acme_run_pump(acme_run_t *run)
         acme_timer_hasten(engine->timers, &run->timer,
                           run->troubled + ACME_PATIENCE);
     }
-    show_progress(run);
+    acme_run_tell_progress(run);
 }

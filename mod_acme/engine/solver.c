@@ -258,6 +258,7 @@ static void on_ready(void *baton, acme_err_t *err)
     acme_pub_t *pub = baton;
     apr_interval_time_t wait = pub->run->job->managed->policy->dns_wait;
 
+    pub->run->program_works |= !err;
     if (err || !wait) {
         done(pub, err);
         return;

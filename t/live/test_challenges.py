@@ -157,6 +157,29 @@ def test_each_name_by_what_works_for_it(httpd, picky):
     assert len(ca.orders) <= 3
 
 
+def test_name_with_a_way_left_is_not_left_out_with_one_that_has_none(httpd, picky):
+    """In the second order BAD fails by its last challenge and WWW by its first."""
+    bad = "zzz.shop.example.org"
+    refused = {(bad, "tls-alpn-01"), (bad, "http-01"), (WWW, "http-01")}
+    ca = picky(refused)
+    start(httpd, ca, SHOP, WWW, bad, config="AcmeRetry 1h")
+    served = httpd.wait_cert(SHOP, timeout=40)
+    assert sorted(served.names) == [SHOP, WWW]
+    assert len(ca.orders) == 3
+    left_out = [line for line in httpd.log().splitlines() if "ACME1561" in line]
+    assert len(left_out) == 1 and f"without {bad} " in left_out[0]
+    assert "192.0.2.1: connection refused" in left_out[0]
+    assert answered(ca)[-1] == (WWW, "tls-alpn-01")
+
+
+def test_nothing_is_tried_any_more_where_the_first_name_has_no_way_left(httpd, picky):
+    refused = {(SHOP, "tls-alpn-01"), (SHOP, "http-01"), (WWW, "http-01")}
+    ca = picky(refused)
+    start(httpd, ca, SHOP, WWW, config="AcmeRetry 1h")
+    httpd.wait_log("ACME1310: .*next attempt at")
+    assert len(ca.orders) == 2 and "ACME1561" not in httpd.log()
+
+
 def test_when_all_fail_it_is_one_failure_and_the_next_attempt_begins_with_the_best(httpd, picky):
     refused = {(SHOP, "tls-alpn-01"), (SHOP, "http-01")}
     ca = picky(refused)

@@ -222,6 +222,59 @@ def test_program_that_fails_is_shown_with_its_words(acme_httpd, pebble):
     assert "no zone" in acme_httpd.server_status()[f"Acme[{SHOP}/ecdsa]Error"]
 
 
+FAILS = "{ echo no zone; exit 3; }"
+
+
+def test_program_that_fails_for_one_name_sinks_that_name_alone(acme_httpd, pebble):
+    bad = "bad.example.com"
+    fails = f'case "$verb $name" in setup*{bad}) {FAILS}; esac'
+    program = Program(acme_httpd, pebble, fails)
+    acme_httpd.config(directives(program, pebble) + "AcmeChallenges dns-01\nAcmeRetry 1s 2s")
+    acme_httpd.vhost(SHOP, (bad, APEX), https_extra="AcmeManage on")
+    acme_httpd.start()
+    assert sorted(acme_httpd.wait_cert(SHOP).names) == [APEX, SHOP]
+    assert "(no zone)" in acme_httpd.wait_log(f"ACME1561: .*without {bad}.*").group(0)
+    program.path.write_text(program.path.read_text().replace(fails, ""))
+    acme_httpd.wait_cert(SHOP, lambda served: bad in served.names)
+
+
+def test_record_that_nobody_sees_sinks_its_name_alone(acme_httpd, pebble):
+    bad = "bad.example.com"
+    program = Program(acme_httpd, pebble, f'case "$name" in *{bad}) exit 0; esac')
+    acme_httpd.config(directives(program, pebble, "3s") + "AcmeChallenges dns-01\nAcmeRetry 1h")
+    acme_httpd.vhost(SHOP, (bad,), https_extra="AcmeManage on")
+    acme_httpd.start()
+    assert acme_httpd.wait_cert(SHOP).names == [SHOP]
+    said = acme_httpd.wait_log(f"ACME1561: .*without {bad}.*").group(0)
+    assert f"_acme-challenge.{bad} " in said
+
+
+@pytest.mark.parametrize("how", ["fails", "cannot-be-run"])
+def test_program_that_works_for_no_name_is_no_matter_of_names(acme_httpd, pebble, how):
+    program = Program(acme_httpd, pebble, f'test "$verb" = teardown || {FAILS}')
+    acme_httpd.config(directives(program, pebble) + "AcmeChallenges http-01 dns-01\nAcmeRetry 1s 2s")
+    works = program.path.read_text().replace(FAILS, ":")
+    wild = ("*.example.com",) if how == "cannot-be-run" else ("*.example.com", "*.example.net")
+    acme_httpd.vhost(SHOP, wild, https_extra="AcmeManage on")
+    if how == "cannot-be-run":
+        program.path.write_text("#!/nonexistent/interpreter\n")
+    acme_httpd.start()
+    code = {"fails": "1519", "cannot-be-run": "1518"}[how]
+    acme_httpd.wait_log(f"ACME{code}: .*next attempt at")
+    assert "ACME1561" not in acme_httpd.log() and acme_httpd.served_cert(SHOP).self_signed
+    program.path.write_text(works)
+    assert sorted(acme_httpd.wait_cert(SHOP).names) == sorted([SHOP, *wild])
+
+
+def test_program_that_fails_for_the_only_wildcard_leaves_that_out(acme_httpd, pebble):
+    program = Program(acme_httpd, pebble, f'test "$verb" = teardown || {FAILS}')
+    acme_httpd.config(directives(program, pebble) + "AcmeChallenges http-01 dns-01\nAcmeRetry 1h")
+    acme_httpd.vhost(SHOP, ("*.example.com",), https_extra="AcmeManage on")
+    acme_httpd.start()
+    assert acme_httpd.wait_cert(SHOP).names == [SHOP]
+    assert "(no zone)" in acme_httpd.wait_log("ACME1561: .*").group(0)
+
+
 def test_record_that_nobody_sees_is_not_told_to_the_ca(acme_httpd, pebble):
     program = Program(acme_httpd, pebble, "exit 0")
     acme_httpd.config(directives(program, pebble, "2s") + "AcmeChallenges dns-01")

@@ -319,6 +319,12 @@ static acme_err_t *hindrance(replay_t *replay, const acme_proof_t *proof)
         err = acme_err_make(replay->pool, ACME_E_TOKENS_FULL,
                             proof->ident->value, NULL);
     }
+    else if (replay->programless
+             && !strcmp(replay->programless, proof->ident->value)) {
+        err = acme_err_make(replay->pool, ACME_E_COMMAND_FAILED, "hook",
+                            "status 3", NULL);
+        err->identifier = proof->ident->value;
+    }
     return err;
 }
 
@@ -327,14 +333,14 @@ static void on_publish(replay_t *replay, const acme_proof_t *proof)
     acme_err_t *err = hindrance(replay, proof);
 
     if (err) {
-        acme_order_published(replay->order, proof, err);
+        acme_order_published(replay->order, proof, err, replay->now);
         return;
     }
     show(replay, proof);
     replay->published++;
     save(replay);
     if (!may_die(replay)) {
-        acme_order_published(replay->order, proof, NULL);
+        acme_order_published(replay->order, proof, NULL, replay->now);
     }
 }
 

@@ -28,6 +28,8 @@ typedef struct replay_t {
     int busy;                  /* so many proofs have to wait at first */
     const char *unpublishable; /* kind of proof that cannot be shown, or NULL */
 
+    const char *programless; /* name whose program fails, or NULL */
+
     int kill_at;              /* die at this point of the run, 1..; 0: never */
     apr_time_t killed_at_now; /* the clock is set to that then, if not 0 */
     int points;               /* passed so far */

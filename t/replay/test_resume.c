@@ -482,10 +482,10 @@ static void test_publish_failure_fails_the_order(void **state)
     step = next(replay, order, ACME_STEP_PUBLISH);
     acme_order_published(
         order, step.proof,
-        acme_err_make(pool, ACME_E_STORE_OWNER, "it", "is foreign", NULL));
+        acme_err_make(pool, ACME_E_STORE_OWNER, "it", "is foreign", NULL),
+        replay->now); /* and nothing else is on offer */
     next(replay, order, ACME_STEP_WITHDRAW);
-    answer_next(replay, order, PENDING_AUTHZ); /* nothing else is on offer */
-    answer_next(replay, order, "");            /* deactivated */
+    answer_next(replay, order, ""); /* deactivated */
     step = next(replay, order, ACME_STEP_FAILED);
     assert_int_equal(step.error->msg, ACME_E_STORE_OWNER);
 }
@@ -499,7 +499,7 @@ static acme_order_t *killed_in_answer(replay_t **replay)
     answer_next(*replay, order, PENDING_ORDER);
     answer_next(*replay, order, PENDING_AUTHZ);
     acme_order_published(order, next(*replay, order, ACME_STEP_PUBLISH).proof,
-                         NULL);
+                         NULL, (*replay)->now);
     assert_string_equal(next(*replay, order, ACME_STEP_SEND).request->url,
                         "https://ca.test/c");
     assert_no_err(acme_order_save(&saved, order, (*replay)->now, pool));
@@ -598,7 +598,7 @@ static void test_polling_an_authorization_takes_no_more_memory(void **state)
     answer_next(replay, order, PENDING_ORDER);
     answer_next(replay, order, PENDING_AUTHZ);
     acme_order_published(order, next(replay, order, ACME_STEP_PUBLISH).proof,
-                         NULL);
+                         NULL, replay->now);
     answer_next(replay, order, "{}"); /* the challenge */
     assert_polls_in_constant_memory(replay, order, PENDING_AUTHZ);
 }
