@@ -158,44 +158,45 @@ static void put_options(const ctl_command_t *command)
            command->needs == CTL_ASKS ? "--timeout " : "");
 }
 
+static const char BASH_HEAD[] =
+    "# Made by genctl from the table in mod_acme/cli; do not edit.\n"
+    "# Completion of acmectl for bash.\n\n"
+    "_acmectl_names() {\n"
+    "    local store=${ACME_STORE:-" ACME_DEFAULT_STORE "} i\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        [ \"${COMP_WORDS[i]}\" = --store ] && "
+    "store=${COMP_WORDS[i + 1]}\n"
+    "    done\n"
+    "    (cd \"$store/certificates\" 2>/dev/null && printf '%s\\n' * | "
+    "sed 's/^_wildcard\\./*./')\n"
+    "}\n\n"
+    "_acmectl() {\n"
+    "    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD "
+    "- 1]} command= options= operand=none i\n"
+    "    COMPREPLY=()\n"
+    "    case $last in\n"
+    "        --store | --dir) mapfile -t COMPREPLY < <(compgen -d -- "
+    "\"$word\"); return ;;\n"
+    "        --*file | --*program | --pem | --pkcs12 | --key)\n"
+    "            mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return "
+    ";;\n"
+    "        --group) mapfile -t COMPREPLY < <(compgen -g -- \"$word\"); "
+    "return ;;\n"
+    "        --user) mapfile -t COMPREPLY < <(compgen -u -- \"$word\"); "
+    "return ;;\n"
+    "    esac\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        case ${COMP_WORDS[i]} in\n"
+    "            --store | --timeout) ((i++)) ;;\n"
+    "            -*) ;;\n"
+    "            *) command=\"${command:+$command }${COMP_WORDS[i]}\" ;;\n"
+    "        esac\n"
+    "    done\n"
+    "    case $command in\n";
+
 static void put_bash(void)
 {
-    fputs(
-        "# Made by genctl from the table in mod_acme/cli; do not edit.\n"
-        "# Completion of acmectl for bash.\n\n"
-        "_acmectl_names() {\n"
-        "    local store=${ACME_STORE:-" ACME_DEFAULT_STORE "} i\n"
-        "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-        "        [ \"${COMP_WORDS[i]}\" = --store ] && "
-        "store=${COMP_WORDS[i + 1]}\n"
-        "    done\n"
-        "    (cd \"$store/certificates\" 2>/dev/null && printf '%s\\n' * | "
-        "sed 's/^_wildcard\\./*./')\n"
-        "}\n\n"
-        "_acmectl() {\n"
-        "    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD "
-        "- 1]} command= options= operand=none i\n"
-        "    COMPREPLY=()\n"
-        "    case $last in\n"
-        "        --store | --dir) mapfile -t COMPREPLY < <(compgen -d -- "
-        "\"$word\"); return ;;\n"
-        "        --*file | --*program | --pem | --pkcs12 | --key)\n"
-        "            mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return "
-        ";;\n"
-        "        --group) mapfile -t COMPREPLY < <(compgen -g -- \"$word\"); "
-        "return ;;\n"
-        "        --user) mapfile -t COMPREPLY < <(compgen -u -- \"$word\"); "
-        "return ;;\n"
-        "    esac\n"
-        "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-        "        case ${COMP_WORDS[i]} in\n"
-        "            --store | --timeout) ((i++)) ;;\n"
-        "            -*) ;;\n"
-        "            *) command=\"${command:+$command }${COMP_WORDS[i]}\" ;;\n"
-        "        esac\n"
-        "    done\n"
-        "    case $command in\n",
-        stdout);
+    fputs(BASH_HEAD, stdout);
     for (const ctl_command_t *const *command = ctl_commands(); *command;
          command++) {
         printf("        '%s' | '%s '*) operand=%s options='", (*command)->name,
