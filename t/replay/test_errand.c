@@ -50,6 +50,19 @@ static const char *thumbprint_of(EVP_PKEY *key)
     return text;
 }
 
+static apr_status_t release(void *json)
+{
+    json_decref(json);
+    return APR_SUCCESS;
+}
+
+/* To the end of the test. */
+static json_t *keep(json_t *json)
+{
+    apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);
+    return json;
+}
+
 static json_t *member(const json_t *jws, const char *name)
 {
     const unsigned char *data;
@@ -58,7 +71,8 @@ static json_t *member(const json_t *jws, const char *name)
     assert_int_equal(
         acme_decode_base64url(&data, &len, acme_json_string(jws, name), pool),
         APR_SUCCESS);
-    return len ? json_loadb((const char *)data, len, 0, NULL) : json_null();
+    return len ? keep(json_loadb((const char *)data, len, 0, NULL))
+               : json_null();
 }
 
 static const char *thumbprint_in(const json_t *header)
@@ -178,7 +192,7 @@ static void lost(acme_reply_t *reply)
 
 static void post(const acme_errand_step_t *step, acme_reply_t *reply)
 {
-    json_t *jws = json_loads(step->wire->body, 0, NULL);
+    json_t *jws = keep(json_loads(step->wire->body, 0, NULL));
     json_t *header = member(jws, "protected");
     int own = strcmp(step->label, "newAccount") != 0;
     act_t how = own && ca.told < 8 ? ca.acts[ca.told] : ANSWER;
@@ -315,14 +329,6 @@ static int setup(void **state)
     config.len = 11;
     config.reason = ACME_REASON_NONE;
     return 0;
-}
-
-static int teardown(void **state)
-{
-    json_decref(ca.inner);
-    json_decref(ca.inner_header);
-    json_decref(ca.last);
-    return pool_teardown(state);
 }
 
 /* --- revocation ---------------------------------------------------------------- */
@@ -708,7 +714,7 @@ static void test_reason_by_name_and_number(void **state)
     assert_null(acme_reason_name(ACME_REASON_NONE));
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, pool_teardown)
 
 static const struct CMUnitTest tests[] = {
     TEST(test_errand_revoke_by_account),
