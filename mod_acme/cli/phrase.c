@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,6 +157,30 @@ static ctl_exit_t from_program(ctl_t *ctl, const char *path, char *line)
                : none_from(ctl, path, "the program failed");
 }
 
+/* Ctrl-C counts from the question on: a signal that came before the wait would be
+ * forgotten by a plain read, which then waits for ever.
+ * @return 0 once a line is there */
+static int ask_and_wait(int tty, const char *question)
+{
+    struct pollfd wanted = { .fd = tty, .events = POLLIN };
+    sigset_t ends, before;
+    int ready = -1;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, &before);
+    if (write(tty, question, strlen(question)) >= 0) {
+        do {
+            ready = ctl_interrupted ? -1 : ppoll(&wanted, 1, NULL, &before);
+        } while (ready < 0 && errno == EINTR && !ctl_interrupted);
+    }
+    int failed = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+    return ready > 0 ? 0 : -1;
+}
+
 /* Quiet first: what is typed from the question on counts. */
 static int ask_once(int tty, const char *question, char *line)
 {
@@ -168,8 +194,10 @@ static int ask_once(int tty, const char *question, char *line)
     if (tcsetattr(tty, TCSAFLUSH, &quiet) != 0) {
         return -1;
     }
-    int rv =
-        write(tty, question, strlen(question)) < 0 ? -1 : read_line(tty, line);
+    int rv = ask_and_wait(tty, question);
+    if (rv == 0) {
+        rv = read_line(tty, line);
+    }
     int failed = errno;
     tcsetattr(tty, TCSADRAIN, &before);
     if (write(tty, "\n", 1) != 1) {

@@ -320,13 +320,14 @@ def test_acmectl_explain_in_every_spelling():
 
 def test_acmectl_help_names_every_command_and_option():
     top = plain("--help").stdout
-    names = set(re.findall(r"^  ([a-z]+)", top, re.MULTILINE))
-    assert {"status", "show", "renew", "delete", "export", "backup", "restore", "explain"} <= names
+    names = set(re.findall(r"^  ([a-z]+(?: [a-z]+)*)", top, re.MULTILINE))
+    assert {"status", "show", "check", "renew", "revoke", "delete", "account show", "account rollover",
+            "export", "backup", "restore", "explain"} <= names  # fmt: skip
     assert "Exit status" in top
     for name in names:
-        one = plain("help", name)
+        one = plain("help", *name.split())
         assert one.returncode == 0 and f" {name}" in one.stdout.splitlines()[0]
-        assert plain(name, "--help").stdout == one.stdout
+        assert plain(*name.split(), "--help").stdout == one.stdout
     assert plain("--version").stdout.startswith("acmectl ")
     for wrong in (["frob"], [], ["status", "x"], ["show"], ["renew", "--nw", "a"], ["explain"],
                   ["show", "--json=1", "a"], ["renew", "a", "--timeout=0"], ["--store", "x", "status"]):  # fmt: skip
@@ -617,7 +618,7 @@ def on_terminal(server, answers, *args):
         if not more:
             break
         shown += more
-        if more.endswith(b": ") and answers:
+        if shown.endswith(b": ") and answers:
             os.write(terminal, answers.pop(0))
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
@@ -704,8 +705,8 @@ def complete(*words, store="/none"):
 def test_acmectl_completion_knows_commands_options_and_names(tmp_path):
     for name in (SHOP, BLOG, f"_wildcard.{SHOP}"):
         (tmp_path / "certificates" / name).mkdir(parents=True)
-    assert complete("acmectl", "re") == ["renew", "restore"]
-    assert complete("acmectl", "--store", "/x", "re") == ["renew", "restore"]
+    assert complete("acmectl", "re") == ["renew", "revoke", "restore"]
+    assert complete("acmectl", "--store", "/x", "re") == ["renew", "revoke", "restore"]
     assert complete("acmectl", "renew", "--a") == ["--all"]
     assert complete("acmectl", "renew", "s", store=tmp_path) == [SHOP]
     assert complete("acmectl", "show", "--store", str(tmp_path), "*") == [f"*.{SHOP}"]
@@ -720,7 +721,7 @@ def test_acmectl_manual_page_has_every_command_and_option():
     )  # fmt: skip
     assert page.stderr == ""
     for line in plain("--help").stdout.splitlines():
-        for command in re.findall(r"^  ([a-z]+)", line):
+        for command in re.findall(r"^  ([a-z]+(?: [a-z]+)*)", line):
             assert re.search(rf"^   {command}\b", page.stdout, re.MULTILINE), command
-            for option in re.findall(r"^  (--\S+)", plain("help", command).stdout, re.MULTILINE):
+            for option in re.findall(r"^  (--\S+)", plain("help", *command.split()).stdout, re.MULTILINE):
                 assert option in page.stdout
