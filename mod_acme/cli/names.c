@@ -23,32 +23,34 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
     return record;
 }
 
-/* Without a word about what is damaged: it is told where it is looked at. */
-static const apr_array_header_t *names_of(ctl_t *ctl, const char *dir,
-                                          apr_pool_t *pool)
+/* Of whichever family; NULL: of none. Without a word about what is damaged: it is
+ * told where it is looked at. */
+static const acme_record_t *any_record(ctl_t *ctl, const char *dir,
+                                       apr_pool_t *pool)
 {
-    for (int i = 0; i < ACME_FAMILIES; i++) {
-        acme_record_t *record = NULL;
+    acme_record_t *record = NULL;
+
+    for (int i = 0; i < ACME_FAMILIES && !record; i++) {
         acme_err_t *damage =
             acme_store_newest(&record, ctl->store, dir, (acme_family_t)i, pool);
         (void)damage;
-        if (record) {
-            return record->idents;
-        }
     }
-    return acme_store_names(ctl->store, dir, pool);
+    return record;
+}
+
+static const apr_array_header_t *names_of(ctl_t *ctl, const char *dir,
+                                          apr_pool_t *pool)
+{
+    const acme_record_t *record = any_record(ctl, dir, pool);
+
+    return record ? record->idents : acme_store_names(ctl->store, dir, pool);
 }
 
 const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool)
 {
-    for (int i = 0; i < ACME_FAMILIES; i++) {
-        acme_record_t *record = NULL;
-        acme_err_t *damage =
-            acme_store_newest(&record, ctl->store, dir, (acme_family_t)i, pool);
-        (void)damage;
-        if (record) {
-            return record->name;
-        }
+    const acme_record_t *record = any_record(ctl, dir, pool);
+    if (record) {
+        return record->name;
     }
     const apr_array_header_t *names = acme_store_names(ctl->store, dir, pool);
     return names && names->nelts

@@ -18,13 +18,19 @@
 #define MAX_FILE   65536
 #define MAX_PHRASE 1024
 
-static apr_status_t wipe(void *data)
+static apr_status_t wipe_file(void *data)
 {
-    OPENSSL_cleanse(data, strlen(data));
+    OPENSSL_cleanse(data, MAX_FILE);
     return APR_SUCCESS;
 }
 
-static const char *read_text(const ctl_t *ctl, const char *path)
+static apr_status_t wipe_phrase(void *data)
+{
+    OPENSSL_cleanse(data, MAX_PHRASE);
+    return APR_SUCCESS;
+}
+
+static char *read_text(const ctl_t *ctl, const char *path)
 {
     char *text = apr_pcalloc(ctl->pool, MAX_FILE + 1);
     FILE *file = fopen(path, "r");
@@ -39,7 +45,8 @@ static const char *read_text(const ctl_t *ctl, const char *path)
         text = NULL;
     }
     else {
-        apr_pool_cleanup_register(ctl->pool, text, wipe, apr_pool_cleanup_null);
+        apr_pool_cleanup_register(ctl->pool, text, wipe_file,
+                                  apr_pool_cleanup_null);
     }
     if (file) {
         fclose(file);
@@ -54,11 +61,14 @@ static const char *phrase_for(const ctl_t *ctl, const char *path)
     char *phrase = apr_pcalloc(ctl->pool, MAX_PHRASE);
 
     if (file) {
-        const char *text = read_text(ctl, file);
-        return text ? apr_pstrmemdup(ctl->pool, text, strcspn(text, "\r\n"))
-                    : NULL;
+        char *text = read_text(ctl, file);
+        if (text) {
+            text[strcspn(text, "\r\n")] = '\0';
+        }
+        return text;
     }
-    apr_pool_cleanup_register(ctl->pool, phrase, wipe, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(ctl->pool, phrase, wipe_phrase,
+                              apr_pool_cleanup_null);
     const char *prompt = apr_psprintf(ctl->pool, "Pass phrase of %s: ", path);
     if (!isatty(STDIN_FILENO)
         || UI_UTIL_read_pw_string(phrase, MAX_PHRASE, prompt, 0) != 0) {

@@ -118,8 +118,10 @@ static json_t *read_doc(ctl_t *ctl, const char *dir, acme_family_t family,
     return err ? NULL : doc;
 }
 
-static int learn_key(acme_report_t *report, ctl_t *ctl, const char *dir,
-                     acme_family_t family, apr_pool_t *pool)
+/* @return what it has been issued; NULL: nothing yet */
+static const acme_record_t *learn_key(acme_report_t *report, ctl_t *ctl,
+                                      const char *dir, acme_family_t family,
+                                      apr_pool_t *pool)
 {
     const acme_record_t *record = ctl_record(ctl, dir, family, pool);
     json_t *failures = read_doc(ctl, dir, family, ACME_DOC_JOB, pool);
@@ -127,7 +129,7 @@ static int learn_key(acme_report_t *report, ctl_t *ctl, const char *dir,
     acme_status_t *status = &report->keys[report->key_count];
 
     if (!record && !failures && !order) {
-        return 0;
+        return NULL;
     }
     status->state = ACME_STATE_WAITING;
     report->types[report->key_count] = record ? record->key_type
@@ -145,33 +147,36 @@ static int learn_key(acme_report_t *report, ctl_t *ctl, const char *dir,
                     sizeof(status->progress));
     }
     report->key_count++;
-    return record != NULL;
+    return record;
 }
 
-static const acme_use_t *find_use(const apr_array_header_t *uses,
-                                  const char *dir, apr_pool_t *pool)
+/* By directory. @param known  0: nobody has said */
+static acme_err_t *all_uses(apr_hash_t **found, int *known, ctl_t *ctl)
 {
-    acme_ident_t *ident;
+    apr_array_header_t *uses = NULL;
+    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
 
+    *found = apr_hash_make(ctl->pool);
+    *known = uses != NULL;
     for (int i = 0; uses && i < uses->nelts; i++) {
-        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
-        if (!acme_ident_parse(&ident, use->name, pool)
-            && !strcmp(acme_ident_filename(ident, pool), dir)) {
-            return use;
+        acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        acme_ident_t *ident;
+        if (!acme_ident_parse(&ident, use->name, ctl->pool)) {
+            apr_hash_set(*found, acme_ident_filename(ident, ctl->pool),
+                         APR_HASH_KEY_STRING, use);
         }
     }
-    return NULL;
+    return err;
 }
 
 const acme_use_t *ctl_use(ctl_t *ctl, const char *dir, int *known)
 {
-    apr_array_header_t *uses = NULL;
-    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
+    apr_hash_t *uses;
+    acme_err_t *err = all_uses(&uses, known, ctl);
     if (err) {
         ctl_say_error(err, ctl->pool);
     }
-    *known = uses != NULL;
-    return find_use(uses, dir, ctl->pool);
+    return apr_hash_get(uses, dir, APR_HASH_KEY_STRING);
 }
 
 /* @return NULL: there is nothing but a placeholder of a host that is no more */
@@ -181,19 +186,23 @@ static json_t *from_store(ctl_t *ctl, const char *dir, apr_hash_t *uses,
     acme_managed_t *managed = apr_pcalloc(pool, sizeof(*managed));
     acme_report_t *report = apr_pcalloc(pool, sizeof(*report));
     const acme_use_t *use = apr_hash_get(uses, dir, APR_HASH_KEY_STRING);
+    const char *name = NULL;
     const apr_array_header_t *names = NULL;
 
     report->managed = managed;
     for (int i = 0; i < ACME_FAMILIES; i++) {
-        if (learn_key(report, ctl, dir, (acme_family_t)i, pool)) {
-            names = ctl_record(ctl, dir, (acme_family_t)i, pool)->idents;
+        const acme_record_t *record =
+            learn_key(report, ctl, dir, (acme_family_t)i, pool);
+        if (record) {
+            name = name ? name : record->name;
+            names = record->idents;
         }
     }
     if (!use && !report->key_count) {
         return NULL;
     }
     names = names ? names : acme_store_names(ctl->store, dir, pool);
-    managed->name = ctl_identity(ctl, dir, pool);
+    managed->name = name ? name : ctl_identity(ctl, dir, pool);
     managed->idents = names ? acme_idents_copy(names, pool)
                             : apr_array_make(pool, 1, sizeof(acme_ident_t *));
     managed->where = use ? use->where : NULL;
@@ -201,24 +210,6 @@ static json_t *from_store(ctl_t *ctl, const char *dir, apr_hash_t *uses,
     json_t *json = acme_report_json(report, pool);
     json_object_set_new(json, "managed", json_boolean(use != NULL));
     return json;
-}
-
-/* By directory. */
-static apr_hash_t *all_uses(ctl_t *ctl)
-{
-    apr_hash_t *found = apr_hash_make(ctl->pool);
-    apr_array_header_t *uses = NULL;
-    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
-
-    for (int i = 0; !err && uses && i < uses->nelts; i++) {
-        acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
-        acme_ident_t *ident;
-        if (!acme_ident_parse(&ident, use->name, ctl->pool)) {
-            apr_hash_set(found, acme_ident_filename(ident, ctl->pool),
-                         APR_HASH_KEY_STRING, use);
-        }
-    }
-    return found;
 }
 
 /* --- both ------------------------------------------------------------------------------ */
@@ -244,11 +235,15 @@ static apr_hash_t *told_already(json_t *list, apr_pool_t *pool)
 
 static ctl_exit_t add_from_store(ctl_t *ctl, const char *only, json_t *list)
 {
-    apr_hash_t *told = told_already(list, ctl->pool), *uses = all_uses(ctl);
+    apr_hash_t *told = told_already(list, ctl->pool), *uses;
     apr_array_header_t *dirs;
+    int known;
+    /* without it nobody is known to use them: the rest is told all the same */
+    acme_err_t *unread = all_uses(&uses, &known, ctl);
     acme_err_t *err = acme_store_list(&dirs, ctl->store, ctl->pool);
     apr_pool_t *each;
 
+    (void)unread;
     if (err) {
         return ctl_say_error(err, ctl->pool);
     }

@@ -92,9 +92,9 @@ void acme_duty_refuse(acme_duty_t *duty, const acme_err_t *err)
     leave(duty);
 }
 
-void acme_duty_conclude(acme_duty_t *duty, const char *outcome)
+static void conclude(acme_duty_t *duty)
 {
-    answer(duty, "done", outcome);
+    answer(duty, "done", duty->outcome);
     leave(duty);
 }
 
@@ -111,16 +111,10 @@ acme_duty_t *acme_duty_of(const acme_engine_t *engine, const char *account_dir)
 
 void acme_duty_log(acme_duty_t *duty, const char *prefix, acme_msg_t msg, ...)
 {
-    acme_engine_t *engine = duty->engine;
-    const char *args[4] = { NULL, NULL, NULL, NULL };
     va_list list;
     va_start(list, msg);
-    for (int i = 0; i < 4 && (args[i] = va_arg(list, const char *)); i++) {
-    }
+    acme_engine_log_under(duty->engine, prefix, msg, list);
     va_end(list);
-    acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
-                                     args[2], args[3], NULL);
-    engine->callbacks->log(engine->callbacks->baton, msg, prefix, line->text);
 }
 
 const char *acme_duty_by(const acme_duty_t *duty)
@@ -145,7 +139,7 @@ static void on_done(acme_duty_t *duty)
         poke(duty);
     }
     else {
-        acme_duty_conclude(duty, duty->outcome);
+        conclude(duty);
     }
 }
 
@@ -156,7 +150,7 @@ static void on_failed(acme_duty_t *duty, const acme_err_t *err)
         acme_duty_refuse(duty, err);
     }
     else {
-        acme_duty_conclude(duty, duty->outcome);
+        conclude(duty);
     }
 }
 
@@ -229,7 +223,7 @@ static int begin(acme_duty_t *duty)
         return 0;
     }
     if (duty->outcome) {
-        acme_duty_conclude(duty, duty->outcome);
+        conclude(duty);
         return 0;
     }
     duty->errand = acme_errand_create(&duty->config, duty->pool);

@@ -75,7 +75,6 @@ acme_duty_t *acme_duty_make(acme_engine_t *engine,
 void acme_duty_enter(acme_duty_t *duty);
 /** Not carried: answer, and forget it. */
 void acme_duty_refuse(acme_duty_t *duty, const acme_err_t *err);
-void acme_duty_conclude(acme_duty_t *duty, const char *outcome);
 /** The one that changes this account, or NULL. */
 acme_duty_t *acme_duty_of(const acme_engine_t *engine, const char *account_dir);
 /** A line about its account or certificate. One const char * per "%s", NULL. */
@@ -88,7 +87,6 @@ const char *acme_duty_by(const acme_duty_t *duty);
 
 /** Read the account of the duty from disk. @return E_ACCOUNT_NONE */
 acme_err_t *acme_duty_load(acme_duty_t *duty) ACME_MUST_CHECK;
-acme_err_t *acme_duty_save(acme_duty_t *duty) ACME_MUST_CHECK;
 /** E_ACCOUNT_OWN where the key is in a file of the administrator's, which would not
  *  follow. */
 acme_err_t *acme_duty_refuse_own(const acme_duty_t *duty) ACME_MUST_CHECK;

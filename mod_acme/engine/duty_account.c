@@ -24,7 +24,7 @@ acme_err_t *acme_duty_load(acme_duty_t *duty)
                                duty->account_dir, "it is gone", NULL);
 }
 
-acme_err_t *acme_duty_save(acme_duty_t *duty)
+static acme_err_t *save(acme_duty_t *duty)
 {
     return acme_store_put_account(duty->engine->store, duty->account_dir,
                                   duty->account, duty->engine->scratch);
@@ -77,7 +77,7 @@ static acme_err_t *keep(acme_duty_t *duty)
 {
     duty->account->state.kid = acme_errand_kid(duty->errand);
     duty->account->change = duty->id;
-    return acme_duty_save(duty);
+    return save(duty);
 }
 
 /* The one that asks was served by an engine that is gone. */
@@ -170,7 +170,7 @@ static acme_err_t *rollover_begin(acme_duty_t *duty)
         ACME_TRY(acme_duty_refuse_own(duty));
         duty->account->next_key = duty->new_key;
         duty->account->change = duty->id;
-        ACME_TRY(acme_duty_save(duty));
+        ACME_TRY(save(duty));
     }
     else {
         acme_duty_log(duty, acme_duty_prefix(duty), ACME_W_ROLLOVER_FOUND,
@@ -208,7 +208,7 @@ static const acme_err_t *rollover_failed(acme_duty_t *duty,
         return err;
     }
     duty->account->next_key = NULL;
-    acme_err_t *failed = acme_engine_note(engine, acme_duty_save(duty));
+    acme_err_t *failed = acme_engine_note(engine, save(duty));
     if (failed) {
         acme_engine_log_error(engine, NULL, failed);
     }

@@ -10,6 +10,7 @@
 #include "engine/duty.h"
 #include "engine/events.h"
 #include "engine/gate.h"
+#include "engine/journal.h"
 #include "engine/notify.h"
 #include "engine/skips.h"
 #include "engine/solver.h"
@@ -45,18 +46,24 @@ void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
                            prefix_of(job, engine->scratch), text);
 }
 
+void acme_engine_log_under(acme_engine_t *engine, const char *prefix,
+                           acme_msg_t msg, va_list list)
+{
+    const char *args[4] = { NULL, NULL, NULL, NULL };
+    for (int i = 0; i < 4 && (args[i] = va_arg(list, const char *)); i++) {
+    }
+    acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
+                                     args[2], args[3], NULL);
+    engine->callbacks->log(engine->callbacks->baton, msg, prefix, line->text);
+}
+
 void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
                      acme_msg_t msg, ...)
 {
-    const char *args[4] = { NULL, NULL, NULL, NULL };
     va_list list;
     va_start(list, msg);
-    for (int i = 0; i < 4 && (args[i] = va_arg(list, const char *)); i++) {
-    }
+    acme_engine_log_under(engine, prefix_of(job, engine->scratch), msg, list);
     va_end(list);
-    acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
-                                     args[2], args[3], NULL);
-    acme_engine_log_text(engine, job, msg, line->text);
 }
 
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
@@ -405,12 +412,8 @@ static void beat(acme_engine_t *engine)
 
 acme_err_t *acme_engine_resume(acme_engine_t *engine)
 {
-    acme_err_t *err =
-        acme_engine_note(engine, acme_solver_load(engine->solver));
+    acme_err_t *err = acme_engine_note(engine, acme_journal_load(engine));
 
-    if (!err) {
-        err = acme_engine_note(engine, acme_notify_load(engine->notify));
-    }
     if (err && !engine->lost) {
         acme_engine_log_error(engine, NULL, err);
     }

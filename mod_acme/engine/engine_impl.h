@@ -16,6 +16,7 @@
  *   preflight.c whether the CA will find this server, and what came of it
  *   keys.c     the key of an order, and the coming one
  *   request.c  what the administrator asks for, and how it is answered
+ *   journal.c  what is to be undone or told after a crash, read at a start
  *   check.c    whether a CA would find this server
  *   asked.c    renewals asked for
  *   answers.c  other requests, answered at once
@@ -31,6 +32,7 @@
 #define ACME_ENGINE_IMPL_H
 
 #include <apr_hash.h>
+#include <stdarg.h>
 
 #include "core/ocsp.h"
 #include "core/order.h"
@@ -235,6 +237,9 @@ apr_time_t acme_engine_now(const acme_engine_t *engine);
 /** A numbered line about a job (or none). One const char * per "%s", NULL. */
 void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,
                      acme_msg_t msg, ...) ACME_SENTINEL;
+/** The same of something else than a job. @param list  const char *, up to NULL */
+void acme_engine_log_under(acme_engine_t *engine, const char *prefix,
+                           acme_msg_t msg, va_list list);
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err);
 /** A message of the table with a text of one's own. */

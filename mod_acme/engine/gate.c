@@ -482,33 +482,18 @@ void acme_gates_drop(acme_gates_t *gates, const acme_proof_t *proof)
 
 /* --- after a start ---------------------------------------------------------------------- */
 
-acme_err_t *acme_gates_load(acme_gates_t *gates)
+const char *acme_gates_take(acme_gates_t *gates, const char *kind,
+                            const json_t *object, const char *id,
+                            apr_pool_t *pool)
 {
-    acme_engine_t *engine = gates->engine;
-    apr_array_header_t *entries;
-    acme_err_t *damage; /* told by whoever reads the journal for DNS records */
     acme_gate_spec_t spec;
-    apr_pool_t *pool;
+    const char *why = acme_gate_spec_read(&spec, kind, object, pool);
 
-    apr_pool_create(&pool, engine->pool);
-    acme_err_t *err =
-        acme_store_get_journal(&entries, &damage, engine->store, pool);
-    for (int i = 0; !err && i < entries->nelts; i++) {
-        const acme_journal_t *entry =
-            APR_ARRAY_IDX(entries, i, acme_journal_t *);
-        const char *why = acme_gate_spec_parse(&spec, entry, pool);
-        if (why) {
-            acme_engine_log(engine, NULL, ACME_W_JOURNAL_DAMAGED, entry->id,
-                            why, NULL);
-        }
-        else if (spec.closes) {
-            gate_t *gate = make(gates, &spec, entry->id);
-            gate->journaled = gate->dirty = 1;
-        }
+    if (spec.closes) {
+        gate_t *gate = make(gates, &spec, id);
+        gate->journaled = gate->dirty = 1;
     }
-    err = acme_err_dup(err, engine->scratch);
-    apr_pool_destroy(pool);
-    return err;
+    return why;
 }
 
 void acme_gates_sweep(acme_gates_t *gates)

@@ -12,15 +12,20 @@
 #ifndef ACME_GATE_H
 #define ACME_GATE_H
 
+#include <jansson.h>
+
 #include "engine/engine_impl.h"
 
 typedef struct acme_gates_t acme_gates_t;
 
 acme_gates_t *acme_gates_create(acme_engine_t *engine);
 
-/** After a start: before, and when all saved orders were taken up, when those that
- *  none of them holds are shut. */
-acme_err_t *acme_gates_load(acme_gates_t *gates) ACME_MUST_CHECK;
+/** After a start: before, an entry of the journal (@return why not; NULL: taken up,
+ *  or another's), and when all saved orders were taken up, when those that none of
+ *  them holds are shut. */
+const char *acme_gates_take(acme_gates_t *gates, const char *kind,
+                            const json_t *object, const char *id,
+                            apr_pool_t *pool);
 void acme_gates_sweep(acme_gates_t *gates);
 
 /** Whether something must be opened for challenges of this kind. */

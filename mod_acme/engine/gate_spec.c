@@ -1,7 +1,6 @@
 #include "engine/gate_spec.h"
 
 #include <apr_strings.h>
-#include <jansson.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "core/encode.h"
 
 #define KIND         "gate"
-#define MAX_JOURNAL  (64 * 1024)
 #define MAX_PROGRAMS 64
 #define MAX_ARGS     64
 #define PORT_HTTP    80
@@ -192,17 +190,12 @@ static apr_array_header_t *parse_programs(const json_t *list, apr_pool_t *pool)
     return programs;
 }
 
-const char *acme_gate_spec_parse(acme_gate_spec_t *spec,
-                                 const acme_journal_t *entry, apr_pool_t *pool)
+const char *acme_gate_spec_read(acme_gate_spec_t *spec, const char *kind,
+                                const json_t *object, apr_pool_t *pool)
 {
-    json_t *object;
-    acme_err_t *err = acme_json_parse(&object, entry->json, entry->len,
-                                      MAX_JOURNAL, "entry", pool);
-    const char *kind = err ? NULL : acme_json_string(object, "kind");
-
     memset(spec, 0, sizeof(*spec));
-    if (!kind || strcmp(kind, KIND)) {
-        return NULL; /* damage is told by whoever reads DNS records */
+    if (strcmp(kind, KIND)) {
+        return NULL;
     }
     const char *type = acme_json_string(object, "type");
     json_int_t port = json_integer_value(json_object_get(object, "port"));

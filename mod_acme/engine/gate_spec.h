@@ -4,6 +4,8 @@
 #ifndef ACME_GATE_SPEC_H
 #define ACME_GATE_SPEC_H
 
+#include <jansson.h>
+
 #include "engine/command.h"
 #include "engine/hook.h"
 #include "engine/policy.h"
@@ -29,8 +31,8 @@ acme_err_t *acme_gate_spec_format(const char **json,
                                   const acme_gate_spec_t *spec,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
 /** @return why not, or NULL; spec->closes NULL: the entry is another's */
-const char *acme_gate_spec_parse(acme_gate_spec_t *spec,
-                                 const acme_journal_t *entry, apr_pool_t *pool);
+const char *acme_gate_spec_read(acme_gate_spec_t *spec, const char *kind,
+                                const json_t *object, apr_pool_t *pool);
 
 /** One of its programs, to be run for event: sets argv and env. */
 void acme_gate_spec_command(acme_command_spec_t *command,

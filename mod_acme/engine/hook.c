@@ -81,13 +81,6 @@ const char *acme_hooks_text(const apr_array_header_t *hooks,
     return text;
 }
 
-const char *acme_hook_command_text(const apr_array_header_t *command,
-                                   apr_pool_t *pool)
-{
-    return acme_encode_printable(apr_array_pstrcat(pool, command, ' '), 200,
-                                 pool);
-}
-
 void acme_hook_env(apr_array_header_t *env, const char *name, const char *value)
 {
     if (value) {

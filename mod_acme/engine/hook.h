@@ -54,9 +54,6 @@ int acme_hooks_want(const apr_array_header_t *hooks, unsigned int events);
 /** A text that is the same for the same programs of these events, or "". */
 const char *acme_hooks_text(const apr_array_header_t *hooks,
                             unsigned int events, apr_pool_t *pool);
-/** The command of one, in one line. */
-const char *acme_hook_command_text(const apr_array_header_t *command,
-                                   apr_pool_t *pool);
 
 /** Adds "NAME=value" to an environment (const char *). value NULL: nothing. What
  *  is not printable in it is shown as such. */

@@ -373,13 +373,13 @@ apr_interval_time_t acme_limits_pace(const acme_limits_t *limits)
 
 /* --- spending ------------------------------------------------------------------- */
 
+typedef void change_fn_t(acme_limits_t *limits, acme_limit_t limit,
+                         const char *key, apr_time_t now, apr_pool_t *scratch);
+
 /* What an order takes of each certificate's limits, or gives back. */
 static void each_certificate(acme_limits_t *limits,
                              const acme_limits_order_t *order, apr_time_t now,
-                             void (*change)(acme_limits_t *, acme_limit_t,
-                                            const char *, apr_time_t,
-                                            apr_pool_t *),
-                             apr_pool_t *scratch)
+                             change_fn_t *change, apr_pool_t *scratch)
 {
     apr_array_header_t *domains = domains_of(order->idents, scratch);
 
@@ -391,8 +391,9 @@ static void each_certificate(acme_limits_t *limits,
            scratch);
 }
 
-void acme_limits_spend(acme_limits_t *limits, const acme_limits_order_t *order,
-                       apr_time_t now)
+/* What an order costs. @param whole  0: of it what its certificate would */
+static void charge(acme_limits_t *limits, const acme_limits_order_t *order,
+                   int whole, change_fn_t *change, apr_time_t now)
 {
     apr_pool_t *scratch;
 
@@ -400,40 +401,29 @@ void acme_limits_spend(acme_limits_t *limits, const acme_limits_order_t *order,
         return;
     }
     apr_pool_create(&scratch, limits->parent);
-    if (!order->renewal) {
-        take(limits, ACME_LIMIT_ORDERS, order->account, now, scratch);
+    if (whole && !order->renewal) {
+        change(limits, ACME_LIMIT_ORDERS, order->account, now, scratch);
     }
-    each_certificate(limits, order, now, take, scratch);
+    each_certificate(limits, order, now, change, scratch);
     apr_pool_destroy(scratch);
+}
+
+void acme_limits_spend(acme_limits_t *limits, const acme_limits_order_t *order,
+                       apr_time_t now)
+{
+    charge(limits, order, 1, take, now);
 }
 
 void acme_limits_refund(acme_limits_t *limits, const acme_limits_order_t *order,
                         apr_time_t now)
 {
-    apr_pool_t *scratch;
-
-    if (order->exempt || !limits->rules) {
-        return;
-    }
-    apr_pool_create(&scratch, limits->parent);
-    each_certificate(limits, order, now, give_back, scratch);
-    apr_pool_destroy(scratch);
+    charge(limits, order, 0, give_back, now);
 }
 
 void acme_limits_cancel(acme_limits_t *limits, const acme_limits_order_t *order,
                         apr_time_t now)
 {
-    apr_pool_t *scratch;
-
-    if (order->exempt || !limits->rules) {
-        return;
-    }
-    apr_pool_create(&scratch, limits->parent);
-    if (!order->renewal) {
-        give_back(limits, ACME_LIMIT_ORDERS, order->account, now, scratch);
-    }
-    each_certificate(limits, order, now, give_back, scratch);
-    apr_pool_destroy(scratch);
+    charge(limits, order, 1, give_back, now);
 }
 
 void acme_limits_fail(acme_limits_t *limits, const char *account,

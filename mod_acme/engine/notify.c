@@ -1,7 +1,6 @@
 #include "engine/notify.h"
 
 #include <apr_strings.h>
-#include <jansson.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +8,8 @@
 #include "core/encode.h"
 #include "engine/command.h"
 
-#define KIND        "event"
-#define MAX_JOURNAL (64 * 1024)
-#define MAX_ENV     64
+#define KIND    "event"
+#define MAX_ENV 64
 #define EXPENDABLE                                                             \
     (ACME_EVENT_BIT(ACME_EVENT_RENEWING) | ACME_EVENT_BIT(ACME_EVENT_EXPIRING) \
      | ACME_EVENT_BIT(ACME_EVENT_ERRORED))
@@ -267,31 +265,14 @@ static void load_note(acme_notify_t *notify, const json_t *object,
     enqueue(note);
 }
 
-acme_err_t *acme_notify_load(acme_notify_t *notify)
+const char *acme_notify_take(acme_notify_t *notify, const char *kind,
+                             const json_t *object, const char *id,
+                             apr_pool_t *pool)
 {
-    acme_engine_t *engine = notify->engine;
-    apr_array_header_t *entries;
-    acme_err_t *damage; /* told by whoever reads the journal for DNS records */
-    apr_pool_t *pool;
-
-    apr_pool_create(&pool, engine->pool);
-    acme_err_t *err =
-        acme_store_get_journal(&entries, &damage, engine->store, pool);
-    for (int i = 0; !err && i < entries->nelts; i++) {
-        const acme_journal_t *entry =
-            APR_ARRAY_IDX(entries, i, acme_journal_t *);
-        json_t *object;
-        acme_err_t *unread = acme_json_parse(&object, entry->json, entry->len,
-                                             MAX_JOURNAL, "entry", pool);
-        const char *kind = unread ? NULL : acme_json_string(object, "kind");
-
-        if (kind && !strcmp(kind, KIND)) {
-            load_note(notify, object, entry->id, pool);
-        }
+    if (!strcmp(kind, KIND)) {
+        load_note(notify, object, id, pool);
     }
-    err = acme_err_dup(err, engine->scratch);
-    apr_pool_destroy(pool);
-    return err;
+    return NULL; /* what cannot be told any more is forgotten */
 }
 
 /* --- programs ------------------------------------------------------------------------ */

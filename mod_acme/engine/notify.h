@@ -8,6 +8,8 @@
 #ifndef ACME_NOTIFY_H
 #define ACME_NOTIFY_H
 
+#include <jansson.h>
+
 #include "engine/engine_impl.h"
 #include "engine/hook.h"
 
@@ -19,9 +21,11 @@ typedef struct acme_notify_t acme_notify_t;
 
 acme_notify_t *acme_notify_create(acme_engine_t *engine);
 
-/** After a start: what was not told before. What AcmeOn does not name any more is
- *  forgotten. */
-acme_err_t *acme_notify_load(acme_notify_t *notify) ACME_MUST_CHECK;
+/** After a start: an entry of the journal, of what was not told before. What AcmeOn
+ *  does not name any more is forgotten. @return NULL */
+const char *acme_notify_take(acme_notify_t *notify, const char *kind,
+                             const json_t *object, const char *id,
+                             apr_pool_t *pool);
 
 /** Run the programs that the job's AcmeOn names for event. Never fails: what goes
  *  wrong is logged.

@@ -62,10 +62,13 @@ acme_err_t *acme_solver_create(acme_solver_t **result, acme_engine_t *engine)
     return NULL;
 }
 
-acme_err_t *acme_solver_load(acme_solver_t *solver)
+const char *acme_solver_take(acme_solver_t *solver, const char *kind,
+                             const json_t *object, const char *id,
+                             apr_pool_t *pool)
 {
-    ACME_TRY(acme_txts_load(solver->txts));
-    return acme_gates_load(solver->gates);
+    const char *why = acme_txts_take(solver->txts, kind, object, pool);
+
+    return why ? why : acme_gates_take(solver->gates, kind, object, id, pool);
 }
 
 void acme_solver_sweep(acme_solver_t *solver)

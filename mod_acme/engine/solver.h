@@ -7,6 +7,8 @@
 #ifndef ACME_SOLVER_H
 #define ACME_SOLVER_H
 
+#include <jansson.h>
+
 #include "engine/engine_impl.h"
 
 typedef struct acme_solver_t acme_solver_t;
@@ -16,8 +18,12 @@ typedef struct acme_pub_t acme_pub_t;
 acme_err_t *acme_solver_create(acme_solver_t **solver,
                                acme_engine_t *engine) ACME_MUST_CHECK;
 
-/** After a start: before, and when all saved orders were taken up. */
-acme_err_t *acme_solver_load(acme_solver_t *solver) ACME_MUST_CHECK;
+/** After a start: an entry of the journal (journal.h).
+ *  @return why it is not fit for use; NULL: taken up, or another's */
+const char *acme_solver_take(acme_solver_t *solver, const char *kind,
+                             const json_t *object, const char *id,
+                             apr_pool_t *pool);
+/** Then, when all saved orders were taken up: what none of them needs goes. */
 void acme_solver_sweep(acme_solver_t *solver);
 
 /** Feeds acme_order_published, now or later.

@@ -1,7 +1,6 @@
 #include "engine/txt.h"
 
 #include <apr_strings.h>
-#include <jansson.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 #include "core/renewal.h"
 #include "engine/command.h"
 
-#define MAX_JOURNAL  (64 * 1024)
 #define MAX_ARGS     64
 #define RETRY_FIRST  apr_time_from_sec(60) /* of a teardown that failed */
 #define RETRY_MAX    apr_time_from_sec(24 * 60 * 60)
@@ -190,20 +188,12 @@ static int read_command(acme_txt_spec_t *spec, const json_t *list,
     return count < 1 || count > MAX_ARGS ? -1 : 0;
 }
 
-/* @return why not, or NULL; entries of another kind are another's */
-static const char *read_entry(acme_txts_t *txts, const acme_journal_t *entry)
+const char *acme_txts_take(acme_txts_t *txts, const char *kind,
+                           const json_t *object, apr_pool_t *pool)
 {
-    apr_pool_t *scratch = txts->engine->scratch;
     acme_txt_spec_t spec;
-    json_t *object;
-    acme_err_t *err = acme_json_parse(&object, entry->json, entry->len,
-                                      MAX_JOURNAL, "entry", scratch);
-    const char *kind = err ? NULL : acme_json_string(object, "kind");
 
-    if (err) {
-        return err->text;
-    }
-    if (!kind || strcmp(kind, "txt")) {
+    if (strcmp(kind, "txt")) {
         return NULL;
     }
     spec.name = acme_json_string(object, "name");
@@ -211,7 +201,7 @@ static const char *read_entry(acme_txts_t *txts, const acme_journal_t *entry)
     spec.certificate = acme_json_string(object, "certificate");
     spec.domain = acme_json_string(object, "domain");
     if (!spec.name || !spec.value || !spec.certificate || !spec.domain
-        || read_command(&spec, json_object_get(object, "command"), scratch)) {
+        || read_command(&spec, json_object_get(object, "command"), pool)) {
         return "members are missing in it";
     }
     if (!find(txts, spec.name, spec.value)) {
@@ -219,33 +209,6 @@ static const char *read_entry(acme_txts_t *txts, const acme_journal_t *entry)
         txt->journaled = txt->settled = 1;
     }
     return NULL;
-}
-
-acme_err_t *acme_txts_load(acme_txts_t *txts)
-{
-    acme_engine_t *engine = txts->engine;
-    apr_array_header_t *entries;
-    acme_err_t *damage;
-    apr_pool_t *pool;
-
-    apr_pool_create(&pool, engine->pool);
-    acme_err_t *err =
-        acme_store_get_journal(&entries, &damage, engine->store, pool);
-    if (!err && damage) {
-        acme_engine_log_error(engine, NULL, damage);
-    }
-    for (int i = 0; !err && i < entries->nelts; i++) {
-        const acme_journal_t *entry =
-            APR_ARRAY_IDX(entries, i, acme_journal_t *);
-        const char *why = read_entry(txts, entry);
-        if (why) {
-            acme_engine_log(engine, NULL, ACME_W_JOURNAL_DAMAGED, entry->id,
-                            why, NULL);
-        }
-    }
-    err = acme_err_dup(err, engine->scratch);
-    apr_pool_destroy(pool);
-    return err;
 }
 
 /* --- programs ------------------------------------------------------------------------- */

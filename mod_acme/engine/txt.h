@@ -8,6 +8,8 @@
 #ifndef ACME_TXT_H
 #define ACME_TXT_H
 
+#include <jansson.h>
+
 #include "engine/engine_impl.h"
 
 typedef struct acme_txts_t acme_txts_t;
@@ -35,8 +37,10 @@ void acme_txts_adopt(acme_txts_t *txts, const acme_txt_spec_t *spec);
 /** It is to go. */
 void acme_txts_drop(acme_txts_t *txts, const char *name, const char *value);
 
-/** After a start, before anything is wanted: read the journal. */
-acme_err_t *acme_txts_load(acme_txts_t *txts) ACME_MUST_CHECK;
+/** After a start, before anything is wanted: an entry of the journal.
+ *  @return why not; NULL: taken up, or another's */
+const char *acme_txts_take(acme_txts_t *txts, const char *kind,
+                           const json_t *object, apr_pool_t *pool);
 /** When the saved orders were taken up: what none of them wants is to go. */
 void acme_txts_sweep(acme_txts_t *txts);
 

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include <apr_lib.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
 #include <http_config.h>
 
-#include "httpd/log.h"
+#include "httpd/shared.h"
 
 /* Changes with any change of the structs below. */
 #define LAYOUT "mod_acme-hits-1"
@@ -70,24 +69,6 @@ static apr_status_t forget_hits(void *data)
     return APR_SUCCESS;
 }
 
-static watches_t *share(server_rec *s)
-{
-    apr_pool_t *process = s->process->pool;
-    apr_shm_t *shm = NULL;
-    apr_status_t rv = apr_shm_create(&shm, sizeof(watches_t), NULL, process);
-
-    if (rv != APR_SUCCESS) {
-        acme_log_err(s, "",
-                     acme_err_os(process, rv, ACME_W_HITS_MEMORY,
-                                 apr_itoa(process, (int)sizeof(watches_t)),
-                                 NULL),
-                     process);
-        return NULL;
-    }
-    /* anonymous mappings are zero, and so are free places */
-    return apr_shm_baseaddr_get(shm);
-}
-
 acme_hits_t *acme_hits_open(server_rec *s, apr_pool_t *pconf)
 {
     const char *key = apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
@@ -98,7 +79,12 @@ acme_hits_t *acme_hits_open(server_rec *s, apr_pool_t *pconf)
     if (!retained) {
         retained = ap_retained_data_create(key, sizeof(*retained));
     }
-    if (!retained->memory && !(retained->memory = share(s))) {
+    if (!retained->memory) {
+        /* all zero: free places */
+        retained->memory =
+            acme_shared_make(sizeof(watches_t), ACME_W_HITS_MEMORY, s);
+    }
+    if (!retained->memory) {
         return NULL;
     }
     hits->memory = retained->memory;

@@ -3,11 +3,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <apr_shm.h>
 #include <apr_strings.h>
 #include <http_config.h>
 
 #include "httpd/log.h"
+#include "httpd/shared.h"
 
 #define FIRST_SLOTS 64
 
@@ -30,23 +30,6 @@ static apr_status_t forget_table(void *data)
         the_table = NULL;
     }
     return APR_SUCCESS;
-}
-
-static void *share(apr_size_t size, acme_msg_t failure, server_rec *s,
-                   apr_pool_t *process)
-{
-    apr_shm_t *shm = NULL;
-    apr_status_t rv = apr_shm_create(&shm, size, NULL, process);
-
-    if (rv != APR_SUCCESS) {
-        acme_log_err(s, "",
-                     acme_err_os(process, rv, failure,
-                                 apr_off_t_toa(process, (apr_off_t)size), NULL),
-                     process);
-        return NULL;
-    }
-    /* anonymous mappings are zero: a slot that is all zero says nothing */
-    return apr_shm_baseaddr_get(shm);
 }
 
 static retained_t *retain(server_rec *s)
@@ -75,8 +58,8 @@ static segment_t *share_segment(const acme_live_table_t *table, int capacity)
     apr_size_t count = (apr_size_t)capacity;
     apr_size_t head = sizeof(segment_t) + count * sizeof(acme_slot_t);
     segment_t *segment =
-        share(head + ACME_FAMILIES * count * sizeof(told_t), ACME_E_LIVE_MEMORY,
-              table->server, table->process);
+        acme_shared_make(head + ACME_FAMILIES * count * sizeof(told_t),
+                         ACME_E_LIVE_MEMORY, table->server);
     int i;
 
     for (i = 0; segment && i < ACME_FAMILIES; ++i) {
@@ -136,13 +119,12 @@ acme_live_table_t *acme_live_open(server_rec *s, apr_pool_t *pconf)
     acme_live_table_t *table = apr_pcalloc(pconf, sizeof(*table));
 
     table->server = s;
-    table->process = s->process->pool;
     table->pool = pconf;
     table->retained = retain(s);
     table->slots = apr_hash_make(pconf);
     if (!table->retained->tokens) {
         table->retained->tokens =
-            share(sizeof(tokens_t), ACME_E_LIVE_MEMORY, s, s->process->pool);
+            acme_shared_make(sizeof(tokens_t), ACME_E_LIVE_MEMORY, s);
     }
     if (!table->retained->tokens) {
         return NULL;
@@ -213,9 +195,8 @@ int acme_live_add_staples(acme_live_table_t *table)
 
         table->staples_new[i] = !retained->staples[i];
         if (!retained->staples[i]) {
-            retained->staples[i] =
-                share(acme_staples_size(count), ACME_W_STAPLE_MEMORY,
-                      table->server, table->process);
+            retained->staples[i] = acme_shared_make(
+                acme_staples_size(count), ACME_W_STAPLE_MEMORY, table->server);
         }
         if (!retained->staples[i]) {
             return 0;

@@ -66,7 +66,6 @@ struct acme_live_table_t {
     int staples_new[SEGMENTS];
     apr_hash_t *slots; /* name -> acme_slot_t */
     apr_pool_t *pool;
-    apr_pool_t *process;
     server_rec *server;
 };
 

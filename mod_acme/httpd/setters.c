@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/encode.h"
 #include "httpd/directives.h"
@@ -16,6 +17,28 @@ const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, err->text, ". ", acme_msg_entry(err->msg)->remedy,
                        NULL);
+}
+
+const char *acme_setters_program(apr_array_header_t *command, int argc,
+                                 char *const argv[])
+{
+    apr_pool_t *pool = command->pool;
+    const char *path = *argv[0] ? ap_server_root_relative(pool, argv[0]) : NULL;
+    int i;
+
+    if (!path) {
+        return apr_psprintf(pool, "\"%s\" is not a path of a program", argv[0]);
+    }
+    if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
+        && access(path, X_OK) != 0) {
+        return apr_psprintf(pool, "%s is not a program that can be executed",
+                            path);
+    }
+    APR_ARRAY_PUSH(command, const char *) = path;
+    for (i = 1; i < argc; i++) {
+        APR_ARRAY_PUSH(command, const char *) = argv[i];
+    }
+    return NULL;
 }
 
 const char *acme_setters_flag(int *flag, const char *text, apr_pool_t *pool)

@@ -36,6 +36,12 @@ typedef struct acme_directive_t {
 
 /** An error as a sentence, its remedy behind it. */
 const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool);
+/** A program and its arguments, by its path from ServerRoot. httpd -t finds it; a
+ *  server that starts, or reloads, does so without.
+ *  @param command  const char *; to be added to
+ *  @return NULL, or a sentence */
+const char *acme_setters_program(apr_array_header_t *command, int argc,
+                                 char *const argv[]);
 /** on or off. @return NULL, or a sentence */
 const char *acme_setters_flag(int *flag, const char *text, apr_pool_t *pool);
 /** For a directive with an optional leading [ca], an alias or URL as in AcmeCA:

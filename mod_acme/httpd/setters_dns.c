@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/resolver.h"
 
@@ -16,28 +15,12 @@ const char *acme_setters_dns_command(acme_target_t *to, int argc,
     apr_pool_t *pool = to->cmd->pool;
     apr_array_header_t *command =
         apr_array_make(pool, argc + 4, sizeof(const char *));
-    const char *path;
-    int i;
 
     to->settings->dns_command = command;
     if (argc == 1 && !strcasecmp(argv[0], "none")) {
         return NULL;
     }
-    path = *argv[0] ? ap_server_root_relative(pool, argv[0]) : NULL;
-    if (!path) {
-        return apr_psprintf(pool, "\"%s\" is not a path of a program", argv[0]);
-    }
-    /* httpd -t finds it; a server that starts, or reloads, does so without. */
-    if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
-        && access(path, X_OK) != 0) {
-        return apr_psprintf(pool, "%s is not a program that can be executed",
-                            path);
-    }
-    APR_ARRAY_PUSH(command, const char *) = path;
-    for (i = 1; i < argc; i++) {
-        APR_ARRAY_PUSH(command, const char *) = argv[i];
-    }
-    return NULL;
+    return acme_setters_program(command, argc, argv);
 }
 
 const char *acme_setters_dns_wait(acme_target_t *to, int argc,

@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/encode.h"
 #include "engine/hook.h"
@@ -24,22 +23,13 @@ static apr_array_header_t *own_hooks(acme_settings_t *settings,
 static const char *make_command(apr_array_header_t **command, int argc,
                                 char *const argv[], apr_pool_t *pool)
 {
-    const char *path = *argv[0] ? ap_server_root_relative(pool, argv[0]) : NULL;
+    const char *fault;
     int i;
 
-    if (!path) {
-        return apr_psprintf(pool, "\"%s\" is not a path of a program", argv[0]);
-    }
-    /* httpd -t finds it; a server that starts, or reloads, does so without. */
-    if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
-        && access(path, X_OK) != 0) {
-        return apr_psprintf(pool, "%s is not a program that can be executed",
-                            path);
-    }
     *command = apr_array_make(pool, argc + 4, sizeof(const char *));
-    APR_ARRAY_PUSH(*command, const char *) = path;
-    for (i = 1; i < argc; i++) {
-        APR_ARRAY_PUSH(*command, const char *) = argv[i];
+    fault = acme_setters_program(*command, argc, argv);
+    if (fault) {
+        return fault;
     }
     for (i = 0; i < argc; i++) {
         const char *word = APR_ARRAY_IDX(*command, i, const char *);

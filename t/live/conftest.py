@@ -13,7 +13,7 @@ import pytest
 
 from . import proc
 from .ca import Pebble
-from .fakeca import FakeCA
+from .fakeca import FakeCA, tokens
 from .httpd import MPMS, Httpd
 
 LOGS = pytest.StashKey()
@@ -175,3 +175,29 @@ def fakeca(make_fakeca):
 def acme_httpd(httpd, pebble):
     """An Httpd, not started, with mod_acme set up for a Pebble that validates at it."""
     return httpd.acme(pebble)
+
+
+@pytest.fixture
+def make_waiting(httpd, make_fakeca):
+    """A function making a server whose CA waits with validating until its gate is set:
+    (httpd, ca, start); start(names) says which token each of them has to show: {host: token}."""
+    made = []
+
+    def make(*directives):
+        ca = make_fakeca(validate="http", http_port=httpd.http_port)
+        made.append(ca)
+        ca.validation_gate.clear()
+        httpd.acme(ca, *directives)
+
+        def start(*names, **options):
+            for name in names:
+                httpd.vhost(name, https_extra="AcmeManage on", **options)
+            httpd.start()
+            ca.wait_request("challenge", len(names))
+            return tokens(ca)
+
+        return httpd, ca, start
+
+    yield make
+    for ca in made:
+        ca.validation_gate.set()

@@ -952,3 +952,13 @@ def _wrong_alpn_cert(cert, name, key_auth):
     if not found.critical or found.value.value != wanted:
         return challenge_error("unauthorized", f"{name}: wrong acmeIdentifier extension")
     return None
+
+
+def tokens(ca):
+    """Host -> token of http-01, from the authorizations the CA handed out."""
+    found = {}
+    for exchange in ca.requests_to("authz"):
+        authz = exchange.reply.json()
+        token = next(c["token"] for c in authz["challenges"] if c["type"] == "http-01")
+        found[authz["identifier"]["value"]] = token
+    return found

@@ -27,31 +27,9 @@ def wait_hits(httpd, number, name=SHOP):
     )
 
 
-def tokens(ca):
-    found = {}
-    for exchange in ca.requests_to("authz"):
-        authz = exchange.reply.json()
-        token = next(c["token"] for c in authz["challenges"] if c["type"] == "http-01")
-        found[authz["identifier"]["value"]] = token
-    return found
-
-
 @pytest.fixture
-def waiting(httpd, make_fakeca):
-    """A server whose CA has not validated yet."""
-    ca = make_fakeca(validate="http", http_port=httpd.http_port)
-    ca.validation_gate.clear()
-    httpd.acme(ca, "AcmeChallenges http-01")
-
-    def start(*names, **options):
-        for name in names:
-            httpd.vhost(name, https_extra="AcmeManage on", **options)
-        httpd.start()
-        ca.wait_request("challenge", len(names))
-        return tokens(ca)
-
-    yield httpd, ca, start
-    ca.validation_gate.set()
+def waiting(make_waiting):
+    return make_waiting("AcmeChallenges http-01")
 
 
 def where(httpd, name, port):

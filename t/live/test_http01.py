@@ -9,31 +9,8 @@ SHOP, BLOG = "shop.example.org", "blog.example.org"
 
 
 @pytest.fixture
-def waiting(httpd, make_fakeca):
-    """A server whose CA has not validated yet: (httpd, ca, {host: (token, answer)})."""
-    ca = make_fakeca(validate="http", http_port=httpd.http_port)
-    ca.validation_gate.clear()
-    httpd.acme(ca)
-
-    def start(*names, **options):
-        for name in names:
-            httpd.vhost(name, https_extra="AcmeManage on", **options)
-        httpd.start()
-        ca.wait_request("challenge", len(names))
-        return tokens(ca)
-
-    yield httpd, ca, start
-    ca.validation_gate.set()
-
-
-def tokens(ca):
-    """Host -> token, from the authorizations the CA handed out."""
-    found = {}
-    for exchange in ca.requests_to("authz"):
-        authz = exchange.reply.json()
-        token = next(c["token"] for c in authz["challenges"] if c["type"] == "http-01")
-        found[authz["identifier"]["value"]] = token
-    return found
+def waiting(make_waiting):
+    return make_waiting()
 
 
 def raw(port, text):

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from . import pki
-from .fakeca import problem, silence
+from .fakeca import problem, silence, tokens
 from .proc import free_port, wait_until
-from .test_http01 import PREFIX, tokens
+from .test_http01 import PREFIX
 
 SHOP, ALIAS, BLOG = "shop.example.org", "www.shop.example.org", "blog.example.org"
 STEPS = ["directory", "new-nonce", "new-account", "new-order", "authz", "challenge", "finalize",
