@@ -50,7 +50,8 @@ static ctl_exit_t ask_all(ctl_t *ctl, const char *name, json_t *list)
 
 /* --- the store's word ----------------------------------------------------------------- */
 
-static void learn_record(acme_status_t *status, const acme_record_t *record)
+static void learn_record(acme_status_t *status, const acme_record_t *record,
+                         apr_pool_t *pool)
 {
     const acme_policy_ca_t *ca =
         record->ca_url ? acme_policy_find_ca(record->ca_url) : NULL;
@@ -64,15 +65,13 @@ static void learn_record(acme_status_t *status, const acme_record_t *record)
     apr_cpystrn(status->issuer, record->issuer, sizeof(status->issuer));
     apr_cpystrn(status->ca, ca && ca->alias ? ca->alias : url,
                 sizeof(status->ca));
-    apr_cpystrn(status->tlsa, record->tlsa ? record->tlsa : "",
-                sizeof(status->tlsa));
+    ACME_REMARK(status, tlsa, record->tlsa ? record->tlsa : "", pool);
 }
 
-static void copy(char *out, apr_size_t size, const json_t *doc,
-                 const char *name)
+static const char *text_of(const json_t *doc, const char *name)
 {
     const char *text = acme_json_string(doc, name);
-    apr_cpystrn(out, text ? text : "", size);
+    return text ? text : "";
 }
 
 static apr_time_t moment(const json_t *doc, const char *name)
@@ -83,7 +82,7 @@ static apr_time_t moment(const json_t *doc, const char *name)
 
 /* As the engine keeps them (job.c). */
 static void learn_failures(acme_status_t *status, const json_t *doc,
-                           apr_time_t now)
+                           apr_time_t now, apr_pool_t *pool)
 {
     json_int_t failures = json_integer_value(json_object_get(doc, "failures"));
     json_int_t code = json_integer_value(json_object_get(doc, "error_code"));
@@ -95,8 +94,8 @@ static void learn_failures(acme_status_t *status, const json_t *doc,
     status->failures = (int)failures;
     status->error_code = (int)code;
     status->error_time = moment(doc, "failed_at");
-    copy(status->error, sizeof(status->error), doc, "error");
-    copy(status->visit, sizeof(status->visit), doc, "visit");
+    ACME_REMARK(status, error, text_of(doc, "error"), pool);
+    ACME_REMARK(status, visit, text_of(doc, "visit"), pool);
     apr_time_t next = moment(doc, "retry_at");
     status->next_time = next > now ? next : now;
     apr_cpystrn(status->next_action, "retry: when the server runs",
@@ -137,9 +136,9 @@ static const acme_record_t *learn_key(acme_report_t *report, ctl_t *ctl,
                                            ? ACME_KEY_RSA2048
                                            : ACME_KEY_ECDSA_P256;
     if (record) {
-        learn_record(status, record);
+        learn_record(status, record, pool);
     }
-    learn_failures(status, failures, apr_time_now());
+    learn_failures(status, failures, apr_time_now(), pool);
     if (order) {
         apr_cpystrn(status->progress,
                     "an order is under way; it goes on when "

@@ -217,7 +217,8 @@ static int was_over(acme_engine_t *engine, acme_asked_t *asked, int index)
     if (failed) {
         asked->failed++;
         asked->code = job->status.error_code;
-        asked->text = apr_pstrdup(asked->pool, job->status.error);
+        asked->text =
+            apr_pstrdup(asked->pool, acme_remarks(&job->status)->error);
     }
     if (job->request[0]) {
         job->request[0] = '\0';

@@ -292,7 +292,8 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
         acme_link_t *link = acme_link_for(engine, one, 0);
         for (int k = 0; k < one->policy->key_type_count; k++) {
             acme_job_t *job = &engine->jobs[engine->job_count++];
-            acme_job_init(job, one, one->policy->key_types[k], engine->scratch);
+            acme_job_init(job, one, one->policy->key_types[k], engine->pool,
+                          engine->scratch);
             job->timer.kind = ACME_TIMER_JOB;
             job->ask.kind = ACME_TIMER_ASK;
             job->warn.kind = ACME_TIMER_WARN;

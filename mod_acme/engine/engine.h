@@ -7,6 +7,8 @@
 #ifndef ACME_ENGINE_H
 #define ACME_ENGINE_H
 
+#include <stddef.h>
+
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <apr_time.h>
@@ -33,6 +35,20 @@ typedef enum acme_state_t {
 /** "valid" ...; static. */
 const char *acme_state_name(acme_state_t state);
 
+/** What is to be told of few certificates at a time, and takes room. Texts as in
+ *  acme_status_t; "": nothing. */
+typedef struct acme_remarks_t {
+    char limit[96]; /* which: "50 certificates in 7 days for example.org" */
+    char ari_url[ACME_ARI_URL]; /* the CA's explanation of the window */
+    char error[1024]; /* acme_err_line; a DNS record to make is in it whole */
+    char visit[512];  /* page that the CA names with the error (not a longer
+                         address, which is in the log) */
+    char ca_why[224]; /* of several CAs: why not the first */
+    char tlsa[65]; /* TLSA 3 1 1 of the newest set; "" unless its key stays */
+    char tlsa_next[65]; /* of the key made ahead */
+    char left_out[256]; /* names that the set goes without, and why */
+} acme_remarks_t;
+
 /** What the world may know of one certificate and family. Fixed size: it is
  *  copied into shared memory. Texts are printable and NUL terminated. */
 typedef struct acme_status_t {
@@ -46,20 +62,22 @@ typedef struct acme_status_t {
     apr_time_t limit_until; /* held back by a limit of the CA; 0: not */
     apr_time_t ari_start, ari_end; /* window that the CA suggests; 0: none */
     char serial[48], issuer[72];
-    char limit[96]; /* which: "50 certificates in 7 days for example.org" */
-    char ari_url[ACME_ARI_URL]; /* the CA's explanation of the window, or "" */
-    char next_action[96];       /* "renew", "order", "retry" and why */
-    char error[384];            /* acme_err_line */
-    char visit[512];   /* page that the CA names with the error, or "" (also
-                             for a longer address, which is in the log) */
-    char progress[96]; /* of the order in progress, or "" */
-    char ca[80];       /* that the newest set is from; "" if none */
-    char ca_why[224];  /* of several CAs: why not the first, or "" */
-    char proof[192];   /* how control is proved, and why not otherwise; or "" */
-    char tlsa[65]; /* TLSA 3 1 1 of the newest set; "" unless its key stays */
-    char tlsa_next[65]; /* of the key made ahead; "": there is none */
-    char left_out[256]; /* names that the set goes without, and why; or "" */
+    char next_action[96]; /* "renew", "order", "retry" and why */
+    char progress[96];    /* of the order in progress, or "" */
+    char ca[80];          /* that the newest set is from; "" if none */
+    char proof[192]; /* how control is proved, and why not otherwise; or "" */
+    acme_remarks_t *remarks; /* NULL: none so far */
 } acme_status_t;
+
+/** To be read; never NULL. */
+const acme_remarks_t *acme_remarks(const acme_status_t *status);
+/** Set one of the remarks, cut to its room. A first one that says something makes
+ *  them, in pool, which must live as long as the status. */
+#define ACME_REMARK(status, member, text, pool)                                \
+    acme_remark(status, offsetof(acme_remarks_t, member),                      \
+                sizeof(((acme_remarks_t *)0)->member), text, pool)
+void acme_remark(acme_status_t *status, apr_size_t offset, apr_size_t size,
+                 const char *text, apr_pool_t *pool);
 
 #define ACME_MAX_EVENTS 16 /* kept of one certificate and family */
 

@@ -228,10 +228,12 @@ void acme_events_due(acme_engine_t *engine, acme_timer_t *timer)
     apr_time_t now = acme_engine_now(engine);
     apr_pool_t *scratch = engine->scratch;
     int over = status->not_after <= now;
-    acme_err_t *err = acme_err_make(
-        scratch, ACME_W_EXPIRING, over ? "ended at" : "ends at",
-        acme_time_format(status->not_after, scratch),
-        status->error_code ? status->error : "no attempt has failed", NULL);
+    acme_err_t *err =
+        acme_err_make(scratch, ACME_W_EXPIRING, over ? "ended at" : "ends at",
+                      acme_time_format(status->not_after, scratch),
+                      status->error_code ? acme_remarks(status)->error
+                                         : "no attempt has failed",
+                      NULL);
     const acme_happening_t what = { ACME_EVENT_EXPIRING, job, err };
 
     acme_engine_log_error(engine, job, err);

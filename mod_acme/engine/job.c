@@ -17,15 +17,6 @@
  * revokes each one at once would be asked without end. */
 #define REVOKED_REST apr_time_from_sec(6 * 60 * 60)
 
-const char *acme_state_name(acme_state_t state)
-{
-    static const char *const NAMES[] = {
-        "unknown",  "waiting", "ordering", "valid",
-        "renewing", "error",   "manual",
-    };
-    return NAMES[state];
-}
-
 /* --- fingerprints ------------------------------------------------------------ */
 
 static unsigned int hash_text(const char *text, unsigned int hash)
@@ -124,10 +115,12 @@ static const char *dns_settings(const acme_policy_t *policy, apr_pool_t *pool)
 }
 
 void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
-                   acme_key_type_t key_type, apr_pool_t *scratch)
+                   acme_key_type_t key_type, apr_pool_t *pool,
+                   apr_pool_t *scratch)
 {
     const acme_policy_t *policy = managed->policy;
     memset(job, 0, sizeof(*job));
+    job->pool = pool;
     job->managed = managed;
     job->key_type = key_type;
     job->family = acme_key_family(key_type);
@@ -210,7 +203,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
         status->set_number = 0;
         status->not_before = status->not_after = 0;
         status->serial[0] = status->issuer[0] = status->ca[0] = '\0';
-        status->tlsa[0] = '\0';
+        ACME_REMARK(status, tlsa, "", job->pool);
         memset(job->has, 0, sizeof(job->has));
         return;
     }
@@ -230,12 +223,11 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     job->revoked = 0;
     acme_skips_compare(job, record, scratch);
     status->set_number = record->number;
-    apr_cpystrn(status->tlsa,
+    ACME_REMARK(status, tlsa,
                 policy->key_reuse != ACME_KEY_REUSE_OFF && record->tlsa
-                    ? acme_encode_printable(record->tlsa,
-                                            sizeof(status->tlsa) - 1, scratch)
+                    ? acme_encode_printable(record->tlsa, 64, scratch)
                     : "",
-                sizeof(status->tlsa));
+                job->pool);
     status->not_before = record->not_before;
     status->not_after = record->not_after;
     apr_cpystrn(status->serial,
@@ -342,13 +334,13 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
     }
     status->ari_start = job->ari.start;
     status->ari_end = job->ari.end;
-    apr_cpystrn(status->ari_url, job->ari.url, sizeof(status->ari_url));
+    ACME_REMARK(status, ari_url, job->ari.url, job->pool);
     status->state = resting_state(job);
     status->next_time = due == ACME_NEVER ? 0 : due < now ? now : due;
     if (held && status->failures) {
         verb = "retry";
     }
-    acme_skips_text(status->left_out, sizeof(status->left_out), job, scratch);
+    acme_skips_tell(job, scratch);
     snprintf(status->next_action, sizeof(status->next_action), "%s: %s", verb,
              why);
     return due;
@@ -357,11 +349,11 @@ apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch)
 /* --- how it went ---------------------------------------------------------------- */
 
 /* Half an address is of no use. */
-static void keep_visit(acme_status_t *status, const char *url)
+static void keep_visit(acme_job_t *job, const char *url)
 {
-    int usable =
-        url && acme_url_valid(url) && strlen(url) < sizeof(status->visit);
-    apr_cpystrn(status->visit, usable ? url : "", sizeof(status->visit));
+    int usable = url && acme_url_valid(url)
+                 && strlen(url) < sizeof(job->status.remarks->visit);
+    ACME_REMARK(&job->status, visit, usable ? url : "", job->pool);
 }
 
 /* How long to wait after so many failures in a row. */
@@ -419,16 +411,15 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
 
     status->error_time = now;
     status->error_code = (int)err->msg;
-    apr_cpystrn(status->error, acme_err_line(err, scratch),
-                sizeof(status->error));
-    keep_visit(status, err->instance);
+    ACME_REMARK(status, error, acme_err_line(err, scratch), job->pool);
+    keep_visit(job, err->instance);
 }
 
 static void forget_error(acme_job_t *job)
 {
     job->status.error_code = 0;
     job->status.error_time = 0;
-    job->status.error[0] = '\0';
+    ACME_REMARK(&job->status, error, "", job->pool);
     job->retry_at = 0;
 }
 
@@ -486,13 +477,14 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
                             apr_pool_t *pool)
 {
     const acme_status_t *status = &job->status;
+    const acme_remarks_t *remarks = acme_remarks(status);
     json_t *doc = json_pack(
         "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "settings",
         job->settings, "request", job->request, "failures", status->failures,
         "retry_at", acme_time_format(job->retry_at, pool), "failed_at",
         acme_time_format(status->error_time, pool), "error_code",
-        status->error_code, "error", status->error, "visit", status->visit,
-        "not_first", status->ca_why, "cas", format_turns(job, pool));
+        status->error_code, "error", remarks->error, "visit", remarks->visit,
+        "not_first", remarks->ca_why, "cas", format_turns(job, pool));
     json_t *left_out = acme_skips_format(job, pool);
     acme_job_format_withdrawn(doc, job);
     if (doc && left_out) {
@@ -535,11 +527,11 @@ static void parse_turns(acme_job_t *job, const json_t *doc, apr_pool_t *scratch)
             job->turns[i].until = time_member(entry, "until");
         }
     }
-    apr_cpystrn(job->status.ca_why,
-                why ? acme_encode_printable(why, sizeof(job->status.ca_why) - 1,
-                                            scratch)
+    ACME_REMARK(&job->status, ca_why,
+                why ? acme_encode_printable(
+                    why, sizeof(job->status.remarks->ca_why) - 1, scratch)
                     : "",
-                sizeof(job->status.ca_why));
+                job->pool);
 }
 
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
@@ -570,12 +562,12 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     status->error_time = time_member(doc, "failed_at");
     job->retry_at = time_member(doc, "retry_at");
     parse_turns(job, doc, scratch);
-    keep_visit(status, acme_json_string(doc, "visit"));
-    apr_cpystrn(
-        status->error,
-        text ? acme_encode_printable(text, sizeof(status->error) - 1, scratch)
-             : "",
-        sizeof(status->error));
+    keep_visit(job, acme_json_string(doc, "visit"));
+    ACME_REMARK(status, error,
+                text ? acme_encode_printable(
+                    text, sizeof(status->remarks->error) - 1, scratch)
+                     : "",
+                job->pool);
     return NULL;
 }
 

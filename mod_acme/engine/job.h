@@ -44,6 +44,7 @@ typedef struct acme_skip_t acme_skip_t; /* skips.h */
 
 struct acme_job_t {
     acme_timer_t timer; /* when the engine looks at it again */
+    apr_pool_t *pool;   /* that it lives in */
     const acme_managed_t *managed;
     acme_key_type_t key_type;
     acme_family_t family;
@@ -107,9 +108,11 @@ struct acme_job_t {
 /** The CA that is asked for it. */
 const acme_ca_t *acme_job_ca(const acme_job_t *job);
 
-/** @param scratch  may be cleared afterwards */
+/** @param pool     that the job lives in
+ *  @param scratch  may be cleared afterwards */
 void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
-                   acme_key_type_t key_type, apr_pool_t *scratch);
+                   acme_key_type_t key_type, apr_pool_t *pool,
+                   apr_pool_t *scratch);
 
 /** The newest set. @param record  NULL: there is none */
 void acme_job_learn(acme_job_t *job, const acme_record_t *record,

@@ -100,9 +100,11 @@ int acme_job_pass_on(acme_job_t *job, const acme_err_t *err, apr_time_t until,
 {
     job->turns[job->ca].until = until;
     if (job->ca == 0) {
-        snprintf(job->status.ca_why, sizeof(job->status.ca_why),
-                 "not %s: ACME%04d: %s", acme_job_ca_name(job, 0),
-                 (int)err->msg, acme_err_line(err, scratch));
+        ACME_REMARK(&job->status, ca_why,
+                    apr_psprintf(scratch, "not %s: ACME%04d: %s",
+                                 acme_job_ca_name(job, 0), (int)err->msg,
+                                 acme_err_line(err, scratch)),
+                    job->pool);
     }
     acme_job_turn_to(job, best(job, now), scratch);
     job->retry_at = job->turns[job->ca].until;
@@ -120,7 +122,7 @@ void acme_job_settle(acme_job_t *job)
 void acme_job_forget_turns(acme_job_t *job)
 {
     memset(job->turns, 0, sizeof(job->turns));
-    job->status.ca_why[0] = '\0';
+    ACME_REMARK(&job->status, ca_why, "", job->pool);
 }
 
 int acme_job_has_turns(const acme_job_t *job)

@@ -146,9 +146,10 @@ static void keep_next(acme_engine_t *engine, acme_job_t *job, EVP_PKEY *key)
         acme_engine_log_error(engine, job, err);
         return;
     }
-    apr_cpystrn(status->tlsa_next, tlsa ? tlsa : "", sizeof(status->tlsa_next));
+    ACME_REMARK(status, tlsa_next, tlsa ? tlsa : "", job->pool);
+    const acme_remarks_t *remarks = acme_remarks(status);
     acme_engine_log(engine, job, ACME_I_NEXT_KEY,
-                    status->tlsa[0] ? status->tlsa : "?", status->tlsa_next,
+                    remarks->tlsa[0] ? remarks->tlsa : "?", remarks->tlsa_next,
                     NULL);
     acme_engine_report(engine, job);
 }
@@ -198,7 +199,7 @@ static acme_err_t *find_next(EVP_PKEY **key, acme_engine_t *engine,
         *key = NULL;
     }
     tlsa = *key ? acme_key_tlsa(*key, engine->scratch) : NULL;
-    if (!tlsa || !strcmp(tlsa, job->status.tlsa)
+    if (!tlsa || !strcmp(tlsa, acme_remarks(&job->status)->tlsa)
         || !is_wanted_type(job, *key)) {
         *key = NULL;
     }
@@ -209,7 +210,7 @@ void acme_keys_prepare(acme_engine_t *engine, acme_job_t *job)
 {
     EVP_PKEY *key = NULL;
 
-    job->status.tlsa_next[0] = '\0';
+    ACME_REMARK(&job->status, tlsa_next, "", job->pool);
     if (job->managed->policy->key_reuse != ACME_KEY_REUSE_NEXT
         || !job->status.set_number || job->wish || engine->lost) {
         return;
@@ -219,8 +220,8 @@ void acme_keys_prepare(acme_engine_t *engine, acme_job_t *job)
         err = make_next(engine, job);
     }
     else if (!err) {
-        apr_cpystrn(job->status.tlsa_next, acme_key_tlsa(key, engine->scratch),
-                    sizeof(job->status.tlsa_next));
+        ACME_REMARK(&job->status, tlsa_next,
+                    acme_key_tlsa(key, engine->scratch), job->pool);
     }
     if (acme_engine_note(engine, err)) {
         acme_engine_log_error(engine, job, err);

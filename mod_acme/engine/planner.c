@@ -228,7 +228,7 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     apr_pool_t *pool;
 
     status->limit_until = 0;
-    status->limit[0] = '\0';
+    ACME_REMARK(status, limit, "", job->pool);
     apr_pool_create(&pool, engine->scratch);
     if (job->requested != ACME_REQUESTED_NOW && !job->kept) {
         acme_limits_check(&wait, limits, &order, now, pool);
@@ -245,7 +245,7 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
                                          "the CA: %s",
                                          acme_time_format(wait.until, pool),
                                          wait.what));
-        apr_cpystrn(status->limit, wait.what, sizeof(status->limit));
+        ACME_REMARK(status, limit, wait.what, job->pool);
         status->limit_until = wait.until;
     }
     apr_pool_destroy(pool);

@@ -50,8 +50,9 @@ static json_t *next_json(const acme_status_t *status, apr_pool_t *scratch)
 static json_t *limit_json(const acme_status_t *status, apr_pool_t *scratch)
 {
     return status->limit_until
-               ? json_pack("{s:o,s:o}", "what", text(status->limit, scratch),
-                           "until", moment(status->limit_until, scratch))
+               ? json_pack("{s:o,s:o}", "what",
+                           text(acme_remarks(status)->limit, scratch), "until",
+                           moment(status->limit_until, scratch))
                : json_null();
 }
 
@@ -61,7 +62,7 @@ static json_t *suggested_json(const acme_status_t *status, apr_pool_t *scratch)
                ? json_pack("{s:o,s:o,s:o}", "start",
                            moment(status->ari_start, scratch), "end",
                            moment(status->ari_end, scratch), "explanation",
-                           text(status->ari_url, scratch))
+                           text(acme_remarks(status)->ari_url, scratch))
                : json_null();
 }
 
@@ -73,10 +74,10 @@ static json_t *error_json(const acme_status_t *status, apr_pool_t *scratch)
     return json_pack(
         "{s:o,s:o,s:o,s:o,s:i,s:o}", "code",
         text(acme_report_error_code(status, scratch), scratch), "text",
-        text(status->error, scratch), "remedy",
+        text(acme_remarks(status)->error, scratch), "remedy",
         text(acme_msg_entry((acme_msg_t)status->error_code)->remedy, scratch),
         "time", moment(status->error_time, scratch), "failures",
-        status->failures, "visit", text(status->visit, scratch));
+        status->failures, "visit", text(acme_remarks(status)->visit, scratch));
 }
 
 static json_t *key_json(acme_key_type_t type, const acme_status_t *status,
@@ -90,13 +91,16 @@ static json_t *key_json(acme_key_type_t type, const acme_status_t *status,
         moment(status->not_before, scratch), "not_after",
         moment(status->not_after, scratch), "ca", text(status->ca, scratch));
 
-    json_object_set_new(key, "ca_why", text(status->ca_why, scratch));
+    json_object_set_new(key, "ca_why",
+                        text(acme_remarks(status)->ca_why, scratch));
     json_object_set_new(key, "next", next_json(status, scratch));
     json_object_set_new(key, "progress", text(status->progress, scratch));
     json_object_set_new(key, "proof", text(status->proof, scratch));
-    json_object_set_new(key, "left_out", text(status->left_out, scratch));
-    json_object_set_new(key, "tlsa", text(status->tlsa, scratch));
-    json_object_set_new(key, "tlsa_next", text(status->tlsa_next, scratch));
+    json_object_set_new(key, "left_out",
+                        text(acme_remarks(status)->left_out, scratch));
+    json_object_set_new(key, "tlsa", text(acme_remarks(status)->tlsa, scratch));
+    json_object_set_new(key, "tlsa_next",
+                        text(acme_remarks(status)->tlsa_next, scratch));
     json_object_set_new(key, "limit", limit_json(status, scratch));
     json_object_set_new(key, "suggested", suggested_json(status, scratch));
     json_object_set_new(key, "error", error_json(status, scratch));

@@ -231,10 +231,10 @@ const acme_skip_t *acme_skips_of(const acme_job_t *job, const char *name)
     return at >= 0 && is_out(job, at) ? &job->skips[at] : NULL;
 }
 
-void acme_skips_text(char *text, apr_size_t size, const acme_job_t *job,
-                     apr_pool_t *scratch)
+void acme_skips_tell(acme_job_t *job, apr_pool_t *scratch)
 {
-    apr_size_t used = 0;
+    char text[sizeof(job->status.remarks->left_out)];
+    apr_size_t used = 0, size = sizeof(text);
 
     text[0] = '\0';
     for (int i = 0; job->skips && i < name_count(job) && used + 8 < size; i++) {
@@ -249,6 +249,7 @@ void acme_skips_text(char *text, apr_size_t size, const acme_job_t *job,
     if (used >= size) {
         apr_cpystrn(text + size - 4, "...", 4);
     }
+    ACME_REMARK(&job->status, left_out, text, job->pool);
 }
 
 /* --- what is kept ---------------------------------------------------------------- */

@@ -64,9 +64,8 @@ void acme_skips_hasten(acme_job_t *job);
 int acme_skips_count(const acme_job_t *job);
 /** NULL if name is not left out. */
 const acme_skip_t *acme_skips_of(const acme_job_t *job, const char *name);
-/** For the status: "a.example (ACME1311, next try at ...)", into text. */
-void acme_skips_text(char *text, apr_size_t size, const acme_job_t *job,
-                     apr_pool_t *scratch);
+/** Into the status: "a.example (ACME1311, next try at ...)". */
+void acme_skips_tell(acme_job_t *job, apr_pool_t *scratch);
 
 /** @return NULL if there are none */
 json_t *acme_skips_format(const acme_job_t *job, apr_pool_t *scratch);

@@ -34,9 +34,10 @@ static apr_status_t forget_table(void *data)
 
 static retained_t *retain(server_rec *s)
 {
-    const char *key =
-        apr_psprintf(s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
-                     sizeof(acme_slot_t) + sizeof(told_t) + sizeof(token_t));
+    const char *key = apr_psprintf(
+        s->process->pool, LAYOUT "-%" APR_SIZE_T_FMT,
+        sizeof(acme_slot_t) + sizeof(told_t) + sizeof(acme_remarks_t)
+            + sizeof(told_events_t) + sizeof(token_t));
     retained_t *retained = ap_retained_data_get(key);
 
     return retained ? retained
@@ -53,22 +54,36 @@ static int free_slots(const retained_t *retained)
     return count;
 }
 
+/* Room for count things of this size, at *at, which moves on. */
+static void *take(char **at, apr_size_t count, apr_size_t size)
+{
+    void *taken = *at;
+
+    *at += APR_ALIGN(count * size, sizeof(void *));
+    return taken;
+}
+
 static segment_t *share_segment(const acme_live_table_t *table, int capacity)
 {
     apr_size_t count = (apr_size_t)capacity;
     apr_size_t head = sizeof(segment_t) + count * sizeof(acme_slot_t);
-    segment_t *segment =
-        acme_shared_make(head + ACME_FAMILIES * count * sizeof(told_t),
-                         ACME_E_LIVE_MEMORY, table->server);
+    apr_size_t each =
+        sizeof(told_t) + sizeof(acme_remarks_t) + sizeof(told_events_t);
+    segment_t *segment = acme_shared_make(
+        head + ACME_FAMILIES * (count * each + 3 * sizeof(void *)),
+        ACME_E_LIVE_MEMORY, table->server);
+    char *at = (char *)segment + head;
     int i;
 
-    for (i = 0; segment && i < ACME_FAMILIES; ++i) {
-        segment->told[i] =
-            (told_t *)(void *)((char *)segment + head) + (apr_size_t)i * count;
+    if (!segment) {
+        return NULL;
     }
-    if (segment) {
-        segment->capacity = capacity;
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        segment->told[i] = take(&at, count, sizeof(told_t));
+        segment->remarks[i] = take(&at, count, sizeof(acme_remarks_t));
+        segment->events[i] = take(&at, count, sizeof(told_events_t));
     }
+    segment->capacity = capacity;
     return segment;
 }
 
@@ -145,7 +160,7 @@ acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name)
 static void add_slot(acme_live_table_t *table, const char *name)
 {
     acme_slot_t *slot;
-    int i, k;
+    int i;
 
     for (i = 0; i < table->retained->segment_count; ++i) {
         segment_t *segment = table->retained->segments[i];
@@ -153,9 +168,7 @@ static void add_slot(acme_live_table_t *table, const char *name)
         if (segment->used < segment->capacity) {
             slot = &segment->slots[segment->used];
             apr_cpystrn(slot->name, name, sizeof(slot->name));
-            for (k = 0; k < ACME_FAMILIES; ++k) {
-                slot->told[k] = &segment->told[k][segment->used];
-            }
+            slot->segment = segment;
             segment->used++;
             apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
             return;
@@ -255,54 +268,96 @@ void acme_live_set_generation(acme_slot_t *slot, acme_family_t family,
                           memory_order_release);
 }
 
+/* --- what is told ---------------------------------------------------------------- */
+
+static told_t *told_of(const acme_slot_t *slot, acme_family_t family)
+{
+    return &slot->segment->told[family][slot - slot->segment->slots];
+}
+
+static acme_remarks_t *remarks_of(const acme_slot_t *slot, acme_family_t family)
+{
+    return &slot->segment->remarks[family][slot - slot->segment->slots];
+}
+
+static acme_event_t *events_of(const acme_slot_t *slot, acme_family_t family)
+{
+    return slot->segment->events[family][slot - slot->segment->slots].ring;
+}
+
 void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
                           const acme_status_t *status)
 {
-    unsigned int odd = acme_live_begin_write(&slot->told[family]->sequence);
+    told_t *told = told_of(slot, family);
+    unsigned int odd = acme_live_begin_write(&told->sequence);
 
-    memcpy(&slot->told[family]->status, status, sizeof(*status));
-    acme_live_end_write(&slot->told[family]->sequence, odd);
+    memcpy(&told->status, status, sizeof(*status));
+    told->status.remarks = NULL;
+    if (status->remarks || told->remarked) {
+        memcpy(remarks_of(slot, family), acme_remarks(status),
+               sizeof(acme_remarks_t));
+        told->remarked = 1;
+    }
+    acme_live_end_write(&told->sequence, odd);
+}
+
+/* After a killed writer the copy may be torn. */
+static void terminate_texts(acme_status_t *status, acme_remarks_t *remarks)
+{
+#define TERMINATE(text) (text)[sizeof(text) - 1] = '\0'
+    TERMINATE(status->serial);
+    TERMINATE(status->issuer);
+    TERMINATE(status->next_action);
+    TERMINATE(status->progress);
+    TERMINATE(status->ca);
+    TERMINATE(status->proof);
+    TERMINATE(remarks->limit);
+    TERMINATE(remarks->ari_url);
+    TERMINATE(remarks->error);
+    TERMINATE(remarks->visit);
+    TERMINATE(remarks->ca_why);
+    TERMINATE(remarks->tlsa);
+    TERMINATE(remarks->tlsa_next);
+    TERMINATE(remarks->left_out);
+#undef TERMINATE
 }
 
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
-                          acme_family_t family)
+                          acme_family_t family, apr_pool_t *pool)
 {
-    const _Atomic unsigned int *sequence = &slot->told[family]->sequence;
+    const told_t *told = told_of(slot, family);
+    acme_remarks_t remarks;
     unsigned int before, after;
-    int tries = 0;
+    int tries = 0, remarked;
 
     do {
         if (tries > READ_SPINS) {
             apr_sleep(READ_PAUSE); /* the writer lost its processor */
         }
-        before = atomic_load_explicit(sequence, memory_order_acquire);
-        memcpy(status, &slot->told[family]->status, sizeof(*status));
+        before = atomic_load_explicit(&told->sequence, memory_order_acquire);
+        memcpy(status, &told->status, sizeof(*status));
+        remarked = pool && told->remarked;
+        if (remarked) {
+            memcpy(&remarks, remarks_of(slot, family), sizeof(remarks));
+        }
         atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(sequence, memory_order_relaxed);
+        after = atomic_load_explicit(&told->sequence, memory_order_relaxed);
     } while ((before != after || (before & 1)) && ++tries < READ_TRIES);
-    /* after a killed writer the copy may be torn: terminate the texts */
-    status->serial[sizeof(status->serial) - 1] = '\0';
-    status->issuer[sizeof(status->issuer) - 1] = '\0';
-    status->left_out[sizeof(status->left_out) - 1] = '\0';
-    status->tlsa[sizeof(status->tlsa) - 1] = '\0';
-    status->tlsa_next[sizeof(status->tlsa_next) - 1] = '\0';
-    status->next_action[sizeof(status->next_action) - 1] = '\0';
-    status->error[sizeof(status->error) - 1] = '\0';
-    status->progress[sizeof(status->progress) - 1] = '\0';
-    status->ca[sizeof(status->ca) - 1] = '\0';
-    status->ca_why[sizeof(status->ca_why) - 1] = '\0';
-    status->proof[sizeof(status->proof) - 1] = '\0';
-    status->visit[sizeof(status->visit) - 1] = '\0';
-    status->limit[sizeof(status->limit) - 1] = '\0';
-    status->ari_url[sizeof(status->ari_url) - 1] = '\0';
+    if (!remarked) {
+        memset(&remarks, 0, sizeof(remarks));
+    }
+    terminate_texts(status, &remarks);
+    status->remarks =
+        remarked ? apr_pmemdup(pool, &remarks, sizeof(remarks)) : NULL;
 }
 
 void acme_live_add_event(acme_slot_t *slot, acme_family_t family,
                          apr_time_t time, const char *text)
 {
-    told_t *told = slot->told[family];
+    told_t *told = told_of(slot, family);
     unsigned int odd = acme_live_begin_write(&told->sequence);
-    acme_event_t *event = &told->events[told->event_count % ACME_MAX_EVENTS];
+    acme_event_t *event =
+        &events_of(slot, family)[told->event_count % ACME_MAX_EVENTS];
 
     event->time = time;
     apr_cpystrn(event->text, text, sizeof(event->text));
@@ -310,24 +365,33 @@ void acme_live_add_event(acme_slot_t *slot, acme_family_t family,
     acme_live_end_write(&told->sequence, odd);
 }
 
+/* In order; @return their number */
+static int copy_events(acme_event_t *to, const acme_event_t *ring,
+                       unsigned int written)
+{
+    unsigned int first = written < ACME_MAX_EVENTS ? 0 : written;
+    unsigned int i,
+        count = written < ACME_MAX_EVENTS ? written : ACME_MAX_EVENTS;
+
+    for (i = 0; i < count; i++) {
+        to[i] = ring[(first + i) % ACME_MAX_EVENTS];
+        to[i].text[sizeof(to[i].text) - 1] = '\0';
+    }
+    return (int)count;
+}
+
 int acme_live_events(acme_event_t *events, const acme_slot_t *slot,
                      acme_family_t family)
 {
-    const told_t *told = slot->told[family];
-    unsigned int before, after, count, i;
-    int tries = 0;
+    const told_t *told = told_of(slot, family);
+    unsigned int before, after;
+    int count, tries = 0;
 
     do {
         before = atomic_load_explicit(&told->sequence, memory_order_acquire);
-        count = told->event_count;
-        for (i = 0; i < ACME_MAX_EVENTS; i++) {
-            events[i] = told->events[count < ACME_MAX_EVENTS
-                                         ? i
-                                         : (count + i) % ACME_MAX_EVENTS];
-            events[i].text[sizeof(events[i].text) - 1] = '\0';
-        }
+        count = copy_events(events, events_of(slot, family), told->event_count);
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(&told->sequence, memory_order_relaxed);
     } while ((before != after || (before & 1)) && ++tries < READ_SPINS);
-    return count < ACME_MAX_EVENTS ? (int)count : ACME_MAX_EVENTS;
+    return count;
 }

@@ -39,9 +39,9 @@ void acme_live_set_generation(acme_slot_t *slot, acme_family_t family,
 
 void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
                           const acme_status_t *status);
-/** A consistent copy. */
+/** A consistent copy. @param pool  of its remarks; NULL: without them */
 void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
-                          acme_family_t family);
+                          acme_family_t family, apr_pool_t *pool);
 
 /** Add to the time-line; the oldest gives way. @param text  printable */
 void acme_live_add_event(acme_slot_t *slot, acme_family_t family,

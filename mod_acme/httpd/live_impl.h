@@ -12,30 +12,39 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-6"
+#define LAYOUT       "mod_acme-live-7"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define TOKENS       32768 /* power of two */
 
-/* What is told of one certificate and family: large, and mostly of one family.
- * Each family's lie together, so that the pages of the other are never used. */
+/* What is told of one certificate and family. Mostly it is of one family, and
+ * few certificates have remarks or had an event: each family's, all remarks and
+ * all events lie together, so that pages are never touched that are not used. */
 typedef struct told_t {
-    _Atomic unsigned int sequence; /* odd while it is written */
-    acme_status_t status;
+    _Atomic unsigned int sequence; /* odd while any of it is written */
+    int remarked; /* its remarks were written; until then they are not
+                             touched */
     unsigned int event_count; /* so far */
-    acme_event_t events[ACME_MAX_EVENTS];
+    acme_status_t status;     /* remarks: NULL */
 } told_t;
+
+typedef struct told_events_t {
+    acme_event_t ring[ACME_MAX_EVENTS];
+} told_events_t;
 
 struct acme_slot_t {
     char name[NAME_MAX_LEN];
     _Atomic int generation[ACME_FAMILIES];
-    told_t *told[ACME_FAMILIES]; /* in the slot's own segment */
+    struct segment_t *segment; /* its own */
 };
 
 typedef struct segment_t {
     int capacity;
     int used; /* changed by the parent alone */
+    /* by the slot's index */
     told_t *told[ACME_FAMILIES];
+    acme_remarks_t *remarks[ACME_FAMILIES];
+    told_events_t *events[ACME_FAMILIES];
     acme_slot_t slots[];
 } segment_t;
 

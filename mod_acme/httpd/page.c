@@ -60,7 +60,8 @@ static void read_query(acme_page_t *page)
 
 /* --- which certificates that are -------------------------------------------------- */
 
-void acme_page_read(acme_report_t *report, const acme_managed_t *managed)
+void acme_page_read(acme_report_t *report, const acme_managed_t *managed,
+                    apr_pool_t *pool)
 {
     const acme_live_table_t *table = acme_live_table();
     const acme_slot_t *slot =
@@ -75,19 +76,20 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed)
         report->types[i] = managed->policy->key_types[i];
         if (slot) {
             acme_live_get_status(&report->keys[i], slot,
-                                 acme_key_family(report->types[i]));
+                                 acme_key_family(report->types[i]), pool);
         }
     }
 }
 
-void acme_page_read_all(acme_report_t *report, const acme_managed_t *managed)
+void acme_page_read_all(acme_report_t *report, const acme_managed_t *managed,
+                        apr_pool_t *pool)
 {
     const acme_live_table_t *table = acme_live_table();
     const acme_slot_t *slot =
         table ? acme_live_slot(table, managed->name) : NULL;
     int i;
 
-    acme_page_read(report, managed);
+    acme_page_read(report, managed, pool);
     for (i = 0; slot && i < report->key_count; i++) {
         report->event_counts[i] = acme_live_events(
             report->events[i], slot, acme_key_family(report->types[i]));
@@ -107,7 +109,7 @@ static acme_state_t state_of_all(const acme_managed_t *managed)
     acme_state_t worst;
     int i;
 
-    acme_page_read(&report, managed);
+    acme_page_read(&report, managed, NULL);
     worst = report.keys[0].state;
     for (i = 1; i < report.key_count; i++) {
         if (GRAVITY[report.keys[i].state] > GRAVITY[worst]) {

@@ -31,10 +31,12 @@ typedef struct acme_page_t {
 
 int acme_page_handler(request_rec *r);
 
-/** All there is to say of one. */
-void acme_page_read(acme_report_t *report, const acme_managed_t *managed);
+/** What there is to say of one. @param pool  of its remarks; NULL: without them */
+void acme_page_read(acme_report_t *report, const acme_managed_t *managed,
+                    apr_pool_t *pool);
 /** And its time-line. */
-void acme_page_read_all(acme_report_t *report, const acme_managed_t *managed);
+void acme_page_read_all(acme_report_t *report, const acme_managed_t *managed,
+                        apr_pool_t *pool);
 
 void acme_page_html(const acme_page_t *page);
 void acme_page_style(request_rec *r);

@@ -36,7 +36,7 @@ static void put_json(const acme_page_t *page, const acme_managed_t *managed)
     json_t *json;
     char *text;
 
-    acme_page_read_all(&report, managed);
+    acme_page_read_all(&report, managed, page->scratch);
     json = acme_report_json(&report, page->scratch);
     json_object_set_new(json, "visits", visits(managed, page->scratch));
     text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -119,7 +119,8 @@ static void put_metric(const acme_page_t *page, const char *name,
     for (i = 0; managed && i < managed->nelts; i++) {
         acme_report_t report;
 
-        acme_page_read(&report, APR_ARRAY_IDX(managed, i, acme_managed_t *));
+        acme_page_read(&report, APR_ARRAY_IDX(managed, i, acme_managed_t *),
+                       NULL);
         for (j = 0; j < report.key_count; j++) {
             ap_rprintf(
                 page->r,
@@ -143,7 +144,8 @@ static void put_states(const acme_page_t *page)
     for (i = 0; managed && i < managed->nelts; i++) {
         acme_report_t report;
 
-        acme_page_read(&report, APR_ARRAY_IDX(managed, i, acme_managed_t *));
+        acme_page_read(&report, APR_ARRAY_IDX(managed, i, acme_managed_t *),
+                       NULL);
         for (j = 0; j < report.key_count; j++) {
             ap_rvputs(page->r, name, "{certificate=\"",
                       escape_label(report.managed->name, page->scratch),

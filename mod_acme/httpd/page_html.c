@@ -117,16 +117,16 @@ static void put_error(const acme_page_t *page, const acme_status_t *status)
     }
     ap_rvputs(page->r, "<dt>Last error</dt><dd><span class=\"trouble\">",
               acme_report_error_code(status, page->scratch), ": ",
-              safe(page, status->error), "</span><br>",
+              safe(page, acme_remarks(status)->error), "</span><br>",
               safe(page, entry->remedy), "</dd>\n", NULL);
     put(page, "At", moment(page, status->error_time));
-    put_link(page, "The CA says see", status->visit);
+    put_link(page, "The CA says see", acme_remarks(status)->visit);
 }
 
 static void put_limit(const acme_page_t *page, const acme_status_t *status)
 {
     if (status->limit_until > page->r->request_time) {
-        put(page, "Limit of the CA", status->limit);
+        put(page, "Limit of the CA", acme_remarks(status)->limit);
         put(page, "Next possible", moment(page, status->limit_until));
     }
 }
@@ -142,7 +142,7 @@ static void put_key(const acme_page_t *page, acme_key_type_t type,
     put(page, "In progress", status->progress);
     put(page, "Issued by", status->issuer);
     put(page, "CA", status->ca);
-    put(page, "Not the first CA", status->ca_why);
+    put(page, "Not the first CA", acme_remarks(status)->ca_why);
     if (status->not_after) {
         put(page, "Valid from", moment(page, status->not_before));
         put(page, "Valid until", moment(page, status->not_after));
@@ -154,13 +154,13 @@ static void put_key(const acme_page_t *page, acme_key_type_t type,
             apr_pstrcat(page->scratch, moment(page, status->ari_start), " to ",
                         moment(page, status->ari_end), NULL));
     }
-    put_link(page, "The CA explains", status->ari_url);
+    put_link(page, "The CA explains", acme_remarks(status)->ari_url);
     put(page, "Proved by", status->proof);
-    put(page, "Left out", status->left_out);
+    put(page, "Left out", acme_remarks(status)->left_out);
     put_error(page, status);
     put(page, "Serial", status->serial);
-    put(page, "TLSA 3 1 1", status->tlsa);
-    put(page, "TLSA, next key", status->tlsa_next);
+    put(page, "TLSA 3 1 1", acme_remarks(status)->tlsa);
+    put(page, "TLSA, next key", acme_remarks(status)->tlsa_next);
     ap_rputs("</dl>\n", page->r);
 }
 
@@ -216,7 +216,7 @@ static void put_certificate(const acme_page_t *page,
     acme_report_t report;
     int i;
 
-    acme_page_read_all(&report, managed);
+    acme_page_read_all(&report, managed, page->scratch);
     ap_rvputs(
         page->r, "<article>\n<h2><a href=\"?certificate=",
         ap_escape_urlencoded(page->scratch, managed->name), "\">",

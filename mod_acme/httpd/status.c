@@ -41,16 +41,16 @@ static const char *error_text(const acme_status_t *status, apr_pool_t *pool)
     }
     entry = acme_msg_entry((acme_msg_t)status->error_code);
     return apr_psprintf(pool, "ACME%04d: %s%s%s", status->error_code,
-                        status->error, entry->remedy[0] ? ". " : "",
-                        entry->remedy);
+                        acme_remarks(status)->error,
+                        entry->remedy[0] ? ". " : "", entry->remedy);
 }
 
 static const char *ca_text(const acme_status_t *status, apr_pool_t *pool)
 {
-    return status->ca_why[0] && status->ca[0]
-               ? apr_pstrcat(pool, status->ca, " (", status->ca_why, ")", NULL)
+    return acme_remarks(status)->ca_why[0] && status->ca[0] ? apr_pstrcat(
+               pool, status->ca, " (", acme_remarks(status)->ca_why, ")", NULL)
            : status->ca[0] ? apr_pstrdup(pool, status->ca)
-                           : apr_pstrdup(pool, status->ca_why);
+                           : apr_pstrdup(pool, acme_remarks(status)->ca_why);
 }
 
 static const char *window_text(const acme_status_t *status, apr_pool_t *pool)
@@ -66,8 +66,8 @@ static const char *window_text(const acme_status_t *status, apr_pool_t *pool)
 static const char *limit_text(const acme_status_t *status, apr_pool_t *pool)
 {
     return status->limit_until > apr_time_now()
-               ? apr_pstrcat(pool, "the CA allows ", status->limit,
-                             "; next possible at ",
+               ? apr_pstrcat(pool, "the CA allows ",
+                             acme_remarks(status)->limit, "; next possible at ",
                              acme_time_format(status->limit_until, pool), NULL)
                : "";
 }
@@ -82,7 +82,7 @@ static int read_row(row_t *row, const acme_managed_t *managed,
     if (!slot) {
         return 0;
     }
-    acme_live_get_status(&row->status, slot, family);
+    acme_live_get_status(&row->status, slot, family, pool);
     row->name =
         apr_pstrcat(pool, managed->name, "/", acme_family_name(family), NULL);
     row->expiry = row->status.not_after
@@ -125,13 +125,14 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "Proof", row->status.proof);
     put_line(page, row, "Limit", row->limit);
     put_line(page, row, "Suggested", row->window);
-    put_line(page, row, "Explanation", row->status.ari_url);
-    put_line(page, row, "LeftOut", row->status.left_out);
-    put_line(page, row, "KeyTLSA311", row->status.tlsa);
-    put_line(page, row, "NextKeyTLSA311", row->status.tlsa_next);
+    put_line(page, row, "Explanation", acme_remarks(&row->status)->ari_url);
+    put_line(page, row, "LeftOut", acme_remarks(&row->status)->left_out);
+    put_line(page, row, "KeyTLSA311", acme_remarks(&row->status)->tlsa);
+    put_line(page, row, "NextKeyTLSA311",
+             acme_remarks(&row->status)->tlsa_next);
     put_line(page, row, "Progress", row->status.progress);
     put_line(page, row, "Error", row->error);
-    put_line(page, row, "Visit", row->status.visit);
+    put_line(page, row, "Visit", acme_remarks(&row->status)->visit);
 }
 
 static const char *state_text(const row_t *row, apr_pool_t *pool)
@@ -141,9 +142,10 @@ static const char *state_text(const row_t *row, apr_pool_t *pool)
     if (row->status.progress[0]) {
         state = apr_pstrcat(pool, state, " (", row->status.progress, ")", NULL);
     }
-    return row->status.left_out[0] ? apr_pstrcat(pool, state, ", without ",
-                                                 row->status.left_out, NULL)
-                                   : state;
+    return acme_remarks(&row->status)->left_out[0]
+               ? apr_pstrcat(pool, state, ", without ",
+                             acme_remarks(&row->status)->left_out, NULL)
+               : state;
 }
 
 static void put_cell(const page_t *page, const char *text)
@@ -169,14 +171,14 @@ static void put_next(const page_t *page, const row_t *row)
         ap_rvputs(page->r, "<br />", acme_encode_html(row->limit, page->pool),
                   NULL);
     }
-    put_link(page, "the CA explains", row->status.ari_url);
+    put_link(page, "the CA explains", acme_remarks(&row->status)->ari_url);
     ap_rputs("</td>", page->r);
 }
 
 static void put_error(const page_t *page, const row_t *row)
 {
     ap_rvputs(page->r, "<td>", acme_encode_html(row->error, page->pool), NULL);
-    put_link(page, "see", *row->error ? row->status.visit : "");
+    put_link(page, "see", *row->error ? acme_remarks(&row->status)->visit : "");
     ap_rputs("</td>", page->r);
 }
 
@@ -199,10 +201,11 @@ static void put_paragraph(const page_t *page, const row_t *row)
         page->pool, row->name, ": ", state_text(row, page->pool),
         *row->ca ? ", from " : "", row->ca, *row->expiry ? ", expires " : "",
         row->expiry, *row->next ? ", " : "", row->next, *row->limit ? ", " : "",
-        row->limit, row->status.ari_url[0] ? ", the CA explains: " : "",
-        row->status.ari_url, *row->status.proof ? ", proved by " : "",
-        row->status.proof, *row->error ? ", last error " : "", row->error,
-        NULL);
+        row->limit,
+        acme_remarks(&row->status)->ari_url[0] ? ", the CA explains: " : "",
+        acme_remarks(&row->status)->ari_url,
+        *row->status.proof ? ", proved by " : "", row->status.proof,
+        *row->error ? ", last error " : "", row->error, NULL);
 
     ap_rvputs(page->r, "<p>", acme_encode_html(text, page->pool), "</p>\n",
               NULL);

@@ -185,7 +185,8 @@ static void on_status(void *baton, const acme_managed_t *managed,
                    ? (long)apr_time_sec(status->next_time - apr_time_now())
                    : 0L,
                status->next_action, status->progress,
-               status->limit_until ? status->limit : "", status->error);
+               status->limit_until ? acme_remarks(status)->limit : "",
+               acme_remarks(status)->error);
     }
     *known = *status;
 }

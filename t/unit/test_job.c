@@ -60,7 +60,7 @@ static int job_setup(void **state)
 
 static apr_time_t plan(const acme_record_t *newest)
 {
-    acme_job_init(&job, &managed, policy.key_types[0], pool);
+    acme_job_init(&job, &managed, policy.key_types[0], pool, pool);
     acme_job_learn(&job, newest, pool);
     return acme_job_plan(&job, NOW, pool);
 }
@@ -79,7 +79,7 @@ static acme_job_t reload(void)
     const char *json;
     acme_job_t again;
     assert_null(acme_job_format(&json, &job, pool));
-    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_init(&again, &managed, policy.key_types[0], pool, pool);
     assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
     return again;
 }
@@ -153,7 +153,7 @@ static void test_job_revoked_by_the_administrator_outlives_the_process(
     assert_false(acme_job_shuns_key(&job));
     assert_null(acme_job_format(&json, &job, pool));
     policy.http_01 = 0; /* another configuration forgives no revocation */
-    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_init(&again, &managed, policy.key_types[0], pool, pool);
     acme_job_learn(&again, &record, pool);
     assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
     assert_int_equal(again.withdrawn.reason, 4);
@@ -291,7 +291,8 @@ static void test_job_failures_survive_a_restart(void **state)
     assert_int_equal(again.retry_at, job.retry_at);
     assert_int_equal(again.status.error_code, 1200);
     assert_int_equal(again.status.error_time, NOW);
-    assert_string_equal(again.status.error, job.status.error);
+    assert_string_equal(acme_remarks(&again.status)->error,
+                        acme_remarks(&job.status)->error);
     assert_string_equal(again.request, "0123456789abcdef");
 }
 
@@ -428,8 +429,9 @@ static void test_job_failure_of_the_ca_turns_to_the_next(void **state)
     assert_int_equal(job.requested, 1);
     assert_int_equal(job.status.failures, 0);
     assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
-    assert_non_null(strstr(job.status.ca_why, "not https://ca.example/dir: "
-                                              "ACME1200: cannot reach"));
+    assert_non_null(strstr(acme_remarks(&job.status)->ca_why,
+                           "not https://ca.example/dir: "
+                           "ACME1200: cannot reach"));
     acme_job_choose(&job, NOW, pool);
     assert_int_equal(job.ca, 1);
     /* both: the shorter wait, and the first again */
@@ -476,7 +478,8 @@ static void test_job_set_of_the_second_ca_leaves_the_first_in_mind(void **state)
     assert_string_equal(job.status.ca, "https://second.example/dir");
     assert_true(acme_job_has_turns(&job));
     job = reload();
-    assert_non_null(strstr(job.status.ca_why, "not https://ca.example/dir"));
+    assert_non_null(strstr(acme_remarks(&job.status)->ca_why,
+                           "not https://ca.example/dir"));
     /* at the renewal the first one is asked, and what failed is past then */
     acme_job_choose(&job, NOW + 40 * DAY, pool);
     assert_int_equal(job.ca, 0);
@@ -484,7 +487,7 @@ static void test_job_set_of_the_second_ca_leaves_the_first_in_mind(void **state)
     acme_job_learn(&job, &record, pool);
     assert_null(acme_job_succeeded(&job, NOW, pool));
     assert_false(acme_job_has_turns(&job));
-    assert_string_equal(job.status.ca_why, "");
+    assert_string_equal(acme_remarks(&job.status)->ca_why, "");
 }
 
 static void test_job_own_failures_stay_with_the_ca(void **state)
@@ -869,7 +872,8 @@ static void test_job_first_issue_goes_on_without_a_bad_name(void **state)
     assert_string_equal(job.status.next_action,
                         "order: try to add www.shop.example");
     assert_int_equal(job.status.state, ACME_STATE_VALID);
-    assert_non_null(strstr(job.status.left_out, "www.shop.example (ACME1311"));
+    assert_non_null(strstr(acme_remarks(&job.status)->left_out,
+                           "www.shop.example (ACME1311"));
 }
 
 static void test_job_never_goes_on_without_its_identity(void **state)
@@ -958,7 +962,7 @@ static void test_job_names_left_out_outlive_the_process(void **state)
     leave_out("new.shop.example");
     leave_out("new.shop.example");
     assert_null(acme_job_format(&json, &job, pool));
-    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_init(&again, &managed, policy.key_types[0], pool, pool);
     acme_job_learn(&again, &record, pool);
     assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
     assert_int_equal(acme_job_plan(&again, NOW, pool),
@@ -971,7 +975,7 @@ static void test_job_names_left_out_outlive_the_process(void **state)
     assert_int_equal(acme_job_plan(&again, NOW - 30 * DAY, pool), 0);
     /* it is back, whoever brought it */
     record.idents = managed.idents;
-    acme_job_init(&again, &managed, policy.key_types[0], pool);
+    acme_job_init(&again, &managed, policy.key_types[0], pool, pool);
     acme_job_learn(&again, &record, pool);
     assert_null(acme_job_parse(&again, json, strlen(json), pool, pool));
     assert_int_equal(acme_skips_count(&again), 0);
@@ -994,9 +998,10 @@ static void test_job_many_names_left_out_fit_the_status(void **state)
     acme_job_plan(&job, NOW, pool);
     assert_int_equal(acme_skips_count(&job), 98);
     assert_int_equal(ordered(), 2);
-    assert_int_equal(strlen(job.status.left_out),
-                     sizeof(job.status.left_out) - 1);
-    assert_string_equal(job.status.left_out + sizeof(job.status.left_out) - 4,
+    assert_int_equal(strlen(acme_remarks(&job.status)->left_out),
+                     sizeof(acme_remarks(&job.status)->left_out) - 1);
+    assert_string_equal(acme_remarks(&job.status)->left_out
+                            + sizeof(acme_remarks(&job.status)->left_out) - 4,
                         "...");
 }
 

@@ -130,8 +130,9 @@ static void test_slots_outlive_a_restart_and_never_move(void **state)
     assert_int_equal(acme_live_generation(slot, ACME_FAMILY_RSA), 7);
     assert_int_equal(acme_live_generation(slot, ACME_FAMILY_ECDSA), 0);
     memset(&status, 0, sizeof(status));
-    acme_live_get_status(&status, slot, ACME_FAMILY_RSA);
+    acme_live_get_status(&status, slot, ACME_FAMILY_RSA, pconf);
     assert_int_equal(status.set_number, 7);
+    assert_null(status.remarks);
     assert_null(acme_live_slot(table, apr_psprintf(pconf, "%0300d", 1)));
 }
 
@@ -162,11 +163,43 @@ static void test_slots_hosts_added_one_reload_at_a_time_find_room(void **state)
     }
 }
 
+static void test_remarks_come_and_go_one_family_apart(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 3);
+    acme_slot_t *slot = acme_live_slot(table, "h1.example.org");
+    acme_status_t status = { .set_number = 7 }, read;
+
+    (void)state;
+    ACME_REMARK(&status, error, "", pconf);
+    assert_null(status.remarks);
+    ACME_REMARK(&status, error, "it failed", pconf);
+    acme_live_set_status(slot, ACME_FAMILY_RSA, &status);
+    acme_live_get_status(&read, slot, ACME_FAMILY_RSA, NULL);
+    assert_null(read.remarks);
+    acme_live_get_status(&read, slot, ACME_FAMILY_RSA, pconf);
+    assert_ptr_not_equal(read.remarks, status.remarks);
+    assert_string_equal(acme_remarks(&read)->error, "it failed");
+    acme_live_get_status(&read, slot, ACME_FAMILY_ECDSA, pconf);
+    assert_string_equal(acme_remarks(&read)->error, "");
+    acme_live_get_status(&read, acme_live_slot(table, "h2.example.org"),
+                         ACME_FAMILY_RSA, pconf);
+    assert_string_equal(acme_remarks(&read)->error, "");
+    status.remarks = NULL; /* as an engine has it that begins anew */
+    acme_live_set_status(slot, ACME_FAMILY_RSA, &status);
+    acme_live_get_status(&read, slot, ACME_FAMILY_RSA, pconf);
+    assert_string_equal(acme_remarks(&read)->error, "");
+}
+
 /* A status of one letter all over; a reader must never see two. */
 static void fill(acme_status_t *status, int letter)
 {
+    acme_remarks_t *remarks = status->remarks;
+
     memset(status, letter, sizeof(*status));
-    status->error[sizeof(status->error) - 1] = '\0';
+    memset(remarks, letter, sizeof(*remarks));
+    remarks->error[sizeof(remarks->error) - 1] = '\0';
+    status->remarks = remarks;
 }
 
 static void test_status_read_while_written_is_whole(void **state)
@@ -174,7 +207,9 @@ static void test_status_read_while_written_is_whole(void **state)
     apr_pool_t *pconf;
     acme_live_table_t *table = configure(&pconf, 0, 1);
     acme_slot_t *slot = acme_live_slot(table, "h0.example.org");
-    acme_status_t status;
+    acme_remarks_t remarks;
+    acme_status_t status = { .remarks = &remarks };
+    apr_pool_t *scratch;
     pid_t writer;
     int i, changes = 0;
     char last = 0;
@@ -192,14 +227,18 @@ static void test_status_read_while_written_is_whole(void **state)
         }
         _exit(0);
     }
+    apr_pool_create(&scratch, pconf);
     while (waitpid(writer, NULL, WNOHANG) == 0) {
-        acme_live_get_status(&status, slot, ACME_FAMILY_ECDSA);
-        assert_int_equal(status.error[0], status.serial[0]);
-        assert_int_equal(status.error[0],
-                         status.error[sizeof(status.error) - 2]);
-        assert_int_equal(status.error[0], status.progress[10]);
-        changes += status.error[0] != last;
-        last = status.error[0];
+        const char *error;
+
+        acme_live_get_status(&status, slot, ACME_FAMILY_ECDSA, scratch);
+        error = acme_remarks(&status)->error;
+        assert_int_equal(error[0], status.serial[0]);
+        assert_int_equal(error[0], error[sizeof(remarks.error) - 2]);
+        assert_int_equal(error[0], status.progress[10]);
+        changes += error[0] != last;
+        last = error[0];
+        apr_pool_clear(scratch);
     }
     assert_true(changes > 10);
 }
@@ -406,6 +445,7 @@ int main(void)
         TEST(test_slots_outlive_a_restart_and_never_move),
         TEST(test_slots_many_growing_restarts_lose_none),
         TEST(test_slots_hosts_added_one_reload_at_a_time_find_room),
+        TEST(test_remarks_come_and_go_one_family_apart),
         TEST(test_status_read_while_written_is_whole),
         TEST(test_token_is_found_for_its_host_alone),
         TEST(test_handshake_is_found_by_name_and_http_by_token),
