@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define TIMEOUT_MS 2000 /* of the first try; c-ares doubles it */
-#define TRIES      2
 #define MAX_ANSWER 65535
 
 typedef struct question_t {
@@ -62,89 +61,6 @@ const char *acme_resolver_address(const char *text, apr_pool_t *pool)
                         canonical, parse_port(port));
 }
 
-/* --- servers --------------------------------------------------------------------------- */
-
-static void on_ready(void *baton, int fd, int events)
-{
-    acme_server_t *server = baton;
-
-    ares_process_fd(server->channel,
-                    events & ACME_WATCH_READ ? fd : ARES_SOCKET_BAD,
-                    events & ACME_WATCH_WRITE ? fd : ARES_SOCKET_BAD);
-}
-
-static void on_socket(void *baton, ares_socket_t fd, int readable, int writable)
-{
-    acme_server_t *server = baton;
-
-    acme_watch_set(server->resolver->config.watches, fd,
-                   (readable ? ACME_WATCH_READ : 0)
-                       | (writable ? ACME_WATCH_WRITE : 0),
-                   on_ready, server);
-}
-
-static void open_channel(acme_server_t *server, const char *address,
-                         int recurse)
-{
-    struct ares_options options = { 0 };
-    char lookups[] = "b"; /* no hosts file */
-
-    options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES
-                    | (recurse ? 0 : ARES_FLAG_NORECURSE);
-    options.timeout = server->resolver->config.timeout;
-    options.tries = TRIES;
-    options.lookups = lookups;
-    options.sock_state_cb = on_socket;
-    options.sock_state_cb_data = server;
-    if (ares_init_options(&server->channel, &options,
-                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES
-                              | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB)
-        != ARES_SUCCESS) {
-        return;
-    }
-    if (address
-        && ares_set_servers_ports_csv(server->channel, address)
-               != ARES_SUCCESS) {
-        ares_destroy(server->channel);
-        return;
-    }
-    server->usable = 1;
-}
-
-acme_server_t *acme_resolver_server(acme_resolver_t *resolver,
-                                    const char *address, int recurse)
-{
-    apr_pool_t *pool = resolver->servers_pool;
-    acme_server_t *server;
-
-    address = address ? address : resolver->config.system;
-    const char *key =
-        apr_pstrcat(pool, recurse ? "R" : "A", address ? address : "", NULL);
-    server = apr_hash_get(resolver->servers, key, APR_HASH_KEY_STRING);
-    if (!server) {
-        server = apr_pcalloc(pool, sizeof(*server));
-        server->resolver = resolver;
-        open_channel(server, address, recurse);
-        apr_hash_set(resolver->servers, key, APR_HASH_KEY_STRING, server);
-    }
-    return server;
-}
-
-static void close_servers(acme_resolver_t *resolver)
-{
-    apr_hash_index_t *i;
-
-    for (i = apr_hash_first(NULL, resolver->servers); i; i = apr_hash_next(i)) {
-        acme_server_t *server = apr_hash_this_val(i);
-        if (server->usable) {
-            ares_destroy(server->channel);
-        }
-    }
-    resolver->servers = NULL;
-    apr_pool_clear(resolver->servers_pool);
-    resolver->servers = apr_hash_make(resolver->servers_pool);
-}
-
 /* --- questions --------------------------------------------------------------------------- */
 
 static void step_if_answered(acme_lookup_t *lookup)
@@ -187,11 +103,12 @@ static void on_answer(void *baton, int status, int timeouts,
     step_if_answered(lookup);
 }
 
-void acme_lookup_ask(acme_lookup_t *lookup, acme_server_t *server,
+void acme_lookup_ask(acme_lookup_t *lookup, const acme_whom_t *whom,
                      const char *name, acme_dns_type_t type,
                      acme_answer_fn_t *answered, void *baton)
 {
-    question_t *question = apr_pcalloc(lookup->pool, sizeof(*question));
+    question_t *question = apr_pcalloc(lookup->round, sizeof(*question));
+    acme_server_t *server = acme_resolver_server(lookup->resolver, whom);
 
     question->lookup = lookup;
     question->server = server;
@@ -224,6 +141,16 @@ static const apr_array_header_t *copy_resolvers(
     return copy;
 }
 
+static void queue(acme_lookup_t *lookup)
+{
+    acme_resolver_t *resolver = lookup->resolver;
+
+    lookup->next = NULL;
+    *resolver->waiting_end = lookup;
+    resolver->waiting_end = &lookup->next;
+    resolver->waiting_count++;
+}
+
 acme_lookup_t *acme_lookup_make(acme_resolver_t *resolver, apr_size_t size,
                                 const apr_array_header_t *resolvers)
 {
@@ -235,9 +162,8 @@ acme_lookup_t *acme_lookup_make(acme_resolver_t *resolver, apr_size_t size,
     lookup->pool = pool;
     lookup->resolver = resolver;
     lookup->resolvers = copy_resolvers(resolvers, pool);
-    *resolver->waiting_end = lookup;
-    resolver->waiting_end = &lookup->next;
-    resolver->waiting_count++;
+    apr_pool_create(&lookup->round, pool);
+    queue(lookup);
     return lookup;
 }
 
@@ -245,6 +171,21 @@ void acme_lookup_forget(acme_lookup_t *lookup)
 {
     lookup->over = 1;
     lookup->due = 0;
+    if (lookup->rest.place) {
+        acme_timer_set(lookup->resolver->resting, &lookup->rest, 0);
+    }
+}
+
+/* Those whose rest is over wait for their turn behind the others. */
+static void wake_resting(acme_resolver_t *resolver, apr_time_t now)
+{
+    acme_timer_t *first;
+
+    while ((first = acme_timers_first(resolver->resting))
+           && first->due <= now) {
+        acme_timer_clear(resolver->resting, first);
+        queue((acme_lookup_t *)(void *)first); /* its first member */
+    }
 }
 
 static void start_waiting(acme_resolver_t *resolver)
@@ -263,17 +204,18 @@ static void start_waiting(acme_resolver_t *resolver)
     }
 }
 
-/* Time-outs of c-ares: no descriptor tells of them. */
-static void process_timeouts(acme_resolver_t *resolver)
+/* Out of its place: gone, or at rest. */
+static void leave_place(acme_lookup_t *lookup)
 {
-    apr_hash_index_t *i;
+    acme_resolver_t *resolver = lookup->resolver;
 
-    for (i = apr_hash_first(NULL, resolver->servers); i; i = apr_hash_next(i)) {
-        const acme_server_t *server = apr_hash_this_val(i);
-        if (server->pending) {
-            ares_process_fd(server->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-        }
+    resolver->active_count--;
+    if (lookup->over) {
+        apr_pool_destroy(lookup->pool);
+        return;
     }
+    apr_pool_clear(lookup->round);
+    acme_timer_set(resolver->resting, &lookup->rest, lookup->due);
 }
 
 static void step_due(acme_resolver_t *resolver, apr_time_t now)
@@ -288,14 +230,9 @@ static void step_due(acme_resolver_t *resolver, apr_time_t now)
             lookup->due = ACME_NEVER;
             lookup->step(lookup, now);
         }
-        if (lookup->over && !lookup->pending) {
-            /* step may have put others in front, never taken one away */
-            for (link = &resolver->active; *link != lookup;
-                 link = &(*link)->next) {
-            }
+        if (!lookup->pending && (lookup->over || lookup->due > now)) {
             *link = lookup->next;
-            resolver->active_count--;
-            apr_pool_destroy(lookup->pool);
+            leave_place(lookup);
             continue;
         }
         link = &lookup->next;
@@ -304,56 +241,46 @@ static void step_due(acme_resolver_t *resolver, apr_time_t now)
 
 void acme_resolver_run(acme_resolver_t *resolver, apr_time_t now)
 {
-    if (!resolver->active && !resolver->waiting) {
+    if (!acme_resolver_count(resolver)) {
         return;
     }
+    wake_resting(resolver, now);
     start_waiting(resolver);
-    process_timeouts(resolver);
+    acme_resolver_process_timeouts(resolver);
     step_due(resolver, now);
-    if (!resolver->active && !resolver->waiting) {
-        close_servers(resolver);
+    if (acme_resolver_count(resolver)) {
+        acme_resolver_close_idle(resolver);
     }
-}
-
-static apr_interval_time_t wait_of_server(const acme_server_t *server,
-                                          apr_interval_time_t max)
-{
-    struct timeval most = { (time_t)(max / APR_USEC_PER_SEC),
-                            (suseconds_t)(max % APR_USEC_PER_SEC) },
-                   left;
-    const struct timeval *wait = &most;
-
-    if (server->pending) {
-        wait = ares_timeout(server->channel, &most, &left);
+    else {
+        acme_resolver_close_servers(resolver);
     }
-    return apr_time_from_sec(wait->tv_sec) + wait->tv_usec;
 }
 
 apr_interval_time_t acme_resolver_wait(const acme_resolver_t *resolver,
                                        apr_time_t now, apr_interval_time_t max)
 {
     apr_interval_time_t wait = max < 0 ? 0 : max;
-    apr_hash_index_t *i;
+    const acme_timer_t *first = acme_timers_first(resolver->resting);
 
     if (resolver->waiting && resolver->active_count < ACME_RESOLVER_AT_ONCE) {
         return 0;
     }
     for (acme_lookup_t *lookup = resolver->active; lookup;
          lookup = lookup->next) {
-        if (!lookup->pending && lookup->due < now + wait) {
-            wait = lookup->due > now ? lookup->due - now : 0;
+        if (!lookup->pending && lookup->due <= now) {
+            return 0;
         }
     }
-    for (i = resolver->active ? apr_hash_first(NULL, resolver->servers) : NULL;
-         i; i = apr_hash_next(i)) {
-        wait = wait_of_server(apr_hash_this_val(i), wait);
+    if (first && first->due < now + wait) {
+        wait = first->due > now ? first->due - now : 0;
     }
-    return wait;
+    return acme_resolver_wait_servers(resolver, wait);
 }
 
 int acme_resolver_count(const acme_resolver_t *resolver)
 {
-    return resolver->active_count + resolver->waiting_count;
+    return resolver->active_count + resolver->waiting_count
+           + acme_timers_count(resolver->resting);
 }
 
 /* --- life -------------------------------------------------------------------------------------- */
@@ -363,7 +290,7 @@ static apr_status_t resolver_cleanup(void *data)
     acme_resolver_t *resolver = data;
 
     resolver->ending = 1;
-    close_servers(resolver);
+    acme_resolver_close_servers(resolver);
     ares_library_cleanup();
     return APR_SUCCESS;
 }
@@ -384,8 +311,10 @@ acme_err_t *acme_resolver_create(acme_resolver_t **result,
     resolver->config.system = apr_pstrdup(pool, config->system);
     resolver->config.timeout = config->timeout ? config->timeout : TIMEOUT_MS;
     resolver->waiting_end = &resolver->waiting;
-    apr_pool_create(&resolver->servers_pool, pool);
-    resolver->servers = apr_hash_make(resolver->servers_pool);
+    resolver->resting = acme_timers_create(pool);
+    for (int recurse = 0; recurse < 2; recurse++) {
+        resolver->servers[recurse] = apr_hash_make(pool);
+    }
     /* before the pools of the look-ups are gone */
     apr_pool_pre_cleanup_register(pool, resolver, resolver_cleanup);
     *result = resolver;

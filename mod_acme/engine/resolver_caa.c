@@ -7,7 +7,7 @@
 typedef struct caa_t {
     acme_lookup_t base;
     acme_caa_done_fn_t *done;
-    acme_server_t *server;
+    acme_whom_t whom;
     const char *name; /* asked for; NULL: all were */
     const apr_array_header_t *records;
     const char *failure;
@@ -44,7 +44,7 @@ static void take(acme_lookup_t *lookup, void *baton,
 
 static void ask(caa_t *caa)
 {
-    acme_lookup_ask(&caa->base, caa->server, caa->name, ACME_DNS_CAA, take,
+    acme_lookup_ask(&caa->base, &caa->whom, caa->name, ACME_DNS_CAA, take,
                     NULL);
 }
 
@@ -53,14 +53,6 @@ static void step(acme_lookup_t *lookup, apr_time_t now)
     caa_t *caa = caa_of(lookup);
 
     (void)now;
-    if (!caa->server) {
-        caa->server = acme_resolver_server(
-            lookup->resolver,
-            lookup->resolvers
-                ? apr_array_pstrcat(lookup->pool, lookup->resolvers, ',')
-                : NULL,
-            1);
-    }
     while (!caa->records && !caa->failure && caa->name) {
         ask(caa);
         if (lookup->pending) {
@@ -90,5 +82,6 @@ acme_lookup_t *acme_resolver_find_caa(acme_resolver_t *resolver,
     lookup->baton = baton;
     caa->done = done;
     caa->name = acme_dns_name(name, lookup->pool);
+    caa->whom = acme_whom_named(lookup);
     return lookup;
 }

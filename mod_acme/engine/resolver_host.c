@@ -64,16 +64,10 @@ static void step(acme_lookup_t *lookup, apr_time_t now)
 
     (void)now;
     if (!hosts->asked) {
-        acme_server_t *server = acme_resolver_server(
-            lookup->resolver,
-            lookup->resolvers
-                ? apr_array_pstrcat(lookup->pool, lookup->resolvers, ',')
-                : NULL,
-            1);
+        const acme_whom_t whom = acme_whom_named(lookup);
         hosts->asked = 1;
-        acme_lookup_ask(lookup, server, hosts->name, ACME_DNS_A, take, NULL);
-        acme_lookup_ask(lookup, server, hosts->name, ACME_DNS_AAAA, take,
-                        hosts);
+        acme_lookup_ask(lookup, &whom, hosts->name, ACME_DNS_A, take, NULL);
+        acme_lookup_ask(lookup, &whom, hosts->name, ACME_DNS_AAAA, take, hosts);
         if (lookup->pending) {
             return;
         }

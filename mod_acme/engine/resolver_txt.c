@@ -15,10 +15,9 @@
 
 /** One address of one of the zone's servers. */
 typedef struct address_t {
-    const char *text;
-    acme_server_t *server;
+    acme_whom_t whom;
     enum { SILENT, LACKS, HAS } state;
-    const char *why; /* SILENT */
+    const char *why; /* SILENT; of this round */
 } address_t;
 
 typedef struct host_t {
@@ -73,10 +72,8 @@ static void add_address(txt_t *txt, host_t *host, const char *text, int recurse)
 {
     address_t *address = apr_pcalloc(txt->hosts_pool, sizeof(*address));
 
-    address->text = apr_pstrdup(txt->hosts_pool, text);
-    address->why = "it was not asked yet";
-    address->server =
-        acme_resolver_server(txt->base.resolver, address->text, recurse);
+    address->whom.address = apr_pstrdup(txt->hosts_pool, text);
+    address->whom.recurse = recurse;
     APR_ARRAY_PUSH(host->addresses, address_t *) = address;
 }
 
@@ -202,7 +199,7 @@ static void take_txt(acme_lookup_t *lookup, void *baton,
     if (!answer || answer->truncated) {
         address->state = SILENT;
         address->why =
-            apr_pstrdup(txt->hosts_pool, answer ? "it was cut off" : why);
+            apr_pstrdup(lookup->round, answer ? "it was cut off" : why);
         return;
     }
     if (!txt->base.resolvers && !answer->authoritative) {
@@ -222,7 +219,8 @@ static void ask_all(txt_t *txt)
         for (int k = 0; k < host->addresses->nelts; k++) {
             address_t *address = APR_ARRAY_IDX(host->addresses, k, address_t *);
             if (address->state != HAS) {
-                acme_lookup_ask(&txt->base, address->server, txt->name,
+                address->why = "it was not asked yet";
+                acme_lookup_ask(&txt->base, &address->whom, txt->name,
                                 ACME_DNS_TXT, take_txt, address);
             }
         }
@@ -246,12 +244,12 @@ static void tally_host(tally_t *tally, host_t *host, apr_pool_t *pool)
         has += address->state == HAS;
         lacks += address->state == LACKS;
         if (address->state == LACKS) {
-            tally->lacking =
-                apr_psprintf(pool, "%s (%s)", host->name, address->text);
+            tally->lacking = apr_psprintf(pool, "%s (%s)", host->name,
+                                          address->whom.address);
         }
         else if (address->state == SILENT) {
             tally->why = apr_psprintf(pool, "%s (%s): %s", host->name,
-                                      address->text, address->why);
+                                      address->whom.address, address->why);
         }
     }
     host->silent = has || lacks ? 0 : host->silent + 1;
@@ -308,13 +306,15 @@ static void seek_anew(txt_t *txt)
     txt->zone = txt->why = NULL;
 }
 
-static void ask_addresses(txt_t *txt, acme_server_t *system)
+static const acme_whom_t SYSTEM = { NULL, 1 };
+
+static void ask_addresses(txt_t *txt)
 {
     for (int i = 0; i < txt->hosts->nelts; i++) {
         host_t *host = host_at(txt, i);
-        acme_lookup_ask(&txt->base, system, host->name, ACME_DNS_A,
+        acme_lookup_ask(&txt->base, &SYSTEM, host->name, ACME_DNS_A,
                         take_addresses, host);
-        acme_lookup_ask(&txt->base, system, host->name, ACME_DNS_AAAA,
+        acme_lookup_ask(&txt->base, &SYSTEM, host->name, ACME_DNS_AAAA,
                         take_addresses, host);
     }
 }
@@ -322,30 +322,28 @@ static void ask_addresses(txt_t *txt, acme_server_t *system)
 /* One stage. @return whether there is nothing to wait for */
 static int advance(txt_t *txt, apr_time_t now)
 {
-    acme_server_t *system = acme_resolver_server(txt->base.resolver, NULL, 1);
-
     switch (txt->stage) {
     case ASK_ZONE:
         seek_anew(txt);
         txt->stage = ASK_HOSTS;
-        acme_lookup_ask(&txt->base, system, txt->asking, ACME_DNS_SOA,
+        acme_lookup_ask(&txt->base, &SYSTEM, txt->asking, ACME_DNS_SOA,
                         take_zone, NULL);
         break;
     case ASK_HOSTS:
         if (txt->asking) {
-            acme_lookup_ask(&txt->base, system, txt->asking, ACME_DNS_SOA,
+            acme_lookup_ask(&txt->base, &SYSTEM, txt->asking, ACME_DNS_SOA,
                             take_zone, NULL);
             break;
         }
         txt->stage = txt->zone ? ASK_ADDRESSES : JUDGE;
         if (txt->zone) {
-            acme_lookup_ask(&txt->base, system, txt->zone, ACME_DNS_NS,
+            acme_lookup_ask(&txt->base, &SYSTEM, txt->zone, ACME_DNS_NS,
                             take_hosts, NULL);
         }
         break;
     case ASK_ADDRESSES:
         txt->stage = ASK_TXT;
-        ask_addresses(txt, system);
+        ask_addresses(txt);
         break;
     case ASK_TXT:
         txt->stage = JUDGE;

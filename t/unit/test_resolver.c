@@ -144,6 +144,26 @@ static int open_servers(void)
     return 0;
 }
 
+/* In a pool that gives back what it has no more use for: so its memory can be
+ * measured. */
+static int create_resolver(void)
+{
+    acme_resolver_config_t config = {
+        acme_transport_watches(transport), dns.port,
+        apr_psprintf(pool, "127.0.0.1:%d", dns.port), 100
+    };
+    apr_allocator_t *allocator;
+    apr_pool_t *own;
+
+    if (apr_allocator_create(&allocator)
+        || apr_pool_create_ex(&own, pool, NULL, allocator)) {
+        return -1;
+    }
+    apr_allocator_owner_set(allocator, own);
+    apr_allocator_max_free_set(allocator, 1);
+    return acme_resolver_create(&resolver, &config, own) ? -1 : 0;
+}
+
 static int set_up(void **state)
 {
     int ends[2];
@@ -155,13 +175,8 @@ static int set_up(void **state)
     }
     dns.fd[SERVERS] = ends[0];
     dns.stop = ends[1];
-    const char *system = apr_psprintf(pool, "127.0.0.1:%d", dns.port);
-    if (acme_transport_create(&transport, "0", pool) != NULL) {
-        return -1;
-    }
-    acme_resolver_config_t config = { acme_transport_watches(transport),
-                                      dns.port, system, 100 };
-    if (acme_resolver_create(&resolver, &config, pool) != NULL) {
+    if (acme_transport_create(&transport, "0", pool) != NULL
+        || create_resolver()) {
         return -1;
     }
     return pthread_create(&dns.thread, NULL, serve, NULL);
@@ -238,6 +253,14 @@ static void on_caa(void *baton, const char *domain,
     result->domain = apr_pstrdup(pool, domain);
     result->records = records ? acme_caa_text(records, pool) : NULL;
     result->failure = apr_pstrdup(pool, failure);
+}
+
+static void on_hosts(void *baton, const acme_hosts_t *hosts)
+{
+    result_t *result = baton;
+
+    (void)hosts;
+    result->told++;
 }
 
 static void finish(void)
@@ -499,6 +522,175 @@ static void test_forgotten_lookup_is_not_told_of(void **state)
     acme_resolver_run(resolver, apr_time_now());
 }
 
+/* --- many, and for long -------------------------------------------------------------- */
+
+/* A round at a moment of the test's choice: rests pass without waiting. */
+static void turn(apr_time_t now)
+{
+    acme_resolver_run(resolver, now);
+    assert_no_err(acme_transport_poll(
+        transport, acme_resolver_wait(resolver, now, apr_time_from_msec(20))));
+}
+
+static acme_lookup_t *await_for_ever(result_t *result, apr_time_t now)
+{
+    acme_txt_question_t question = { NAME, is_wanted,
+                                     now + apr_time_from_sec(1000000), NULL };
+    return acme_resolver_await_txt(resolver, &question, on_txt, result);
+}
+
+static void test_resting_lookups_hold_up_no_other(void **state)
+{
+    enum { COUNT = 2 * ACME_RESOLVER_AT_ONCE };
+    acme_lookup_t *lookups[COUNT];
+    result_t waiting = { 0 }, result = { 0 };
+    apr_time_t now = apr_time_now(), until = now + apr_time_from_sec(20);
+
+    (void)state;
+    add_zone("127.0.0.2", NULL);
+    add_txt(NS1, "other");
+    for (int i = 0; i < COUNT; i++) {
+        lookups[i] = await_for_ever(&waiting, now);
+    }
+    while (dns.asked[NS1] < COUNT) {
+        assert_true(apr_time_now() < until);
+        turn(now);
+    }
+    acme_resolver_find_caa(resolver, "a.test", NULL, on_caa, &result);
+    while (!result.told) {
+        assert_true(apr_time_now() < until);
+        turn(now);
+    }
+    assert_int_equal(acme_resolver_count(resolver), COUNT);
+    assert_int_equal(waiting.told, 0);
+    /* those that rest are asked for again in their turn, and told at the end */
+    while (dns.asked[NS1] < 2 * COUNT) {
+        assert_true(apr_time_now() < until);
+        turn(now += apr_time_from_msec(20));
+    }
+    acme_lookup_forget(lookups[COUNT / 2]);
+    while (acme_resolver_count(resolver)) {
+        assert_true(apr_time_now() < until);
+        turn(now += apr_time_from_sec(10000));
+    }
+    assert_int_equal(waiting.told, COUNT - 1);
+    assert_int_equal(waiting.seen, ACME_SEEN_NO);
+}
+
+static void test_forgotten_lookup_does_not_rest_on(void **state)
+{
+    result_t waiting = { 0 };
+    apr_time_t now = apr_time_now(), until = now + apr_time_from_sec(20);
+
+    (void)state;
+    add_zone("127.0.0.2", NULL);
+    add_txt(NS1, "other");
+    acme_lookup_t *lookup = await_for_ever(&waiting, now);
+    while (dns.asked[NS1] < 1
+           || acme_resolver_wait(resolver, now, 1000000) < 400000) {
+        assert_true(apr_time_now() < until);
+        turn(now);
+    }
+    acme_lookup_forget(lookup);
+    assert_int_equal(acme_resolver_wait(resolver, now, 1000000), 0);
+    acme_resolver_run(resolver, now);
+    assert_int_equal(acme_resolver_count(resolver), 0);
+    assert_int_equal(waiting.told, 0);
+}
+
+static void pass_rounds(int count, apr_time_t *now)
+{
+    int until = dns.asked[NS1] + count;
+    apr_time_t end = apr_time_now() + apr_time_from_sec(60);
+
+    while (dns.asked[NS1] < until) {
+        assert_true(apr_time_now() < end);
+        turn(*now += apr_time_from_sec(10));
+    }
+}
+
+/* Octets: APR may map what its pools hold, past malloc. */
+static long mapped(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* it keeps what was freed */
+#endif
+    FILE *file = fopen("/proc/self/statm", "re");
+    long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %*d %*d %*d %*d %ld", &pages), 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void test_waiting_takes_no_more_memory(void **state)
+{
+    result_t waiting = { 0 };
+    apr_time_t now = apr_time_now();
+
+    (void)state;
+    add_zone("127.0.0.2", "127.0.0.3");
+    add_txt(NS1, "other");
+    dns.flags[NS2] = 5; /* REFUSED: why is kept */
+    acme_lookup_t *lookup = await_for_ever(&waiting, now);
+    pass_rounds(50, &now);
+    long before = mapped();
+    pass_rounds(2000, &now);
+    assert_true(mapped() <= before + 65536);
+    acme_lookup_forget(lookup);
+    finish();
+}
+
+/* One look-up at each of so many servers of their own, where nobody answers. */
+static void ask_servers(int first, int count, apr_time_t now)
+{
+    apr_time_t end = apr_time_now() + apr_time_from_sec(60);
+    result_t results[8];
+
+    for (int i = first; i < first + count; i += 8) {
+        apr_pool_t *scratch;
+
+        apr_pool_create(&scratch, pool);
+        memset(results, 0, sizeof(results));
+        for (int k = 0; k < 8; k++) {
+            apr_array_header_t *named =
+                apr_array_make(scratch, 1, sizeof(const char *));
+            APR_ARRAY_PUSH(named, const char *) =
+                apr_psprintf(scratch, "127.1.%d.%d:%d", (i + k) / 250,
+                             (i + k) % 250 + 1, dns.port);
+            acme_resolver_find_hosts(resolver, "a.test", named, on_hosts,
+                                     &results[k]);
+        }
+        for (int k = 0; k < 8; k++) {
+            while (!results[k].told) {
+                assert_true(apr_time_now() < end);
+                turn(now);
+            }
+        }
+        apr_pool_destroy(scratch);
+    }
+}
+
+static void test_servers_not_asked_any_more_are_closed(void **state)
+{
+    result_t waiting = { 0 };
+    apr_time_t now = apr_time_now();
+
+    (void)state;
+    add_zone("127.0.0.2", NULL);
+    add_txt(NS1, "other");
+    acme_lookup_t *lookup = await_for_ever(&waiting, now);
+    ask_servers(0, 160, now);
+    long before = mapped();
+    ask_servers(160, 320, now);
+    assert_true(mapped() <= before + 1024 * 1024);
+    /* and a server is there again when it is needed again */
+    pass_rounds(2, &now);
+    acme_lookup_forget(lookup);
+    finish();
+}
+
 #define RESOLVER_TEST(test)                                                    \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -519,6 +711,10 @@ static const struct CMUnitTest tests[] = {
     RESOLVER_TEST(test_caa_failure_is_told),
     RESOLVER_TEST(test_many_lookups_take_their_turn),
     RESOLVER_TEST(test_forgotten_lookup_is_not_told_of),
+    RESOLVER_TEST(test_resting_lookups_hold_up_no_other),
+    RESOLVER_TEST(test_forgotten_lookup_does_not_rest_on),
+    RESOLVER_TEST(test_waiting_takes_no_more_memory),
+    RESOLVER_TEST(test_servers_not_asked_any_more_are_closed),
 };
 
 RUN_TESTS(tests)
