@@ -141,23 +141,35 @@ static const acme_challenge_t *find_challenge(
     return NULL;
 }
 
+static const char *add_type(const char *list, const char *type,
+                            apr_pool_t *pool)
+{
+    return list ? apr_pstrcat(pool, list, ", ", type, NULL) : type;
+}
+
 static acme_err_t *no_challenge(const acme_order_t *order,
                                 const acme_authz_t *authz,
                                 const acme_authorization_t *resource)
 {
-    const char *offered = NULL;
+    const acme_proofs_t *proofs = wanted_proofs(order, authz->ident);
+    const char *offered = NULL, *usable = NULL;
     int i;
 
     for (i = 0; i < resource->challenges->nelts; i++) {
-        const char *type =
-            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *)->type;
-        offered = offered
-                      ? apr_pstrcat(order->scratch, offered, ", ", type, NULL)
-                      : type;
+        offered = add_type(
+            offered,
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *)->type,
+            order->scratch);
+    }
+    for (i = 0; i < proofs->count; i++) {
+        if (is_open(authz, proofs->types[i])) {
+            usable = add_type(usable, acme_proof_type_name(proofs->types[i]),
+                              order->scratch);
+        }
     }
     return acme_err_make(order->scratch, ACME_E_NO_CHALLENGE,
                          authz->ident->value, offered ? offered : "nothing",
-                         NULL);
+                         usable ? usable : "nothing", NULL);
 }
 
 acme_err_t *acme_choice_take(acme_order_t *order, acme_authz_t *authz,

@@ -70,30 +70,6 @@ void acme_proving_choose(acme_run_t *run, const apr_array_header_t *idents)
     run->config.proofs = proofs;
 }
 
-acme_err_t *acme_proving_check(const acme_run_t *run)
-{
-    const acme_policy_t *policy = run->job->managed->policy;
-    apr_array_header_t *faults =
-        apr_array_make(run->pool, 1, sizeof(acme_err_t *));
-
-    for (int i = 0; i < run->config.idents->nelts; i++) {
-        const acme_ident_t *ident =
-            APR_ARRAY_IDX(run->config.idents, i, acme_ident_t *);
-
-        if (!run->config.proofs[i].count) {
-            acme_err_t *fault = acme_err_make(
-                run->pool, ACME_E_NO_PROOF, ident->value,
-                acme_policy_obstacles(policy, ident, run->pool), NULL);
-
-            fault->identifier = ident->value;
-            APR_ARRAY_PUSH(faults, acme_err_t *) = fault;
-        }
-    }
-    return faults->nelts ? acme_blame_join(faults, run->pool) : NULL;
-}
-
-/* --- which it is, and why --------------------------------------------------------- */
-
 /* Why type is not what ident is proved by. */
 static const char *why_not(const acme_job_t *job, const acme_ident_t *ident,
                            acme_proof_type_t type, apr_pool_t *scratch)
@@ -109,6 +85,45 @@ static const char *why_not(const acme_job_t *job, const acme_ident_t *ident,
     }
     return "the CA does not offer it";
 }
+
+/* The same for all that is wanted, where none is left. */
+static const char *why_none(const acme_run_t *run, const acme_ident_t *ident)
+{
+    const char *text = "";
+    acme_proofs_t wanted;
+
+    acme_policy_wanted(&wanted, run->job->managed->policy);
+    for (int i = 0; i < wanted.count; i++) {
+        text = apr_pstrcat(run->pool, text, i ? "; " : "",
+                           acme_proof_type_name(wanted.types[i]), ": ",
+                           why_not(run->job, ident, wanted.types[i], run->pool),
+                           NULL);
+    }
+    return text;
+}
+
+acme_err_t *acme_proving_check(const acme_run_t *run)
+{
+    apr_array_header_t *faults =
+        apr_array_make(run->pool, 1, sizeof(acme_err_t *));
+
+    for (int i = 0; i < run->config.idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(run->config.idents, i, acme_ident_t *);
+
+        if (!run->config.proofs[i].count) {
+            acme_err_t *fault = acme_err_make(
+                run->pool, ACME_E_NO_PROOF, ident->value,
+                run->job->managed->where, why_none(run, ident), NULL);
+
+            fault->identifier = ident->value;
+            APR_ARRAY_PUSH(faults, acme_err_t *) = fault;
+        }
+    }
+    return faults->nelts ? acme_blame_join(faults, run->pool) : NULL;
+}
+
+/* --- which it is, and why --------------------------------------------------------- */
 
 /* Tell by what ident is proved, and why not by what is preferred to it. */
 static void tell_choice(acme_run_t *run, const acme_proof_t *proof)

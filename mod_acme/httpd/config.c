@@ -318,24 +318,24 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     return policy;
 }
 
-int acme_config_has_dns(const acme_settings_t *settings)
+const char *acme_config_why_no_dns(const acme_settings_t *settings)
 {
     int command = settings->dns_command && settings->dns_command->nelts;
+    int allowed = !settings->challenges;
     int i;
 
-    if (!settings->challenges) {
-        return command;
-    }
-    for (i = 0; i < settings->challenges->nelts; i++) {
+    for (i = 0; settings->challenges && i < settings->challenges->nelts; i++) {
         acme_proof_type_t type =
             APR_ARRAY_IDX(settings->challenges, i, acme_proof_type_t);
 
-        if (type == ACME_PROOF_DNS_PERSIST_01
-            || (command && acme_proof_is_dns(type))) {
-            return 1;
+        if (type == ACME_PROOF_DNS_PERSIST_01) {
+            return NULL;
         }
+        allowed |= acme_proof_is_dns(type);
     }
-    return 0;
+    return !allowed   ? "AcmeChallenges allows none"
+           : !command ? "no AcmeDnsCommand is set up"
+                      : NULL;
 }
 
 static int same_text(const char *a, const char *b)

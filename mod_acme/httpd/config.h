@@ -136,8 +136,9 @@ typedef struct acme_global_config_t {
  *  and tls_alpn_01 still 0. Borrows the strings. */
 acme_policy_t *acme_config_policy(const acme_settings_t *settings,
                                   apr_pool_t *pool);
-/** Whether names can be proved by DNS records, as wildcards must be. */
-int acme_config_has_dns(const acme_settings_t *settings);
+/** Why no name can be proved by a DNS record, as wildcards must be, to come after
+ *  "a DNS challenge is needed, and "; NULL: it can. Static text. */
+const char *acme_config_why_no_dns(const acme_settings_t *settings);
 /** Directives in which two policies differ: "AcmeCA AcmeKeyType", or "". */
 const char *acme_config_differences(const acme_policy_t *a,
                                     const acme_policy_t *b, apr_pool_t *pool);

@@ -28,11 +28,15 @@ int acme_hostnames_is_wildcard(const char *alias)
 }
 
 const char *acme_hostnames_why_not(const acme_ident_t *ident,
-                                   const acme_settings_t *settings)
+                                   const acme_settings_t *settings,
+                                   apr_pool_t *pool)
 {
-    if (acme_ident_is_wildcard(ident) && !acme_config_has_dns(settings)) {
-        return "CAs certify a wildcard by a DNS challenge only, and none is "
-               "set up (AcmeDnsCommand)";
+    const char *no_dns = acme_config_why_no_dns(settings);
+
+    if (no_dns && acme_ident_is_wildcard(ident)) {
+        return apr_pstrcat(
+            pool, "CAs certify a wildcard by a DNS challenge only, and ",
+            no_dns, NULL);
     }
     if (!strcmp(ident->value, "localhost")
         || ends_with(ident->value, ".localhost")) {
@@ -60,7 +64,7 @@ static acme_err_t *read_name(acme_ident_t **ident, const reader_t *reader)
         return acme_err_make(pool, ACME_W_HOST_NAME,
                              acme_hostnames_where(s, pool), err->text, NULL);
     }
-    why = acme_hostnames_why_not(*ident, reader->settings);
+    why = acme_hostnames_why_not(*ident, reader->settings, pool);
     if (why) {
         return acme_err_make(pool, ACME_W_HOST_PRIVATE, (*ident)->value,
                              acme_hostnames_where(s, pool), why, NULL);
@@ -104,7 +108,7 @@ static void read_alias(const reader_t *reader, const char *alias)
         add_fault(reader, err->text);
         return;
     }
-    why = acme_hostnames_why_not(ident, reader->settings);
+    why = acme_hostnames_why_not(ident, reader->settings, reader->scratch);
     if (why) {
         add_fault(reader,
                   apr_pstrcat(reader->scratch, ident->value, ": ", why, NULL));
@@ -154,7 +158,7 @@ void acme_hostnames_read(acme_hostnames_t *names, server_rec *s,
             read_alias(&reader, alias);
         }
     }
-    if (acme_config_has_dns(settings)) {
+    if (!acme_config_why_no_dns(settings)) {
         read_wildcards(&reader);
     }
     if (names->idents->nelts > ACME_MAX_IDENTS) {

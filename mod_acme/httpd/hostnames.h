@@ -32,7 +32,8 @@ int acme_hostnames_is_wildcard(const char *alias);
 /** Why a certificate with these settings cannot have this name, or NULL: no CA
  *  certifies it, or not by a challenge there is. */
 const char *acme_hostnames_why_not(const acme_ident_t *ident,
-                                   const acme_settings_t *settings);
+                                   const acme_settings_t *settings,
+                                   apr_pool_t *pool);
 
 /** Where the host is defined: "shop.conf:12". */
 const char *acme_hostnames_where(const server_rec *s, apr_pool_t *pool);

@@ -133,7 +133,7 @@ static void plan_declared(acme_plan_t *plan, const acme_declared_t *declared)
     candidate = make_candidate(plan, first, settings, where);
     candidate->declared = declared;
     candidate->settings = settings;
-    candidate->unusable = acme_hostnames_why_not(first, settings);
+    candidate->unusable = acme_hostnames_why_not(first, settings, plan->ptemp);
     apr_hash_set(plan->declared, &candidate->declared,
                  sizeof(candidate->declared), candidate);
     if (candidate->unusable) {
@@ -144,7 +144,7 @@ static void plan_declared(acme_plan_t *plan, const acme_declared_t *declared)
     for (i = 0; i < declared->idents->nelts; i++) {
         acme_ident_t *ident =
             APR_ARRAY_IDX(declared->idents, i, acme_ident_t *);
-        const char *why = acme_hostnames_why_not(ident, settings);
+        const char *why = acme_hostnames_why_not(ident, settings, plan->ptemp);
 
         if (why) {
             ACME_SAY(plan, ACME_W_DECLARED_NAME, first->value, where,

@@ -1,5 +1,6 @@
 /** acme_managed_finish: which certificate has which names. */
 #include <ap_listen.h>
+#include <apr_hash.h>
 #include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,12 +130,13 @@ static void tell_wild(acme_plan_t *plan, const acme_host_t *host)
 {
     const apr_array_header_t *wild = host->server->wild_names;
     apr_array_header_t *wildcards, *patterns;
-    const char *where;
+    const char *where, *no_dns;
     int i;
 
     if (!wild || !wild->nelts) {
         return;
     }
+    no_dns = acme_config_why_no_dns(&acme_config_of(host->server)->settings);
     wildcards = apr_array_make(plan->ptemp, 1, sizeof(const char *));
     patterns = apr_array_make(plan->ptemp, 1, sizeof(const char *));
     for (i = 0; i < wild->nelts; i++) {
@@ -143,15 +145,14 @@ static void tell_wild(acme_plan_t *plan, const acme_host_t *host)
         if (!acme_hostnames_is_wildcard(name)) {
             APR_ARRAY_PUSH(patterns, const char *) = name;
         }
-        else if (!acme_config_has_dns(
-                     &acme_config_of(host->server)->settings)) {
+        else if (no_dns) {
             APR_ARRAY_PUSH(wildcards, const char *) = name;
         }
     }
     where = acme_hostnames_where(host->server, plan->ptemp);
     if (wildcards->nelts) {
         ACME_SAY(plan, ACME_W_ALIAS_WILDCARD, host->candidate->managed.name,
-                 where, list_text(wildcards, plan->ptemp));
+                 where, list_text(wildcards, plan->ptemp), no_dns);
     }
     if (patterns->nelts) {
         ACME_SAY(plan, ACME_W_ALIAS_PATTERN, host->candidate->managed.name,
@@ -385,8 +386,31 @@ static void tell_terms(acme_plan_t *plan, const apr_array_header_t *managed)
     }
 }
 
-/* A name of the certificate that there is no way to prove, or NULL. */
-static const acme_ident_t *find_unprovable(const acme_managed_t *managed)
+/* Names that cannot be proved for one and the same reason. */
+typedef struct unprovable_t {
+    const char *why, *where;   /* where the first of them is */
+    apr_array_header_t *names; /* const char * */
+} unprovable_t;
+
+static void add_unprovable(apr_hash_t *reasons, const char *why,
+                           const acme_managed_t *managed,
+                           const acme_ident_t *ident)
+{
+    apr_pool_t *pool = apr_hash_pool_get(reasons);
+    unprovable_t *one = apr_hash_get(reasons, why, APR_HASH_KEY_STRING);
+
+    if (!one) {
+        one = apr_palloc(pool, sizeof(*one));
+        one->why = apr_pstrdup(pool, why);
+        one->where = managed->where;
+        one->names = apr_array_make(pool, 1, sizeof(const char *));
+        apr_hash_set(reasons, one->why, APR_HASH_KEY_STRING, one);
+    }
+    APR_ARRAY_PUSH(one->names, const char *) = ident->value;
+}
+
+static void find_unprovable(apr_hash_t *reasons, const acme_managed_t *managed,
+                            apr_pool_t *scratch)
 {
     acme_proofs_t proofs;
     int i;
@@ -397,33 +421,41 @@ static const acme_ident_t *find_unprovable(const acme_managed_t *managed)
 
         acme_policy_proofs(&proofs, managed->policy, ident);
         if (!proofs.count) {
-            return ident;
+            apr_pool_clear(scratch);
+            add_unprovable(
+                reasons, acme_policy_obstacles(managed->policy, ident, scratch),
+                managed, ident);
         }
     }
-    return NULL;
+}
+
+static int tell_reason(void *rec, const void *key, apr_ssize_t len,
+                       const void *value)
+{
+    acme_plan_t *plan = rec;
+    const unprovable_t *one = value;
+
+    (void)key;
+    (void)len;
+    ACME_SAY(plan, ACME_W_NO_PROOF, list_text(one->names, plan->ptemp),
+             one->where, one->why);
+    return 1;
 }
 
 static void tell_unprovable(acme_plan_t *plan,
                             const apr_array_header_t *managed)
 {
-    apr_array_header_t *names =
-        apr_array_make(plan->ptemp, 1, sizeof(const char *));
-    const char *why = NULL;
+    apr_hash_t *reasons = apr_hash_make(plan->ptemp);
+    apr_pool_t *scratch;
     int i;
 
+    apr_pool_create(&scratch, plan->ptemp);
     for (i = 0; i < managed->nelts; i++) {
-        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
-        const acme_ident_t *ident = find_unprovable(one);
-
-        if (ident) {
-            APR_ARRAY_PUSH(names, const char *) = one->name;
-            why = why ? why
-                      : acme_policy_obstacles(one->policy, ident, plan->ptemp);
-        }
+        find_unprovable(reasons, APR_ARRAY_IDX(managed, i, acme_managed_t *),
+                        scratch);
     }
-    if (why) {
-        ACME_SAY(plan, ACME_W_NO_PROOF, list_text(names, plan->ptemp), why);
-    }
+    apr_pool_destroy(scratch);
+    apr_hash_do(tell_reason, plan, reasons);
 }
 
 static void set_usable(acme_policy_t *policy, const char *no_http,

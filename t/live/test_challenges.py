@@ -102,7 +102,7 @@ def test_what_the_host_cannot_is_passed_over_and_told(httpd, fakeca, ports, told
 
 def test_no_way_at_all_is_told_for_each_challenge(httpd, fakeca):
     start(httpd, fakeca, SHOP, config="AcmeChallenges dns-01")
-    line = httpd.wait_log(f"ACME1508: .*{SHOP} to the CA: (.*)")[1]
+    line = httpd.wait_log(rf"ACME1508: .*{SHOP} \(\S+\.conf:\d+\) to the CA: (.*)")[1]
     assert "dns-01: no AcmeDnsCommand publishes DNS records" in line
     assert not fakeca.requests_to("new-order")
 
@@ -110,7 +110,7 @@ def test_no_way_at_all_is_told_for_each_challenge(httpd, fakeca):
 def test_wanted_challenge_that_is_not_offered_is_an_error_that_says_what_is(httpd, make_fakeca):
     ca = make_fakeca(challenges=("dns-01",))
     start(httpd, ca, SHOP)
-    httpd.wait_log(f"ACME1353: .*control of {SHOP}: the CA offers dns-01")
+    httpd.wait_log(f"ACME1353: .*control of {SHOP} .*: the CA offers dns-01, this server can use tls-alpn-01, http-01")
 
 
 # What comes after one that failed

@@ -411,6 +411,49 @@ def test_no_plain_listener_is_told_once(make_httpd, mapping):
     assert list(found) == [1027] and "a.test and b.test" in found[1027][0]
 
 
+def test_names_without_proof_are_told_once_for_each_reason(make_httpd):
+    httpd = make_httpd().load_acme()
+    httpd.config(
+        "AcmeCA https://ca.example/dir\nAcmeAgreeTerms on\nAcmeManage on\nAcmeDnsCommand /bin/true\n"
+        "AcmePortMap 80:- 443:-\nAcmeChallenges dns-01 http-01\n"
+        "<AcmeCertificate 192.0.2.1 c.test>\n</AcmeCertificate>\n"
+        "<AcmeCertificate 192.0.2.2>\n</AcmeCertificate>"
+    )
+    httpd.vhost("a.test", https_extra="AcmeChallenges tls-alpn-01")
+    httpd.vhost("b.test", ["www.b.test"], https_extra="AcmeChallenges tls-alpn-01")
+    httpd.vhost("c.test")
+    httpd.config(f"<VirtualHost 127.0.0.1:{httpd.https_port}>\nServerName 192.0.2.2\nSSLEngine on\n</VirtualHost>")
+    found = warned(httpd)
+    assert list(found) == [1027] and len(found[1027]) == 2, found
+    port = [line for line in found[1027] if "a.test, b.test and www.b.test (" in line]
+    address = [line for line in found[1027] if "192.0.2.1 and 192.0.2.2 (" in line]
+    assert len(port) == len(address) == 1, found
+    assert "tls-alpn-01: AcmePortMap says" in port[0] and "http-01" not in port[0]
+    assert "dns-01: an address has no place in DNS; http-01: AcmePortMap says" in address[0]
+    assert all(re.search(r"\(\S+:\d+\)", line) for line in found[1027])
+
+
+@pytest.mark.parametrize(
+    "directives, why",
+    [
+        ("", "no AcmeDnsCommand is set up"),
+        ("AcmeChallenges dns-01", "no AcmeDnsCommand is set up"),
+        ("AcmeDnsCommand /bin/true\nAcmeChallenges http-01", "AcmeChallenges allows none"),
+    ],
+    ids=["nothing", "command", "challenges"],
+)
+def test_wildcard_that_cannot_be_proved_says_what_is_missing(make_httpd, directives, why):
+    httpd = make_httpd().load_acme()
+    httpd.config(f"AcmeCA https://ca.example/dir\nAcmeAgreeTerms on\n{directives}\nAcmePortMap 80:{httpd.http_port}")
+    httpd.config("<AcmeCertificate d.test *.d.test>\nAcmeRenewMode always\n</AcmeCertificate>")
+    httpd.vhost("a.test", ["*.a.test"], https_extra="AcmeManage on")
+    found = warned(httpd)
+    found.pop(1027, None)
+    assert list(found) == [1017, 1031] or list(found) == [1031, 1017], found
+    assert f"*.a.test is left out of the certificate: CAs certify a wildcard by a DNS challenge only, and {why}" in found[1017][0]
+    assert f"*.d.test is left out: CAs certify a wildcard by a DNS challenge only, and {why}" in found[1031][0]
+
+
 @pytest.mark.parametrize("host", ["*:*", "_default_:*", "main server"])
 @pytest.mark.parametrize("port, found", [("{https}", []), ("1", [1027]), ("-", [1027])])
 def test_host_of_any_port_proves_by_tls_alpn_where_httpd_listens(make_httpd, host, port, found):

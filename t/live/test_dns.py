@@ -155,7 +155,7 @@ def test_wildcard_without_dns_challenge_is_left_out(acme_httpd):
     acme_httpd.vhost(SHOP, ["*.shop.example.org"], https_extra="AcmeManage on")
     done = acme_httpd.configtest()
     assert done.returncode == 0
-    assert re.search(r"ACME1017: .*\*\.shop\.example\.org.*none is set up", done.stderr)
+    assert re.search(r"ACME1017: .*\*\.shop\.example\.org.*no AcmeDnsCommand is set up", done.stderr)
 
 
 def test_dns_account_01(acme_httpd, pebble):

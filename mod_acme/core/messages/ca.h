@@ -151,8 +151,8 @@
       "Get key identifier and HMAC key from the CA's web page, and write both with AcmeExternalAccount.") \
     M(1352, E_ACCOUNT_CLOSED, ERR, CA_FINAL, "the account at the CA is %s",    \
       "A closed account stays closed: have a new one made with acmectl account new, or use another with acmectl account import; one of AcmeAccountKey needs another key.") \
-    M(1353, E_NO_CHALLENGE, ERR, CONFIG, "no way to prove control of %s: the CA offers %s", \
-      "Allow one of them with AcmeChallenges, or choose another CA; wildcard names need dns-01, and with it AcmeDnsCommand.") \
+    M(1353, E_NO_CHALLENGE, ERR, CONFIG, "the CA accepts no proof of control of %s that this server can give: the CA offers %s, this server can use %s", \
+      "Make one that the CA offers possible here: name it in AcmeChallenges, if that is written and lacks it; http-01 needs port 80, tls-alpn-01 port 443 (Listen, AcmePortMap), dns-01 and dns-account-01 AcmeDnsCommand. Or choose another CA with AcmeCA.") \
     M(1354, E_PROFILE, ERR, CONFIG, "the CA does not offer the profile %s; it has: %s", \
       "Correct AcmeProfile, or leave out \"required\".")                       \
     M(1355, E_ORDER_LOAD, WARNING, LOCAL, "the saved order cannot be resumed: %s", \

@@ -18,11 +18,11 @@
     M(1013, W_HOST_NAME, WARNING, CONFIG, "the host at %s is left alone: %s", \
       "Correct its ServerName, or give it AcmeManage off.") \
     M(1014, W_HOST_PRIVATE, WARNING, CONFIG, "the host %s (%s) is left alone, because no public CA certifies that name: %s", \
-      "Use a public domain name, set AcmeCA to the URL of a CA of your own, or give it AcmeManage off.") \
+      "Use a public domain name, set AcmeCA to the URL of a CA of your own, or give it AcmeManage off; a wildcard needs AcmeDnsCommand.") \
     M(1016, W_ALIAS_NAME, WARNING, CONFIG, "of the host %s (%s) an alias is left out of the certificate: %s", \
       "Correct the ServerAlias, or remove it.") \
-    M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, and none is set up", \
-      "Set up AcmeDnsCommand, or list the names one by one in ServerAlias, as far as they are known.") \
+    M(1017, W_ALIAS_WILDCARD, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: CAs certify a wildcard by a DNS challenge only, and %s", \
+      "Set up AcmeDnsCommand (conf/hooks has programs) and, where AcmeChallenges is written, name dns-01 in it; or list the names one by one in ServerAlias, as far as they are known.") \
     M(1018, W_ALIAS_PATTERN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: no certificate can hold a pattern", \
       "List the names one by one in ServerAlias.") \
     M(1019, W_ALIAS_TAKEN, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: it is already in the certificate %s (%s)", \
@@ -41,8 +41,8 @@
       "Load mod_ssl and write SSLEngine on into the hosts that listen on port 443.") \
     M(1026, W_TERMS, WARNING, CONFIG, "AcmeAgreeTerms is not on for %s: nothing is ordered for it from a CA that has terms of service", \
       "Read the CA's terms of service, then write AcmeAgreeTerms on.") \
-    M(1027, W_NO_PROOF, WARNING, CONFIG, "control of %s cannot be proved to the CA: %s", \
-      "Add a Listen for plain HTTP on port 80, say with AcmePortMap where the world's ports arrive, or allow another way with AcmeChallenges.") \
+    M(1027, W_NO_PROOF, WARNING, CONFIG, "control of %s (%s) cannot be proved to the CA, and no certificate is ordered for it: %s", \
+      "One way is enough: a Listen for plain HTTP on port 80, or port 443 (AcmePortMap says where the world's ports arrive here), or AcmeDnsCommand, without which no wildcard can be proved. Where AcmeChallenges is written, it must name that way.") \
     M(1028, W_SETTINGS_DIFFER, WARNING, CONFIG, "the host %s (%s) shares the certificate of the host at %s, but has other settings for it (%s): they are not used", \
       "Write the settings of both hosts alike.") \
     M(1029, W_ALIAS_UNDECLARED, WARNING, CONFIG, "of the host %s (%s) the name %s is not in the certificate it uses, %s (%s)", \
@@ -50,9 +50,9 @@
     M(1030, W_DECLARED_UNUSED, NOTICE, NONE, "the certificate %s (%s) is used by no virtual host with SSLEngine on and is not kept up", \
       "To keep it all the same, write AcmeRenewMode always into it.") \
     M(1031, W_DECLARED_NAME, WARNING, CONFIG, "from the certificate %s (%s) the name %s is left out: %s", \
-      "Remove the name until then.") \
-    M(1032, W_DECLARED_UNUSABLE, WARNING, CONFIG, "the certificate %s (%s) is set aside: %s", \
-      "Begin it with a plain domain name.") \
+      "Mend what the sentence says, or remove the name from <AcmeCertificate>.") \
+    M(1032, W_DECLARED_UNUSABLE, WARNING, CONFIG, "the certificate %s (%s) is set aside, because of its first name: %s", \
+      "Mend what the sentence says, or begin <AcmeCertificate> with another name.") \
     M(1034, W_SSL_CONF_CMD, WARNING, CONFIG, "AcmeManage at %s has no effect: the host %s (%s) has a certificate of its own by SSLOpenSSLConfCmd", \
       "Remove that SSLOpenSSLConfCmd, or AcmeManage.") \
     M(1035, W_ALIAS_ADDRESS, WARNING, CONFIG, "of the host %s (%s) the alias %s is left out of the certificate: few CAs certify addresses, and the others would refuse the whole certificate for it", \

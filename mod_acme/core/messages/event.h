@@ -12,8 +12,8 @@
     M(1506, W_ACCOUNT_DAMAGED, WARNING, LOCAL, "the account %s cannot be used any more, so a new one is made: %s", \
       "If the old account matters (limits, CAA records), restore AcmeStore from a backup.") \
     M(1507, I_ACCOUNT, NOTICE, NONE, "account at the CA is %s", "")            \
-    M(1508, E_NO_PROOF, ERR, CONFIG, "there is no way to prove control of %s to the CA: %s", \
-      "Let port 80 of this name reach the server (Listen 80, firewall, router, AcmePortMap), or allow another way with AcmeChallenges; a wildcard needs AcmeDnsCommand.") \
+    M(1508, E_NO_PROOF, ERR, CONFIG, "there is no way to prove control of %s (%s) to the CA: %s", \
+      "One way is enough: let port 80 or 443 of this name reach the server (Listen, firewall, router, AcmePortMap), or set up AcmeDnsCommand, without which no wildcard can be proved. Where AcmeChallenges is written, it must name that way.") \
     M(1509, E_JOB_DOC, WARNING, LOCAL, "the file of earlier failures is damaged: %s", \
       "Nothing need be done: it is written anew.")                             \
     M(1510, W_JOB_DAMAGED, WARNING, LOCAL, "what was known of earlier failures is lost: %s", \
