@@ -17,6 +17,7 @@
 #include "engine/lease.h"
 #include "engine/transport.h"
 #include "httpd/hits.h"
+#include "httpd/led.h"
 #include "httpd/log.h"
 #include "httpd/staples.h"
 
@@ -195,6 +196,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
     set_engine(engine);
     err = NULL;
     while (!err && !must_stop()) {
+        acme_led_tell(apr_time_now());
         err = acme_engine_step(engine, ROUND);
     }
     set_engine(NULL);
@@ -362,6 +364,7 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
     ap_watchdog_t *watchdog = NULL;
 
+    acme_led_open(s, get && add);
     if (!get || !add) {
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
         return;
@@ -377,6 +380,7 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
      * pause before the first tick: a restart must not keep orders waiting. */
     if (get(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
         || add(watchdog, 0, the_runner, tick) != APR_SUCCESS) {
+        acme_led_open(s, 0);
         acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
 }

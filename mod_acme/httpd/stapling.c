@@ -2,6 +2,7 @@
 
 #include <openssl/tls1.h>
 
+#include "httpd/led.h"
 #include "httpd/live.h"
 #include "httpd/staples.h"
 
@@ -11,8 +12,9 @@ typedef struct stapler_t {
     int (*mod_ssl)(SSL *, void *); /* NULL unless wanted */
 } stapler_t;
 
-/* Without a live table there is no engine either: what mod_ssl has been given, it
- * staples as if we were not there. */
+/* Where no engine fetches responses, for want of a live table, of mod_watchdog or
+ * of the store's lease, mod_ssl staples what it was given as if we were not
+ * there. */
 static int leave_to_mod_ssl(SSL *ssl, const stapler_t *stapler)
 {
     return stapler->mod_ssl ? stapler->mod_ssl(ssl, NULL)
@@ -26,6 +28,7 @@ static int staple(SSL *ssl, void *data)
     const stapler_t *stapler = data;
     const acme_slot_t *slot = acme_tls_slot(stapler->live);
     const X509 *cert = SSL_get_certificate(ssl);
+    apr_time_t now = apr_time_now();
     unsigned char *der = NULL;
     int i, len = 0;
 
@@ -35,10 +38,11 @@ static int staple(SSL *ssl, void *data)
     for (i = 0; i < ACME_FAMILIES && !len; ++i) {
         len = acme_staples_get(&der, acme_live_staples(slot, i),
                                X509_get0_serialNumber(cert), stapler->wanted,
-                               apr_time_now());
+                               now);
     }
     if (!len) {
-        return SSL_TLSEXT_ERR_NOACK;
+        return acme_led_is(now) ? SSL_TLSEXT_ERR_NOACK
+                                : leave_to_mod_ssl(ssl, stapler);
     }
     SSL_set_tlsext_status_ocsp_resp(ssl, der, len); /* owns der now */
     return SSL_TLSEXT_ERR_OK;

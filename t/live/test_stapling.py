@@ -410,6 +410,51 @@ def test_must_staple_by_directive_has_room_for_its_response(httpd, make_host, re
     assert "ACME1826" not in httpd.log()
 
 
+# Where no engine fetches responses
+
+
+def beside(httpd, make_httpd, ca, extra):
+    """Another server on the store of httpd, whose engine has the lease."""
+    other = make_httpd()
+    other.acme(ca, store=httpd.store)
+    other.config(f"SSLStaplingCache shmcb:{other.run_dir}/stapling(32768)")
+    other.vhost(SHOP, https_extra=f"AcmeManage on\n{extra}")
+    return other
+
+
+def test_must_staple_host_is_never_bare_after_a_reload_that_makes_its_room(
+    httpd, make_httpd, make_host, responder
+):
+    ca = make_host(responder.url, stapling=False, extra="AcmeMustStaple on")
+    ca.on_issue = demand
+    responder.serve(ca)
+    first = begin(httpd, ca, responder)
+    other = beside(httpd, make_httpd, ca, "AcmeMustStaple on")
+    other.remove_vhost(SHOP)
+    other.vhost("other.example.org", https_extra="AcmeManage on")
+    other.start()
+    other.vhost(SHOP, https_extra="AcmeManage on\nAcmeMustStaple on")
+    other.graceful()
+    assert stapled(other) == first
+    assert len(responder.requests) == 1
+
+
+def test_stapling_is_mod_ssls_where_another_server_has_the_store(
+    httpd, make_httpd, make_host, responder
+):
+    """Whose responses do not reach this one."""
+    responder.answer = ocsp.page(503)
+    ca = make_host(responder.url)
+    responder.serve(ca)
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    httpd.wait_log("ACME1432")
+    other = beside(httpd, make_httpd, ca, "SSLUseStapling on").start()
+    assert stapled(other).about is None  # an engine may be on its way still
+    responder.answer = ocsp.good()
+    assert wait_stapled(other).leaf == stapled(httpd).leaf
+
+
 class Relay:
     """A connection that is made now, for a client that comes later to .port."""
 

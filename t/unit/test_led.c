@@ -1,0 +1,125 @@
+/* Whether an engine works for this server, over restarts and in children. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <apr_general.h>
+#include <httpd.h>
+#include <http_config.h>
+
+#include "httpd/led.h"
+#include "httpd/log.h"
+
+static apr_pool_t *pool;
+static void *retained;
+static process_rec process;
+static server_rec server;
+
+AP_DECLARE(void *) ap_retained_data_get(const char *key)
+{
+    (void)key;
+    return retained;
+}
+
+AP_DECLARE(void *) ap_retained_data_create(const char *key, apr_size_t size)
+{
+    (void)key;
+    return retained = apr_pcalloc(pool, size);
+}
+
+void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
+                  apr_pool_t *scratch)
+{
+    (void)s;
+    (void)prefix;
+    (void)scratch;
+    print_error("%s\n", err->text);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    apr_pool_create(&pool, NULL);
+    process.pool = pool;
+    server.process = &process;
+    retained = NULL;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    apr_pool_destroy(pool);
+    return 0;
+}
+
+static void test_led_a_start_has_time_to_find_an_engine(void **state)
+{
+    apr_time_t now = apr_time_now();
+
+    (void)state;
+    acme_led_open(&server, 1);
+    assert_true(acme_led_is(now + ACME_LED_BEGIN / 2));
+    assert_false(acme_led_is(now + ACME_LED_BEGIN * 2));
+}
+
+static void test_led_is_known_in_every_process_and_after_a_restart(void **state)
+{
+    apr_time_t now = apr_time_now();
+    int status = -1;
+    pid_t child;
+
+    (void)state;
+    acme_led_open(&server, 1);
+    if (!(child = fork())) {
+        acme_led_tell(now);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    acme_led_open(&server, 1);
+    assert_true(acme_led_is(now + ACME_LED_TERM - 1));
+    assert_false(acme_led_is(now + ACME_LED_TERM));
+}
+
+static void test_led_not_where_no_engine_can_run(void **state)
+{
+    apr_time_t now = apr_time_now();
+
+    (void)state;
+    acme_led_open(&server, 1);
+    acme_led_tell(now);
+    acme_led_open(&server, 0);
+    assert_false(acme_led_is(now));
+}
+
+static void test_led_not_for_longer_by_a_clock_set_back(void **state)
+{
+    apr_time_t now = apr_time_now();
+
+    (void)state;
+    acme_led_open(&server, 1);
+    acme_led_tell(now);
+    assert_false(acme_led_is(now - 2 * ACME_LED_TERM));
+    acme_led_tell(now - 2 * ACME_LED_TERM);
+    assert_true(acme_led_is(now - 2 * ACME_LED_TERM));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_led_a_start_has_time_to_find_an_engine),
+        TEST(test_led_is_known_in_every_process_and_after_a_restart),
+        TEST(test_led_not_where_no_engine_can_run),
+        TEST(test_led_not_for_longer_by_a_clock_set_back),
+    };
+
+    apr_initialize();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
