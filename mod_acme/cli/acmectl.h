@@ -12,6 +12,8 @@
  *   worker.c changes to the part of the server's user
  *   files.c, phrase.c  files for others, pass phrases
  *   secret.c private keys that are handed over, and who does so
+ *   bring.c  what comes into a store from elsewhere
+ *   conf.c   an httpd configuration
  *   renew.c, look.c ...  commands
  *
  * A new one needs its row, its ctl_command_t here, and "make docs": the manual page
@@ -23,6 +25,7 @@
 #include <apr_pools.h>
 #include <openssl/evp.h>
 #include <signal.h>
+#include <stdio.h>
 
 #include "core/encode.h"
 #include "core/err.h"
@@ -65,8 +68,9 @@ typedef struct ctl_command_t {
 
 struct ctl_t {
     apr_pool_t *pool;
-    const ctl_command_t *command;
-    const char *root; /* AcmeStore */
+    const ctl_command_t *command; /* NULL: there is none, or half of one: */
+    const char *group;            /* the first word of several; or NULL */
+    const char *root;             /* AcmeStore */
     acme_store_t *store;
     long timeout; /* seconds */
     int count;
@@ -90,6 +94,11 @@ const ctl_command_t *ctl_find_command(const char **operands, int count,
                                       int *words);
 ctl_exit_t ctl_help(const ctl_command_t *command);
 ctl_exit_t ctl_help_all(void);
+/** Whether it is the first word of commands that have two. */
+int ctl_is_group(const char *word);
+/** Of the commands whose first word that is, such as "account".
+ *  @return how many there are */
+int ctl_help_group(const char *word, FILE *out);
 /** What is wrong with the command line, and how it should be. @return CTL_USAGE */
 ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what);
 /** All commands; the last is NULL. */
@@ -143,6 +152,7 @@ void ctl_sign(ctl_t *ctl, acme_control_t *request);
 extern const ctl_command_t ctl_status, ctl_show, ctl_renew, ctl_delete,
     ctl_export, ctl_backup, ctl_restore, ctl_explain, ctl_revoke, ctl_check,
     ctl_account_show, ctl_account_import, ctl_account_rollover,
-    ctl_account_contact, ctl_account_deactivate, ctl_account_new;
+    ctl_account_contact, ctl_account_deactivate, ctl_account_new,
+    ctl_migrate_md, ctl_migrate_certbot;
 
 #endif

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
@@ -195,33 +196,75 @@ ctl_exit_t ctl_put_dir(ctl_t *ctl, const char *path, const ctl_file_t *files,
 
 /* --- reading ------------------------------------------------------------------------ */
 
-ctl_exit_t ctl_read_file(ctl_t *ctl, const char *path, apr_size_t max,
-                         const unsigned char **data, apr_size_t *len)
+typedef struct content_t {
+    unsigned char *data;
+    apr_size_t len;
+} content_t;
+
+static apr_status_t wipe(void *data)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const content_t *content = data;
+    OPENSSL_cleanse(content->data, content->len);
+    return APR_SUCCESS;
+}
+
+/* Of size octets, and one more for a NUL. */
+static content_t *make_room(ctl_t *ctl, apr_size_t size)
+{
+    content_t *content = apr_palloc(ctl->pool, sizeof(*content));
+
+    content->data = apr_palloc(ctl->pool, size + 1);
+    content->len = size;
+    apr_pool_cleanup_register(ctl->pool, content, wipe, apr_pool_cleanup_null);
+    return content;
+}
+
+static const char *fill_from(int fd, unsigned char *data, apr_size_t len)
+{
+    apr_size_t have = 0;
+
+    while (have < len) {
+        ssize_t got = read(fd, data + have, len - have);
+        if (got <= 0 && !(got < 0 && errno == EINTR)) {
+            return got ? strerror(errno) : "it was cut while it was read";
+        }
+        have += got > 0 ? (apr_size_t)got : 0;
+    }
+    data[len] = '\0';
+    return NULL;
+}
+
+const char *ctl_peek_file(ctl_t *ctl, const char *path, apr_size_t max,
+                          const unsigned char **data, apr_size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     const char *why = NULL;
+    struct stat st;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
         why = strerror(errno);
     }
-    else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)max) {
-        why = "it is not a file, or too big";
+    else if (!S_ISREG(st.st_mode)) {
+        why = "it is not a file";
     }
-    unsigned char *all =
-        why ? NULL : apr_palloc(ctl->pool, (apr_size_t)st.st_size + 1);
-    apr_size_t have = 0;
-    while (!why && have < (apr_size_t)st.st_size) {
-        ssize_t got = read(fd, all + have, (apr_size_t)st.st_size - have);
-        if (got <= 0 && !(got < 0 && errno == EINTR)) {
-            why = got ? strerror(errno) : "it was cut while it was read";
-        }
-        have += got > 0 ? (apr_size_t)got : 0;
+    else if (st.st_size > (off_t)max) {
+        why = "it is too big";
+    }
+    else {
+        content_t *content = make_room(ctl, (apr_size_t)st.st_size);
+        why = fill_from(fd, content->data, content->len);
+        *data = content->data;
+        *len = content->len;
     }
     if (fd >= 0) {
         close(fd);
     }
-    *data = all;
-    *len = have;
-    return why ? ctl_say(ctl, ACME_E_BACKUP_OPEN, path, why, NULL) : CTL_DONE;
+    return why;
+}
+
+ctl_exit_t ctl_read_file(ctl_t *ctl, const char *path, apr_size_t max,
+                         const unsigned char **data, apr_size_t *len)
+{
+    const char *why = ctl_peek_file(ctl, path, max, data, len);
+    return why ? ctl_say(ctl, ACME_E_CTL_FILE, path, why, NULL) : CTL_DONE;
 }

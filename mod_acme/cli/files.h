@@ -25,7 +25,12 @@ ctl_exit_t ctl_put_file(ctl_t *ctl, const char *path, const ctl_file_t *file);
  *  has no others: who looks sees the old ones or the new ones. */
 ctl_exit_t ctl_put_dir(ctl_t *ctl, const char *path, const ctl_file_t *files,
                        int count);
-/** @param max  octets */
+/** All of a regular file, with a NUL behind it; zeroed with the pool.
+ *  @param max  octets
+ *  @return NULL, or why it cannot be read, in words */
+const char *ctl_peek_file(ctl_t *ctl, const char *path, apr_size_t max,
+                          const unsigned char **data, apr_size_t *len);
+/** The same; why it cannot be read is told. */
 ctl_exit_t ctl_read_file(ctl_t *ctl, const char *path, apr_size_t max,
                          const unsigned char **data, apr_size_t *len);
 

@@ -130,11 +130,18 @@ static ctl_exit_t find_name(ctl_t *ctl, char **argv)
         return CTL_DONE; /* options are looked at first */
     }
     ctl->command = ctl_find_command(words, count, &used);
-    if (!ctl->command) {
-        return ctl_usage(ctl, "unknown command", words[0]);
+    if (ctl->command) {
+        ctl->count = -used;
+        return CTL_DONE;
     }
-    ctl->count = -used;
-    return CTL_DONE;
+    if (ctl_is_group(words[0]) && count == 1) {
+        ctl->group = words[0];
+        return CTL_DONE;
+    }
+    return ctl_usage(ctl, "unknown command",
+                     count > 1 && ctl_is_group(words[0])
+                         ? apr_pstrcat(ctl->pool, words[0], " ", words[1], NULL)
+                         : words[0]);
 }
 
 static ctl_exit_t check_operands(const ctl_t *ctl)
@@ -184,6 +191,10 @@ static int asked_for_help(ctl_t *ctl, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            if (ctl->group) {
+                ctl_help_group(ctl->group, stdout);
+                return CTL_DONE;
+            }
             return (int)(ctl->command ? ctl_help(ctl->command)
                                       : ctl_help_all());
         }
@@ -204,6 +215,11 @@ static ctl_exit_t run(ctl_t *ctl, int argc, char **argv)
     int helped = asked_for_help(ctl, argc, argv);
     if (helped >= 0) {
         return (ctl_exit_t)helped;
+    }
+    if (ctl->group) {
+        fprintf(stderr, "acmectl: %s needs a second word\n", ctl->group);
+        ctl_help_group(ctl->group, stderr);
+        return CTL_USAGE;
     }
     status = take_words(ctl, argv + 1);
     if (status == CTL_DONE && (ctl->command->needs & CTL_NEEDS_STORE)) {

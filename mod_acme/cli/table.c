@@ -32,6 +32,8 @@ static const ctl_command_t *const COMMANDS[] = {
     &ctl_export,
     &ctl_backup,
     &ctl_restore,
+    &ctl_migrate_md,
+    &ctl_migrate_certbot,
     &ctl_explain,
     &HELP,
     NULL,
@@ -97,14 +99,55 @@ ctl_exit_t ctl_help(const ctl_command_t *command)
     return CTL_DONE;
 }
 
+static int is_of_group(const ctl_command_t *command, const char *word)
+{
+    apr_size_t len = strlen(word);
+    return !strncmp(command->name, word, len) && command->name[len] == ' ';
+}
+
+int ctl_is_group(const char *word)
+{
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        if (is_of_group(*command, word)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void put_summary(const ctl_command_t *command, FILE *out)
+{
+    int width = fprintf(out, "  %s %s", command->name, command->operands);
+    fprintf(out, "%*s%s\n", width < 38 ? 38 - width : 2, "", command->summary);
+}
+
+int ctl_help_group(const char *word, FILE *out)
+{
+    int count = 0;
+
+    for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
+        if (!is_of_group(*command, word)) {
+            continue;
+        }
+        if (!count++) {
+            fprintf(out, "usage: acmectl [--store DIR] %s COMMAND ...\n\n",
+                    word);
+        }
+        put_summary(*command, out);
+    }
+    if (count) {
+        fprintf(out, "\nTry \"acmectl help %s COMMAND\".\n", word);
+    }
+    return count;
+}
+
 ctl_exit_t ctl_help_all(void)
 {
     puts("usage: acmectl [--store DIR] COMMAND ...\n"
          "       acmectl help COMMAND\n"
          "       acmectl --help | --version\n");
     for (const ctl_command_t *const *command = COMMANDS; *command; command++) {
-        int width = printf("  %s %s", (*command)->name, (*command)->operands);
-        printf("%*s%s\n", width < 34 ? 34 - width : 2, "", (*command)->summary);
+        put_summary(*command, stdout);
     }
     puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no server runs, "
          "4 not done in time.");
@@ -159,6 +202,15 @@ static ctl_exit_t run_help(ctl_t *ctl)
     }
     const ctl_command_t *command =
         ctl_find_command(ctl->operands, ctl->count, &words);
-    return command ? ctl_help(command)
-                   : ctl_usage(ctl, "unknown command", ctl->operands[0]);
+    if (command) {
+        return ctl_help(command);
+    }
+    if (ctl->count == 1 && ctl_help_group(ctl->operands[0], stdout)) {
+        return CTL_DONE;
+    }
+    ctl->command = NULL; /* it is no mistake about "help" */
+    return ctl_usage(ctl, "unknown command",
+                     ctl->count > 1 ? apr_pstrcat(ctl->pool, ctl->operands[0],
+                                                  " ", ctl->operands[1], NULL)
+                                    : ctl->operands[0]);
 }

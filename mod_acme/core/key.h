@@ -80,6 +80,12 @@ acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
 acme_err_t *acme_key_adopt(EVP_PKEY **key, const char *what, const char *text,
                            apr_size_t len, const char *phrase,
                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** The same with a pass phrase of any octets, such as another program keeps.
+ *  @param phrase  or NULL */
+acme_err_t *acme_key_adopt_bytes(EVP_PKEY **key, const char *what,
+                                 const char *text, apr_size_t len,
+                                 const void *phrase, apr_size_t phrase_len,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
 /** What a TLSA record 3 1 1 says of the key: SHA-256 of its SubjectPublicKeyInfo,
  *  64 hexadecimal digits. RFC 6698 section 2.1. NULL: OpenSSL failed */
 const char *acme_key_tlsa(EVP_PKEY *key, apr_pool_t *pool);

@@ -146,27 +146,32 @@ static EVP_PKEY *read_jwk(const char **why, const char *text, apr_size_t len,
 
 /* --- PEM --------------------------------------------------------------------- */
 
+/* A pass phrase, which may be any octets. */
+typedef struct phrase_t {
+    const void *data; /* NULL: there is none */
+    apr_size_t len;
+} phrase_t;
+
 static int give_pass_phrase(char *buffer, int size, int writing, void *baton)
 {
-    const char *phrase = baton;
-    apr_size_t len = phrase ? strlen(phrase) : 0;
+    const phrase_t *phrase = baton;
 
     (void)writing;
-    if (!phrase || len > (apr_size_t)size) {
+    if (!phrase->data || phrase->len > (apr_size_t)size) {
         return -1;
     }
-    memcpy(buffer, phrase, len);
-    return (int)len;
+    memcpy(buffer, phrase->data, phrase->len);
+    return (int)phrase->len;
 }
 
 /* PKCS#8, SEC1 and PKCS#1, encrypted or not. */
 static EVP_PKEY *read_pem(const char **why, const char *text, apr_size_t len,
-                          const char *phrase)
+                          phrase_t phrase)
 {
     BIO *bio = BIO_new_mem_buf(text, (int)len);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_pass_phrase,
-                                                  (void *)(uintptr_t)phrase)
-                        : NULL;
+    EVP_PKEY *key =
+        bio ? PEM_read_bio_PrivateKey(bio, NULL, give_pass_phrase, &phrase)
+            : NULL;
 
     BIO_free(bio);
     if (!strstr(text, "PRIVATE KEY-----")) {
@@ -175,7 +180,7 @@ static EVP_PKEY *read_pem(const char **why, const char *text, apr_size_t len,
     else if (!strstr(text, "ENCRYPTED")) {
         *why = "its private key is damaged";
     }
-    else if (!phrase) {
+    else if (!phrase.data) {
         *why = "it is encrypted: write exec: and the path of a program that "
                "prints the pass phrase behind it";
     }
@@ -212,13 +217,23 @@ static apr_status_t release(void *key)
 acme_err_t *acme_key_adopt(EVP_PKEY **key, const char *what, const char *text,
                            apr_size_t len, const char *phrase, apr_pool_t *pool)
 {
+    return acme_key_adopt_bytes(key, what, text, len, phrase,
+                                phrase ? strlen(phrase) : 0, pool);
+}
+
+acme_err_t *acme_key_adopt_bytes(EVP_PKEY **key, const char *what,
+                                 const char *text, apr_size_t len,
+                                 const void *phrase, apr_size_t phrase_len,
+                                 apr_pool_t *pool)
+{
+    const phrase_t secret = { phrase, phrase_len };
     const char *start = text + strspn(text, " \t\r\n");
     const char *why = "it is too long";
     EVP_PKEY *read = NULL;
 
     if (len <= MAX_TEXT) {
         read = *start == '{' ? read_jwk(&why, text, len, pool)
-                             : read_pem(&why, text, len, phrase);
+                             : read_pem(&why, text, len, secret);
     }
     ERR_clear_error();
     if (read) {

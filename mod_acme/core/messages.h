@@ -42,6 +42,7 @@ typedef enum acme_level_t {
 #include "core/messages/control.h"
 #include "core/messages/account.h"
 #include "core/messages/server.h"
+#include "core/messages/migrate.h"
 
 #define ACME_MESSAGES(M)                                                       \
     ACME_MESSAGES_CONFIG(M)                                                    \
@@ -51,7 +52,8 @@ typedef enum acme_level_t {
     ACME_MESSAGES_EVENT(M)                                                     \
     ACME_MESSAGES_CONTROL(M)                                                   \
     ACME_MESSAGES_ACCOUNT(M)                                                   \
-    ACME_MESSAGES_SERVER(M)
+    ACME_MESSAGES_SERVER(M)                                                    \
+    ACME_MESSAGES_MIGRATE(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */
 typedef enum acme_msg_t {

@@ -12,7 +12,7 @@
 
 /* --- collecting ----------------------------------------------------------------------- */
 
-static acme_backup_t *make(apr_time_t made, apr_pool_t *pool)
+acme_backup_t *acme_backup_make(apr_time_t made, apr_pool_t *pool)
 {
     acme_backup_t *backup = apr_pcalloc(pool, sizeof(*backup));
     backup->made = made;
@@ -79,7 +79,7 @@ acme_err_t *acme_backup_collect(acme_backup_t **backup, acme_err_t **damage,
                                 acme_store_t *store, apr_time_t now,
                                 apr_pool_t *pool)
 {
-    acme_backup_t *made = make(now, pool);
+    acme_backup_t *made = acme_backup_make(now, pool);
     apr_array_header_t *dirs;
 
     *damage = NULL;
@@ -294,7 +294,8 @@ acme_err_t *acme_backup_parse(acme_backup_t **backup, const char *json,
     json_t *doc = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
     const char *made = acme_json_string(doc, "made");
     const reading_t reading = {
-        make(made ? acme_time_parse_rfc3339(made) : 0, pool), what, pool
+        acme_backup_make(made ? acme_time_parse_rfc3339(made) : 0, pool), what,
+        pool
     };
     acme_err_t *err = get_all(&reading, doc);
 

@@ -27,6 +27,8 @@ typedef struct acme_backup_t {
     apr_array_header_t *sets;     /* acme_backup_set_t */
 } acme_backup_t;
 
+/** An empty one. */
+acme_backup_t *acme_backup_make(apr_time_t made, apr_pool_t *pool);
 /** All that there is, as it is now. Root.
  *  @param damage  one that had to be left out, and why; NULL: none */
 acme_err_t *acme_backup_collect(acme_backup_t **backup, acme_err_t **damage,

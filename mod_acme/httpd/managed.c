@@ -4,6 +4,7 @@
 #include <string.h>
 #include <util_cfgtree.h>
 
+#include "httpd/other_md.h"
 #include "httpd/plan.h"
 
 #define FEW 8 /* names for which a search is cheaper than a hash */
@@ -214,6 +215,19 @@ static acme_candidate_t *find_declared(const acme_plan_t *plan,
     return acme_plan_find_covering(plan, name);
 }
 
+/* Two modules that hand mod_ssl files for one host would undo each other's work. */
+static acme_err_t *left_to_md(acme_plan_t *plan, const server_rec *s)
+{
+    const char *where;
+    const char *name =
+        acme_other_md_has(&where, plan->md_names, s, plan->ptemp);
+
+    return name ? acme_err_make(
+               plan->ptemp, ACME_W_MANAGED_TWICE, s->server_hostname,
+               acme_hostnames_where(s, plan->ptemp), name, where, NULL)
+                : NULL;
+}
+
 /* Its candidate, or its fault. */
 static void choose(acme_plan_t *plan, acme_host_t *host)
 {
@@ -237,6 +251,9 @@ static void choose(acme_plan_t *plan, acme_host_t *host)
     }
     else {
         host->fault = host->names.fault;
+    }
+    if (plan->md_names && !host->fault) {
+        host->fault = left_to_md(plan, s);
     }
     if (!host->fault) {
         host->candidate = declared ? declared : find_own(plan, host);
@@ -294,6 +311,7 @@ acme_plan_t *acme_managed_plan(server_rec *base, int quiet, apr_pool_t *pconf,
     plan->claims = apr_hash_make(ptemp);
     plan->hosts = apr_array_make(ptemp, 16, sizeof(acme_host_t *));
     plan->by_server = apr_hash_make(ptemp);
+    plan->md_names = acme_other_md_names(ptemp);
     acme_config_of(base)->nameless = is_main_nameless();
     for (i = 0; i < declared->nelts; i++) {
         plan_declared(plan, APR_ARRAY_IDX(declared, i, acme_declared_t *));
@@ -410,7 +428,9 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
         host->candidate->has_tls = 1;
     }
     if (own_files || config->conf_command || host->fault) {
-        if (own_files || config->conf_command) {
+        int left = host->fault && host->fault->msg == ACME_W_MANAGED_TWICE;
+
+        if (!left && (own_files || config->conf_command)) {
             tell_own(plan, s, own_files);
         }
         else {

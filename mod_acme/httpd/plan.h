@@ -53,6 +53,7 @@ struct acme_plan_t {
     apr_array_header_t *hosts; /* acme_host_t *, as httpd lists them: the main
                                        server, then the last in the file first */
     apr_hash_t *by_server;     /* server_rec * -> acme_host_t */
+    apr_hash_t *md_names;      /* acme_other_md_names */
     int has_tls;               /* mod_ssl has asked for some host */
     unsigned char tls_ports[65536 / 8];
 };

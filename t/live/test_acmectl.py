@@ -103,6 +103,18 @@ def test_acmectl_show_tells_names_dates_and_what_comes_next(acme_httpd):
     assert f"{serial(issued):x}" in ctl(acme_httpd, "show", ALIAS)
 
 
+def test_acmectl_half_a_command_lists_what_it_may_go_on_with():
+    six = ("show", "import", "rollover", "contact", "deactivate", "new")
+    for words, code in ((["account"], 2), (["help", "account"], 0), (["account", "--help"], 0)):
+        done = plain(*words)
+        said = done.stdout if code == 0 else done.stderr
+        assert done.returncode == code and not (done.stderr if code == 0 else done.stdout)
+        assert all(f"  account {word} " in said for word in six), words
+    for words in (["account", "nothing"], ["help", "account", "nothing"]):
+        done = plain(*words)
+        assert done.returncode == 2 and "unknown command account nothing" in done.stderr
+
+
 def test_acmectl_unknown_name_lists_near_ones(acme_httpd):
     hosts(acme_httpd, SHOP, BLOG)
     for stop in (False, True):

@@ -117,6 +117,13 @@ def test_follow_gives_the_name_that_an_alias_leads_to(tmp_path):
         assert done.stdout == f"<a b><$(id)><setup><x.example.org><{ONE}>"
 
 
+def test_mod_md_programs_are_called_as_by_mod_md():
+    for verb in ("setup", "teardown"):
+        done = run("dns-mod_md", "/usr/bin/printf", "<%s>", "a b", verb, NAME, ONE)
+        assert done.stdout == f"<a b><{verb}><{NAME.removeprefix('_acme-challenge.')}><{ONE}>"
+    assert run("dns-mod_md", "setup", NAME, ONE).returncode == 1
+
+
 # dns-cloudflare, against answers as Cloudflare's API has given them
 
 

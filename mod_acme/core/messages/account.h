@@ -31,7 +31,7 @@
     M(1767, E_REVOKE_ACCOUNT, ERR, CONFIG, "no account at the CA that issued the certificate (%s) is at hand", \
       "Revoke it by its own key: acmectl revoke NAME --key FILE.") \
     M(1768, E_CTL_FILE, ERR, CONFIG, "cannot use the file %s: %s",             \
-      "Check the path, and that the file holds a private key in PEM or as a JSON Web Key.") \
+      "Check the path, and that it is the file that the command needs.") \
     M(1769, E_CTL_NO_ACCOUNT, ERR, CONFIG, "there is no account at %s",        \
       "See all of them with acmectl account show.")
 /* clang-format on */

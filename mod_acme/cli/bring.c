@@ -1,0 +1,186 @@
+#include "cli/bring.h"
+
+#include <apr_strings.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/survey.h"
+#include "cli/worker.h"
+
+/* --- what is to be done -------------------------------------------------------------- */
+
+/* @return whether what is in the backup goes into the store */
+static char decide(ctl_bring_t *bring, const char *other, apr_pool_t *pool)
+{
+    if (bring->keep) {
+        bring->kept++;
+        return 0;
+    }
+    if (!bring->overwrite) {
+        bring->newer = bring->newer
+                           ? apr_pstrcat(pool, bring->newer, ", ", other, NULL)
+                           : other;
+    }
+    return 1;
+}
+
+/* One that cannot be read is as good as none: it is put aside. */
+static char plan_account(ctl_bring_t *bring, ctl_t *ctl,
+                         const acme_backup_account_t *one)
+{
+    acme_account_t *there = NULL;
+    acme_err_t *damage =
+        ctl->store
+            ? acme_store_get_account(&there, ctl->store, one->dir, ctl->pool)
+            : NULL;
+
+    if (damage || !there) {
+        return 1;
+    }
+    if (EVP_PKEY_eq(there->key, one->account.key) == 1 && there->state.kid) {
+        bring->same++;
+        return 0;
+    }
+    return decide(bring, apr_pstrcat(ctl->pool, "the account ", one->dir, NULL),
+                  ctl->pool);
+}
+
+static char plan_set(ctl_bring_t *bring, ctl_t *ctl,
+                     const acme_backup_set_t *one)
+{
+    const acme_record_t *there =
+        ctl->store ? ctl_record(ctl, one->dir, one->family, ctl->pool) : NULL;
+    const acme_record_t *mine = one->set.record;
+
+    if (!mine || !there) {
+        return 1;
+    }
+    if (!strcmp(there->serial, mine->serial)) {
+        bring->same++;
+        return 0;
+    }
+    return there->not_before <= mine->not_before
+               ? 1
+               : decide(bring, mine->name, ctl->pool);
+}
+
+void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
+{
+    const acme_backup_t *backup = bring->what;
+
+    bring->account_wanted =
+        apr_pcalloc(ctl->pool, (apr_size_t)backup->accounts->nelts + 1);
+    bring->set_wanted =
+        apr_pcalloc(ctl->pool, (apr_size_t)backup->sets->nelts + 1);
+    for (int i = 0; i < backup->accounts->nelts; i++) {
+        bring->account_wanted[i] = plan_account(
+            bring, ctl,
+            &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t));
+        bring->accounts += bring->account_wanted[i];
+    }
+    for (int i = 0; i < backup->sets->nelts; i++) {
+        const acme_backup_set_t *one =
+            &APR_ARRAY_IDX(backup->sets, i, acme_backup_set_t);
+        bring->set_wanted[i] = plan_set(bring, ctl, one);
+        bring->sets += bring->set_wanted[i] && one->chain_pem;
+    }
+}
+
+/* --- doing it, as the worker ----------------------------------------------------------- */
+
+static acme_err_t *put_account(acme_store_t *store,
+                               const acme_backup_account_t *one,
+                               apr_pool_t *pool)
+{
+    ACME_TRY(acme_store_set_account_aside(store, one->dir, pool));
+    return acme_store_put_account(store, one->dir, &one->account, pool);
+}
+
+static acme_err_t *put_set(acme_store_t *store, const acme_backup_set_t *one,
+                           apr_pool_t *pool)
+{
+    if (one->chain_pem) {
+        acme_record_t record = *one->set.record;
+        record.files = NULL; /* of a promoted set: this one is not yet */
+        ACME_TRY(acme_store_put_fresh(store, one->dir, &record, one->chain_pem,
+                                      one->set.key, pool));
+    }
+    return one->next_key ? acme_store_put_next_key(store, one->dir, one->family,
+                                                   one->next_key, pool)
+                         : NULL;
+}
+
+static acme_err_t *carry_out(acme_store_t *store, void *baton, apr_pool_t *pool)
+{
+    const ctl_bring_t *bring = baton;
+    const acme_backup_t *backup = bring->what;
+    apr_pool_t *each;
+
+    apr_pool_create(&each, pool);
+    for (int i = 0; i < backup->accounts->nelts; i++) {
+        if (bring->account_wanted[i]) {
+            ACME_TRY(put_account(
+                store,
+                &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t),
+                pool));
+        }
+    }
+    for (int i = 0; i < backup->sets->nelts; i++) {
+        apr_pool_clear(each);
+        ACME_TRY(acme_store_beat(store, apr_time_now(), pool));
+        if (ctl_interrupted) {
+            return acme_err_make(pool, ACME_E_RESTORE_HALF, NULL);
+        }
+        if (bring->set_wanted[i]) {
+            acme_err_t *err = put_set(
+                store, &APR_ARRAY_IDX(backup->sets, i, acme_backup_set_t),
+                each);
+            if (err) {
+                return acme_err_dup(err, pool);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* --- the store, which may be a new one ---------------------------------------------------- */
+
+static ctl_exit_t make_store(ctl_t *ctl, const char *name)
+{
+    acme_store_options_t options = { .root = ctl->root, .create = 1 };
+
+    if (geteuid() == 0) {
+        const struct passwd *user = name ? getpwnam(name) : NULL;
+        if (!user) {
+            return ctl_say(ctl, ACME_E_CTL_WORKER,
+                           name ? apr_pstrcat(
+                               ctl->pool, "; there is none named ", name, NULL)
+                                : "",
+                           NULL);
+        }
+        options.worker_uid = user->pw_uid;
+        options.worker_gid = user->pw_gid;
+    }
+    acme_err_t *err = acme_store_open(&ctl->store, &options, ctl->pool);
+    return err ? ctl_say_error(err, ctl->pool) : CTL_DONE;
+}
+
+ctl_exit_t ctl_bring_open(ctl_t *ctl, const char *user)
+{
+    struct stat st;
+    if (stat(ctl->root, &st) != 0) {
+        return make_store(ctl, user);
+    }
+    ctl_exit_t status = ctl_open(ctl);
+    if (status == CTL_DONE && ctl_server_runs(ctl)) {
+        status = ctl_say(ctl, ACME_E_CTL_SERVER_RUNS, ctl->root, NULL);
+    }
+    return status;
+}
+
+ctl_exit_t ctl_bring(ctl_t *ctl, ctl_bring_t *bring)
+{
+    return ctl_as_worker(ctl, carry_out, bring);
+}
