@@ -72,6 +72,9 @@ static void leave(acme_duty_t *duty)
         *at = duty->next;
     }
     acme_timer_clear(engine->timers, &duty->timer);
+    if (duty->wish) {
+        acme_keymaker_forget(engine->keymaker, duty->wish);
+    }
     if (duty->rests) {
         acme_link_wake(duty->link, duty->other);
     }
@@ -236,7 +239,7 @@ void acme_duty_pump(acme_duty_t *duty)
     apr_time_t now = acme_engine_now(engine);
     acme_errand_step_t step;
 
-    if (duty->in_flight) {
+    if (duty->in_flight || duty->wish) {
         return;
     }
     if (!duty->errand && !may_begin(duty)) {

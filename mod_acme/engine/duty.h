@@ -58,6 +58,8 @@ struct acme_duty_t {
     int other;               /* it is another account now */
     acme_account_t *account; /* as on disk */
     EVP_PKEY *new_key;
+    acme_key_wish_t *wish; /* it is being made; or NULL */
+    acme_key_type_t new_type;
 
     /* of certificates */
     acme_target_t *targets, *target;

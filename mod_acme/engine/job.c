@@ -89,6 +89,12 @@ static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
                             acme_policy_account(ca, scratch),
                             or_empty(ca->trust_file), or_empty(ca->profile),
                             ca->profile_required);
+        if (acme_policy_account_key_type(ca) != ACME_KEY_ECDSA_P256) {
+            text = apr_pstrcat(
+                scratch, text,
+                acme_key_type_name(acme_policy_account_key_type(ca)), "\n",
+                NULL);
+        }
         if (ca->external) {
             text =
                 apr_pstrcat(scratch, text, or_empty(ca->external->hmac), NULL);

@@ -213,7 +213,7 @@ void acme_run_resume(acme_engine_t *engine, acme_job_t *job, const char *saved,
     if (err) {
         acme_engine_fail(engine, job, err, 0);
     }
-    else if (!resume(job->link, job, saved, len)) {
+    else if (!job->link->session || !resume(job->link, job, saved, len)) {
         acme_engine_schedule(engine, job);
     }
 }
