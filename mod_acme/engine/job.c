@@ -417,7 +417,11 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
 
     status->error_time = now;
     status->error_code = (int)err->msg;
-    ACME_REMARK(status, error, acme_err_line(err, scratch), job->pool);
+    ACME_REMARK(status, error,
+                acme_encode_printable(acme_err_line(err, scratch),
+                                      sizeof(status->remarks->error) - 1,
+                                      scratch),
+                job->pool);
     keep_visit(job, err->instance);
 }
 

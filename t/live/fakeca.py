@@ -190,6 +190,7 @@ class FakeCA:
         self.challenge_result = lambda identifier, kind: None
         self.make_token = lambda: secrets.token_urlsafe(32)
         self.hash_prefix = None
+        self.account_prefix = ""  # of the last part of account URLs
         self.make_nonce = lambda: secrets.token_urlsafe(16)
         self.on_issue = lambda leaf: None
         self.make_chain = None
@@ -504,7 +505,7 @@ class FakeCA:
             raise Problem("userActionRequired", "the terms of service are to be agreed to", 403)
         self._check_contact(wanted.get("contact", []))
         self._check_binding(wanted, jwk)
-        url = f"{self.base}/account/{next(self._ids)}"
+        url = f"{self.base}/account/{self.account_prefix}{next(self._ids)}"
         account = {"url": url, "jwk": jwk, "status": "valid", "contact": wanted.get("contact", [])}
         self.accounts[url] = account
         return self._account_reply(account, 201)

@@ -1,6 +1,7 @@
 """Control proved by DNS: programs that publish records, wildcards, records that stay, CAA."""
 
 import hashlib
+import html
 import json
 import os
 import re
@@ -195,6 +196,27 @@ def test_dns_persist_01_warns_of_the_end(acme_httpd, pebble):
     pebble.set_txt(found[1], f"{found[2]}; persistUntil={now + 86400}")
     acme_httpd.wait_cert(SHOP)
     assert re.search(r"ACME1527: .*proves control only until 20\d\d-", acme_httpd.log())
+
+
+@pytest.mark.parametrize("length", [20, 800])
+def test_dns_persist_01_record_is_shown_whole(httpd, make_fakeca, pebble, length):
+    ca = make_fakeca(challenges=["dns-persist-01"])
+    ca.account_prefix = "x" * length
+    httpd.acme(ca, "AcmeChallenges dns-persist-01\nAcmeRetry 1h")
+    httpd.config(f"AcmeDnsWait 1s 127.0.0.1:{pebble.dns_port}")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    told = rf"ACME1526: .* (_validation-persist\.{re.escape(SHOP)}\. IN TXT .*)\. Create"
+    record = httpd.wait_log(told)[1]
+    (account,) = ca.accounts.values()
+    assert account["url"] in record.replace('" "', "")
+    shown = {
+        "mod_status": httpd.server_status()[f"Acme[{SHOP}/ecdsa]Error"],
+        "json": json.loads(httpd.acme_status().body)["certificates"][0]["keys"][0]["error"]["text"],
+        "html": html.unescape(httpd.acme_status("").text),
+        "acmectl": acmectl(httpd, "show", SHOP).stdout,
+    }
+    assert not [where for where, text in shown.items() if record not in text], shown
 
 
 def test_dns_persist_01_in_the_form_of_draft_02(httpd, make_fakeca):
