@@ -191,6 +191,7 @@ class FakeCA:
         self.make_token = lambda: secrets.token_urlsafe(32)
         self.hash_prefix = None
         self.account_prefix = ""  # of the last part of account URLs
+        self.directory_lacks = ()  # members it could have
         self.make_nonce = lambda: secrets.token_urlsafe(16)
         self.on_issue = lambda leaf: None
         self.make_chain = None
@@ -472,6 +473,8 @@ class FakeCA:
         if self.ari:
             names["renewalInfo"] = "renewal-info"
         urls = {name: f"{self.base}/{path}" for name, path in names.items()}
+        for name in self.directory_lacks:
+            del urls[name]
         return self._reply({secrets.token_urlsafe(8): "https://unknown.invalid/", "meta": meta, **urls})
 
     def _do_new_nonce(self, exchange):

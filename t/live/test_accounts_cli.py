@@ -158,6 +158,22 @@ def test_rollover_refused_keeps_the_key(httpd, make_fakeca):
     done(httpd, "renew", SHOP)
 
 
+def test_rollover_at_a_ca_without_it_is_refused_and_all_else_goes_on(httpd, make_fakeca):
+    """A directory with nothing that RFC 8555 lets a CA leave out, as HARICA's."""
+    ca = make_fakeca(ari=False, terms=False)
+    ca.directory_lacks = ("keyChange", "revokeCert")
+    httpd.acme(ca)
+    before = serial(issue_one(httpd))
+    said = refused(httpd, 1343, "account", "rollover")
+    assert f"{ca.directory_url} has no keyChange" in said
+    assert "has no revokeCert" in refused(httpd, 1344, "revoke", SHOP)
+    done(httpd, "renew", SHOP)
+    assert serial(httpd.served_cert(SHOP)) != before
+    httpd.graceful()
+    done(httpd, "renew", SHOP)
+    assert len(ca.accounts) == 1 and len(ca.certs) == 3
+
+
 def test_rollover_waits_for_orders_in_progress(httpd, make_fakeca):
     """Control of names is proved by the account's key: it does not change under an order."""
     ca = make_fakeca(processing_polls=2, retry_after=2)
