@@ -153,7 +153,7 @@ static const acme_record_t *learn_key(acme_report_t *report, ctl_t *ctl,
 static acme_err_t *all_uses(apr_hash_t **found, int *known, ctl_t *ctl)
 {
     apr_array_header_t *uses = NULL;
-    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
+    acme_err_t *err = acme_store_get_uses(&uses, NULL, ctl->store, ctl->pool);
 
     *found = apr_hash_make(ctl->pool);
     *known = uses != NULL;
