@@ -44,6 +44,25 @@ int acme_order_count_valid(const acme_order_t *order)
     return count;
 }
 
+acme_tried_t acme_order_tried(const acme_order_t *order,
+                              const acme_ident_t *ident)
+{
+    acme_tried_t tried = { 0 };
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        const acme_authz_t *authz = authz_at(order, i);
+
+        if (authz->ident && acme_ident_equal(authz->ident, ident)) {
+            tried.offered = authz->offered ? authz->offered : ~0u;
+            tried.failed = authz->failed;
+            tried.proved = authz->proved;
+            tried.blame = authz->blame;
+        }
+    }
+    return tried;
+}
+
 /* To be on disk is what would have to be done twice without. What the CA tells
  * whoever asks again (it has the CSR, it has issued) is not worth two fsyncs. */
 void acme_order_enter(acme_order_t *order, acme_order_state_t state)

@@ -340,6 +340,10 @@ void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err);
 /** Keep in mind, and tell, what came to nothing; after each thing fed. */
 void acme_proving_learn(acme_run_t *run);
+/** The order was begun by a process that is gone: what had failed for it already. */
+void acme_proving_recall(acme_run_t *run);
+/** What proved the names of the certificate that the order has led to. */
+void acme_proving_record(acme_record_t *record, const acme_run_t *run);
 /** The order has failed with err.
  *  @param err  its blames are taken away where the fault is AcmeDnsCommand's, which
  *              has failed for all of several names

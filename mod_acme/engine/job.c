@@ -201,6 +201,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     acme_status_t *status = &job->status;
 
     acme_job_learn_ari(job, record);
+    acme_job_learn_proved(job, record, scratch);
     if (!record) {
         job->renew_at = 0;
         job->differs = NULL;
