@@ -10,6 +10,7 @@
 
 #include "httpd/config.h"
 #include "httpd/live.h"
+#include "httpd/standstill.h"
 
 #define HANDLER  "acme-status"
 #define MAX_WORD 255 /* octets of a search */
@@ -75,10 +76,12 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed,
     report->managed = managed;
     report->key_count = managed->policy->key_type_count;
     for (i = 0; i < report->key_count; i++) {
+        acme_family_t family = acme_key_family(managed->policy->key_types[i]);
+
         report->types[i] = managed->policy->key_types[i];
-        if (slot) {
-            acme_live_get_status(&report->keys[i], slot,
-                                 acme_key_family(report->types[i]), pool);
+        if (!acme_standstill_status(&report->keys[i], managed, family, pool)
+            && slot) {
+            acme_live_get_status(&report->keys[i], slot, family, pool);
         }
     }
 }

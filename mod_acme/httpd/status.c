@@ -9,6 +9,7 @@
 #include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/page.h"
+#include "httpd/standstill.h"
 
 /* One certificate of one family, on its way to the page. */
 typedef struct row_t {
@@ -80,10 +81,12 @@ static int read_row(row_t *row, const acme_managed_t *managed,
     acme_live_table_t *table = acme_live_table();
     acme_slot_t *slot = table ? acme_live_slot(table, managed->name) : NULL;
 
-    if (!slot) {
-        return 0;
+    if (!acme_standstill_status(&row->status, managed, family, pool)) {
+        if (!slot) {
+            return 0;
+        }
+        acme_live_get_status(&row->status, slot, family, pool);
     }
-    acme_live_get_status(&row->status, slot, family, pool);
     row->name =
         apr_pstrcat(pool, managed->name, "/", acme_family_name(family), NULL);
     row->expiry = row->status.not_after
