@@ -150,7 +150,7 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
 
 /* --- secret.c ---------------------------------------------------------------------- */
 
-/** A private key: PEM, also encrypted (--pass-file, or asked for), or a JSON Web Key.
+/** A private key: PEM, also encrypted (see phrase.c), or a JSON Web Key.
  *  @param pem  the same, not encrypted; zeroed with the pool */
 ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
                         const char **pem);

@@ -1,4 +1,4 @@
-#include "cli/acmectl.h"
+#include "cli/files.h"
 
 #include "core/reason.h"
 
@@ -51,6 +51,6 @@ const ctl_command_t ctl_revoke = {
     .options = {
         { "--reason", "REASON", "keyCompromise, superseded, cessationOfOperation ..." },
         { "--key", "FILE", "private key of the certificate, PEM: no account is needed" },
-        { "--pass-file", "FILE", "its first line is the pass phrase of the key" },
+        CTL_PHRASE_OPTIONS,
     },
 };

@@ -269,14 +269,20 @@ def test_import_uses_the_account_of_a_key(httpd, make_fakeca, form):
     client = MiniClient(ca, pki.new_key("rsa2048")).register()
     text = {
         "pem": lambda: pki.key_pem(client.key),
-        "encrypted": lambda: pem(client.key, s.PrivateFormat.PKCS8, b"open sesame"),
+        "encrypted": lambda: pem(client.key, s.PrivateFormat.PKCS8, b"sesame"),  # short: it is not chosen now
         "certbot": lambda: json.dumps(jwk_private(client.key)),
     }[form]()
     path = secret_file(httpd, "account.key", text)
     more = []
     if form == "encrypted":
-        assert "--pass-file" in refused(httpd, 1768, "account", "import", path)
-        more = ["--pass-file", secret_file(httpd, "phrase", "open sesame\n")]
+        argv = acmectl_argv(httpd, "account", "import", path)
+        asked = subprocess.run(argv, capture_output=True, text=True, start_new_session=True, check=False)
+        assert asked.returncode == 1 and "ACME1713: " in asked.stderr and "--passphrase-file" in asked.stderr
+        wrong = secret_file(httpd, "wrong", "open sesame\n")
+        refused(httpd, 1057, "account", "import", path, "--passphrase-file", wrong)
+        open_to_all = secret_file(httpd, "open", "sesame\n", mode=0o644)
+        refused(httpd, 1713, "account", "import", path, "--passphrase-file", open_to_all)
+        more = ["--passphrase-file", secret_file(httpd, "phrase", "sesame\n")]
     told = done(httpd, "account", "import", path, *more)
     assert client.kid in told
     assert client.kid in httpd.wait_log(r"ACME1753: .*").group(0)
