@@ -241,6 +241,25 @@ def test_deactivation_makes_no_other_account(acme_httpd, pebble):
     assert [one["status"] for one in shown(acme_httpd)] == ["registered"]
 
 
+def test_deactivation_killed_before_its_last_answer_is_done(httpd, make_fakeca):
+    """The store has the end already; which account was meant was not said, and none is left."""
+    ca = make_fakeca()
+    httpd.acme(ca)
+    issue_one(httpd)
+    act, killed = killing(httpd)
+    is_end = lambda exchange: isinstance(exchange.payload, dict) and "status" in exchange.payload  # noqa: E731
+    ca.script("account", act, times=None, when="after", matches=is_end)
+    ctl = in_background(httpd, "account", "deactivate", "--yes")
+    assert killed.wait(30)
+    ca.clear_script()
+    (path,) = httpd.store.glob("accounts/*/account.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "closed": "2026-11-27T12:00:00Z"}))
+    httpd.start()
+    text = ctl.communicate(timeout=90)[0]
+    assert ctl.returncode == 0 and "done: " in text and "is deactivated" in text
+    refused(httpd, 1759, "account", "deactivate", "--yes")
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_deactivation_killed_is_done_once_more(httpd, make_fakeca, when):
     ca = make_fakeca()
