@@ -10,10 +10,6 @@
 #include "cli/survey.h"
 #include "core/encode.h"
 
-/* One that begins, or takes over, needs a moment to say that it is there. */
-#define SERVER_TIME apr_time_from_sec(3)
-#define LOOK_EVERY  apr_time_from_msec(200)
-
 /* --- what is shown -------------------------------------------------------------------- */
 
 void ctl_put_finding(const char *type, int code, const char *text, int problem)
@@ -85,18 +81,6 @@ static ctl_exit_t conclude(shown_t *shown, const acme_control_reply_t *reply)
 
 /* --- the command --------------------------------------------------------------------------- */
 
-static int server_is_there(ctl_t *ctl)
-{
-    apr_time_t end = apr_time_now() + SERVER_TIME;
-    int there;
-
-    while (!(there = ctl_server_runs(ctl)) && !ctl_interrupted
-           && apr_time_now() < end) {
-        apr_sleep(LOOK_EVERY);
-    }
-    return there;
-}
-
 static ctl_exit_t run_check(ctl_t *ctl)
 {
     const char *name = ctl->count ? ctl->operands[0] : NULL;
@@ -105,7 +89,7 @@ static ctl_exit_t run_check(ctl_t *ctl)
     shown_t shown = { .pool = ctl->pool };
     ctl_exit_t status = CTL_NO_SERVER;
 
-    if (server_is_there(ctl)) {
+    if (ctl_server_comes(ctl)) {
         status = ctl_ask_and_show(ctl, &request, &reply, on_progress, &shown);
     }
     else {

@@ -470,3 +470,34 @@ def test_certificate_of_a_host_that_is_gone_can_be_revoked(acme_httpd, pebble):
     acme_httpd.wait_cert("other.example.org")
     done(acme_httpd, "revoke", SHOP)
     assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["own-key", "key-file"])
+def test_revocation_while_the_server_is_stopped(acme_httpd, pebble, given):
+    """By the certificate's own key; the next start orders another one, with another key."""
+    acme_httpd.config("AcmeKeyReuse on")
+    first = issue_one(acme_httpd)
+    acme_httpd.stop()
+    more = ["--trust-file", pebble.ca_file]
+    if given:
+        wrong = secret_file(acme_httpd, "wrong.key", pki.key_pem(pki.new_key()))
+        refused(acme_httpd, 1766, "revoke", SHOP, "--key", wrong, *more)
+        out = acme_httpd.folder / "exported"
+        done(acme_httpd, "export", SHOP, "--dir", out)
+        (key,) = [path for path in out.rglob("*") if b"PRIVATE KEY" in path.read_bytes()]
+        more += ["--key", key]
+    refused(acme_httpd, 1707, "revoke", "other.example.org", *more)
+    assert "--trust-file" in refused(acme_httpd, 1948, "revoke", SHOP)
+    pebble.pause()
+    late = acmectl(acme_httpd, "revoke", SHOP, "--timeout", "1", *more)
+    pebble.resume()
+    assert late.returncode == 4 and "ACME1947: " in late.stderr
+    assert pebble.cert_status(serial(first))["Status"] == "Valid"
+    told = done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    assert "No server runs" in told and f"{serial(first):x}" in told.lower()
+    assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+    assert "(it was before)" in done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    acme_httpd.start()
+    second = acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
+    assert pki.public_der(second.leaf) != pki.public_der(first.leaf)
+    assert registrations(pebble) == 1
