@@ -2,7 +2,7 @@
  * What the commands of acmectl share. A command is a row of a table in table.c; its
  * functions are in a file of its own, or with others of its kind:
  *
- *   main.c   the command line
+ *   line.c   the command line
  *   table.c  the table, and help
  *   say.c    errors, in the words of the log
  *   open.c   the store, and whether we may
@@ -81,8 +81,13 @@ struct ctl_t {
 /** What is to end soon, and safely: a signal has come. */
 extern volatile sig_atomic_t ctl_interrupted;
 
-/* --- main.c ------------------------------------------------------------------------ */
+/* --- line.c ------------------------------------------------------------------------ */
 
+/** Sets ctl->command, or ctl->group; neither, where no word is a command's.
+ *  @param argv  behind the program's name, NULL at the end */
+ctl_exit_t ctl_find_name(ctl_t *ctl, char **argv);
+/** Options and operands of that command; nothing is done yet. */
+ctl_exit_t ctl_take_words(ctl_t *ctl, char **argv);
 /** Value of an option of the command; "" for a flag; NULL: it was not given. */
 const char *ctl_option(const ctl_t *ctl, const char *name);
 
@@ -126,22 +131,12 @@ ctl_exit_t ctl_open(ctl_t *ctl);
  *  @return what became of it, told in words unless it is done */
 ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,
                    acme_control_reply_t **reply);
-/** How far it is: in place of the line that ctl_ask would print. */
-typedef void ctl_progress_fn_t(void *baton, const acme_control_reply_t *reply);
-ctl_exit_t ctl_ask_and_show(ctl_t *ctl, acme_control_t *request,
-                            acme_control_reply_t **reply,
-                            ctl_progress_fn_t *progress, void *baton);
 
 /* --- names.c ----------------------------------------------------------------------- */
 
 /** The directory of the certificate with that name; of what would have been meant
  *  otherwise it tells. */
 ctl_exit_t ctl_find(ctl_t *ctl, const char *name, const char **dir);
-/** The same without a word; NULL: there is none. */
-const char *ctl_find_quietly(ctl_t *ctl, const char *name);
-/** What it is for: acme_ident_t *; NULL or empty: not known. */
-const apr_array_header_t *ctl_names(ctl_t *ctl, const char *dir,
-                                    apr_pool_t *pool);
 /** What the certificate is called. */
 const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool);
 /** Of the newest whole set, or NULL; damage is told. */
@@ -150,7 +145,7 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
 
 /* --- secret.c ---------------------------------------------------------------------- */
 
-/** A private key: PEM, also encrypted (see phrase.c), or a JSON Web Key.
+/** A private key: PEM, also encrypted (--pass-file, or asked for), or a JSON Web Key.
  *  @param pem  the same, not encrypted; zeroed with the pool */
 ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
                         const char **pem);

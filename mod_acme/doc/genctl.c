@@ -1,18 +1,12 @@
-/** Prints what is made from acmectl's table of commands: genctl man|bash|zsh. */
+/** Prints what is made from acmectl's table of commands, genctl man|bash|zsh; or says
+ *  whether it would take a command line, genctl line WORD ...: for documents. */
+#include <apr_general.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/acmectl.h"
 
 volatile sig_atomic_t ctl_interrupted;
-
-/* The command line is not among what is linked here. */
-const char *ctl_option(const ctl_t *ctl, const char *name)
-{
-    (void)ctl;
-    (void)name;
-    return NULL;
-}
 
 /* --- the manual page ------------------------------------------------------------------ */
 
@@ -264,8 +258,27 @@ static void put_zsh(void)
     puts("    esac\n}\n\n_acmectl \"$@\"");
 }
 
+/* @return the status that acmectl would end with before it does anything */
+static int check_line(char **words)
+{
+    ctl_t ctl = { .root = ACME_DEFAULT_STORE };
+
+    apr_initialize();
+    apr_pool_create(&ctl.pool, NULL);
+    ctl_exit_t status = ctl_find_name(&ctl, words);
+    if (status == CTL_DONE && !ctl.group) {
+        status = ctl_take_words(&ctl, words);
+    }
+    apr_pool_destroy(ctl.pool);
+    apr_terminate();
+    return (int)status;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "line")) {
+        return check_line(argv + 2);
+    }
     const char *what = argc == 2 ? argv[1] : "";
 
     if (!strcmp(what, "man")) {
@@ -278,7 +291,8 @@ int main(int argc, char **argv)
         put_zsh();
     }
     else {
-        fputs("usage: genctl man|bash|zsh\n", stderr);
+        fputs("usage: genctl man|bash|zsh\n       genctl line WORD ...\n",
+              stderr);
         return 2;
     }
     return ferror(stdout) ? 1 : 0;
