@@ -29,8 +29,11 @@ expect() {
 run_make install
 for file in mod_acme.so bin/acmectl doc/mod_acme/README.md doc/mod_acme/directives.md \
     doc/mod_acme/messages.md doc/mod_acme/hooks/README.md \
-    doc/mod_acme/hooks/firewall.sudoers doc/mod_acme/events.md; do
+    doc/mod_acme/hooks/firewall.sudoers; do
     expect "$file"
+done
+for file in "$srcdir"/mod_acme/doc/*.md; do
+    expect "doc/mod_acme/${file##*/}"
 done
 for file in "$srcdir"/conf/acme.* "$srcdir"/conf/examples/*; do
     expect "doc/mod_acme/examples/${file##*/}"
@@ -42,11 +45,14 @@ for file in "$srcdir"/conf/hooks/*; do
 done
 [ -z "$(find "$root" -name '*.la')" ] || complain "libtool's files are installed"
 
-readme=$(find "$root" -path '*/doc/mod_acme/README.md')
-links=$(sed -n 's/.*](\([^)]*\)).*/\1/p' "$readme")
-[ -n "$links" ] || complain "the README has no links"
-for link in $links; do
-    [ -e "${readme%/*}/$link" ] || complain "the README's link leads nowhere: $link"
+docs=$(find "$root" -type d -path '*/doc/mod_acme')
+for page in "$docs"/*.md; do
+    case ${page##*/} in messages.md | directives.md) continue ;; esac # these have none
+    links=$(grep -o ']([^)]*)' "$page" | sed 's/^](\([^)#]*\).*/\1/; /:/d')
+    [ -n "$links" ] || [ "${page##*/}" != README.md ] || complain "the README has no links"
+    for link in $links; do
+        [ -e "$docs/$link" ] || complain "a link of ${page##*/} leads nowhere: $link"
+    done
 done
 
 run_make uninstall
