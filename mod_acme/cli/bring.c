@@ -106,6 +106,8 @@ static acme_err_t *put_set(acme_store_t *store, const acme_backup_set_t *one,
         record.files = NULL; /* of a promoted set: this one is not yet */
         ACME_TRY(acme_store_put_fresh(store, one->dir, &record, one->chain_pem,
                                       one->set.key, pool));
+        acme_store_drop_older(store, one->dir, one->family, record.number,
+                              pool);
     }
     return one->next_key ? acme_store_put_next_key(store, one->dir, one->family,
                                                    one->next_key, pool)

@@ -21,6 +21,7 @@ typedef struct question_t {
     acme_link_t *link;
     acme_job_t *job; /* NULL: for the directory */
     const char *id;  /* the certificate's then */
+    apr_time_t asked_at;
 } question_t;
 
 static unsigned int draw(void)
@@ -206,9 +207,9 @@ static void take_directory(acme_link_t *link, const acme_reply_t *reply)
 }
 
 /* A CA in trouble is not asked about a thousand certificates to hear it: one shows
- * whether it has passed. */
+ * whether it has passed. What was under way when it began is the same trouble. */
 static void pause_all(acme_link_t *link, const acme_reply_t *reply,
-                      apr_time_t now)
+                      apr_time_t asked_at, apr_time_t now)
 {
     acme_asking_t *asking = &link->asking;
     if (!reply->failure && reply->status != 429 && reply->status < 500) {
@@ -216,16 +217,20 @@ static void pause_all(acme_link_t *link, const acme_reply_t *reply,
     }
     apr_time_t asked_for =
         reply->failure ? 0 : acme_reply_retry_after(reply, now);
+    if (!asking->troubles || asked_at > asking->trouble_at) {
+        asking->troubles++;
+        asking->trouble_at = now;
+    }
     asking->next =
         now
-        + acme_retry_delay(++asking->troubles, RETRY_FIRST, RETRY_MAX, draw());
+        + acme_retry_delay(asking->troubles, RETRY_FIRST, RETRY_MAX, draw());
     if (asked_for > asking->next) {
         asking->next = asked_for;
     }
 }
 
 static void take_answer(acme_link_t *link, acme_job_t *job,
-                        const acme_reply_t *reply)
+                        const acme_reply_t *reply, apr_time_t asked_at)
 {
     acme_engine_t *engine = link->engine;
     apr_time_t now = acme_engine_now(engine);
@@ -235,7 +240,7 @@ static void take_answer(acme_link_t *link, acme_job_t *job,
 
     if (err) {
         tell_failure(link, job, err, job->ari.next_ask);
-        pause_all(link, reply, now);
+        pause_all(link, reply, asked_at, now);
     }
     else {
         acme_engine_is_news(engine, &link->asking.told, NULL);
@@ -265,7 +270,7 @@ static void on_answer(void *baton, const acme_reply_t *reply)
     else {
         job->asking = 0;
         if (!strcmp(question->id, job->ari_id)) {
-            take_answer(link, job, reply);
+            take_answer(link, job, reply, question->asked_at);
         }
         else if (!job->run && !job->turn.place) {
             acme_asking_plan(link->engine, job); /* it is another by now */
@@ -292,6 +297,7 @@ static acme_err_t *ask(acme_link_t *link, acme_job_t *job,
     question->link = link;
     question->job = job;
     question->id = job ? apr_pstrdup(pool, job->ari_id) : NULL;
+    question->asked_at = acme_engine_now(link->engine);
     acme_err_t *err = acme_transport_send(link->engine->transport, &link->ca,
                                           &wire, on_answer, question);
     if (err) {
@@ -315,7 +321,7 @@ static void ask_about(acme_link_t *link, acme_job_t *job,
     }
     if (err) {
         acme_reply_t none = { .failure = err, .body = "" };
-        take_answer(link, job, &none);
+        take_answer(link, job, &none, acme_engine_now(engine));
         return;
     }
     job->asking = 1;

@@ -143,7 +143,8 @@ typedef struct acme_asking_t {
     int directory_asked;      /* it is under way */
     apr_time_t directory_due; /* ask for it again from then on; 0: never did */
     int directory_failures;
-    int troubles; /* questions in a row that the CA could not answer */
+    int troubles;          /* questions in a row that the CA could not answer */
+    apr_time_t trouble_at; /* the last of them */
     acme_told_t told;
 } acme_asking_t;
 

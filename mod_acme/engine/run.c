@@ -339,6 +339,8 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
                       record.issuer ? record.issuer : "?");
     engine->callbacks->activate(engine->callbacks->baton, job->managed,
                                 job->family, record.number);
+    acme_store_drop_older(engine->store, job->managed->dir, job->family,
+                          record.number, engine->scratch);
     acme_engine_event(engine, job, "in service", "");
     acme_engine_log(engine, job, ACME_I_ISSUED,
                     record.issuer ? record.issuer : "?",

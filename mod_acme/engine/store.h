@@ -192,11 +192,17 @@ acme_err_t *acme_store_get_chain(acme_chain_t **chain, acme_store_t *store,
                                  int number, apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** Store an issued set; under the lease. Sets record->number to the next one.
- *  Older fresh sets are removed once it is in place. */
+ *  Older fresh sets stay, until acme_store_drop_older: handshakes ask for them as
+ *  long as this one is not in service. */
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
                                  acme_record_t *record, const char *chain_pem,
                                  EVP_PKEY *key,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
+/** Fresh sets older than number, which is in service, go; under the lease. What
+ *  cannot be removed goes with the next one. */
+void acme_store_drop_older(acme_store_t *store, const char *dir,
+                           acme_family_t family, int number,
+                           apr_pool_t *scratch);
 
 /** Load one fresh set for service; any child, no lease, no writes.
  *  @return E_STORE_IO (also: not there any more), E_STORE_DAMAGED, E_SEAL */

@@ -292,24 +292,6 @@ static acme_err_t *seal_key(acme_fsfile_entry_t *entry, const put_fresh_t *put,
     return NULL;
 }
 
-/* The new one is in place: a failure here leaves only what is never read. */
-static void remove_older(const acme_place_t *place, acme_family_t family,
-                         int number, apr_pool_t *scratch)
-{
-    apr_array_header_t *numbers;
-    acme_err_t *err =
-        acme_store_numbers(&numbers, place, NULL, family, scratch);
-
-    for (int i = 0; !err && i < numbers->nelts; i++) {
-        int other = APR_ARRAY_IDX(numbers, i, int);
-        if (other < number) {
-            acme_err_t *kept = acme_fsfile_remove_dir(
-                place, acme_store_set_name(family, other, scratch), scratch);
-            (void)kept;
-        }
-    }
-}
-
 static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
 {
     const put_fresh_t *put = baton;
@@ -334,7 +316,6 @@ static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
     acme_fsfile_clean(place, scratch);
     acme_fsfile_dir_t dir = { 0700, files, 3, 1 };
     ACME_TRY(acme_fsfile_put_dir(place, set, &dir, scratch));
-    remove_older(place, put->family, number, scratch);
     return NULL;
 }
 
@@ -351,4 +332,49 @@ acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
         err = acme_store_commit(store, put_fresh, &put, sub);
     }
     return acme_store_leave(err, sub, scratch);
+}
+
+typedef struct drop_t {
+    acme_store_t *store;
+    const char *dir;
+    acme_family_t family;
+    int number;
+} drop_t;
+
+static acme_err_t *drop_older(void *baton, apr_pool_t *scratch)
+{
+    const drop_t *drop = baton;
+    apr_array_header_t *numbers;
+    acme_place_t *place = NULL;
+
+    ACME_TRY(acme_fsfile_enter(&place, &drop->store->parts[ACME_PART_FRESH],
+                               drop->dir, scratch));
+    if (!place) {
+        return NULL;
+    }
+    ACME_TRY(acme_store_numbers(&numbers, place, NULL, drop->family, scratch));
+    for (int i = 0; i < numbers->nelts; i++) {
+        int other = APR_ARRAY_IDX(numbers, i, int);
+        if (other < drop->number) {
+            ACME_TRY(acme_fsfile_remove_dir(
+                place, acme_store_set_name(drop->family, other, scratch),
+                scratch));
+        }
+    }
+    return NULL;
+}
+
+void acme_store_drop_older(acme_store_t *store, const char *dir,
+                           acme_family_t family, int number,
+                           apr_pool_t *scratch)
+{
+    drop_t drop = { store, dir, family, number };
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    acme_err_t *left = acme_store_check_name(dir, sub);
+
+    if (!left) {
+        left = acme_store_commit(store, drop_older, &drop, sub);
+    }
+    (void)left; /* what is never read again */
+    apr_pool_destroy(sub);
 }

@@ -230,22 +230,27 @@ static void note_failure(family_t *family, int number)
 }
 
 /* Fetch a set from the store and put it in place; any error keeps what is
- * served. Holds live->loading. */
-static void load(acme_live_t *live, acme_family_t which, int number)
+ * served. Holds live->loading.
+ * @return 0; else the number of the set that took its place meanwhile, and had it
+ *         removed: to be fetched instead */
+static int load(acme_live_t *live, acme_family_t which, int number)
 {
     family_t *family = &live->families[which];
     apr_pool_t *pool;
     acme_set_t *set = NULL;
     acme_err_t *err;
+    int now, changed;
 
     if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
-        return;
+        return 0;
     }
     err = acme_store_load_fresh(&set, live->store, live->managed->dir, which,
                                 number, pool);
     if (!err && !X509_check_private_key(set->chain->leaf, set->key)) {
         err = acme_err_ssl(pool, ACME_E_LIVE_PAIR, live->managed->name, NULL);
     }
+    now = acme_live_generation(live->slot, which);
+    changed = err && now != number ? now : 0;
     if (!err) {
         pair_t *pair = make_pair(set);
 
@@ -258,12 +263,13 @@ static void load(acme_live_t *live, acme_family_t which, int number)
         family->failed = 0;
         family->failures = 0;
     }
-    else {
+    else if (!changed) {
         note_failure(family, number);
         acme_log_err(ap_server_conf, live->managed->name, err, pool);
-        ERR_clear_error();
     }
+    ERR_clear_error();
     apr_pool_destroy(pool);
+    return changed;
 }
 
 /* Bring family up to generation number, unless somebody is at it already. The
@@ -272,6 +278,7 @@ static pair_t *refresh(acme_live_t *live, acme_family_t which, int number,
                        int must_wait)
 {
     family_t *family = &live->families[which];
+    int wanted = number;
     pair_t *pair;
 
     if (must_wait) {
@@ -284,7 +291,9 @@ static pair_t *refresh(acme_live_t *live, acme_family_t which, int number,
     if ((!pair || pair->number != number)
         && (family->failed != number || apr_time_now() >= family->again)) {
         release(pair);
-        load(live, which, number);
+        while (wanted) {
+            wanted = load(live, which, wanted);
+        }
         pair = acquire(family);
     }
     pthread_mutex_unlock(&live->loading);

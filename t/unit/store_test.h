@@ -128,6 +128,7 @@ typedef struct sample_t {
     const char *names; /* separated by spaces */
     acme_key_type_t type;
     apr_time_t now;
+    int stays_out; /* of service */
 } sample_t;
 
 static inline void sample_put(acme_store_t *store, void *baton)
@@ -149,6 +150,10 @@ static inline void sample_put(acme_store_t *store, void *baton)
     record.account_url = "https://ca.example/account/1";
     record.issued = sample->now;
     must(acme_store_put_fresh(store, sample->dir, &record, pem, key, pool));
+    if (!sample->stays_out) {
+        acme_store_drop_older(store, sample->dir, acme_key_family(sample->type),
+                              record.number, pool);
+    }
 }
 
 /* As the worker puts one for shop.example. */

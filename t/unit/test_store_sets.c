@@ -58,11 +58,17 @@ static void test_numbers_grow_over_everything_seen(void **state)
     }
     assert_false(is_there("fresh/" SHOP "/ecdsa.2"));
     assert_int_equal(promote(store, SHOP)->number, 3);
+    /* Handshakes go on with the one in service until another is. */
+    sample_t next = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW, 1 };
+    assert_int_equal(as_worker(sample_put, store, &next), 0);
+    assert_true(is_there("fresh/" SHOP "/ecdsa.3"));
+    assert_true(is_there("fresh/" SHOP "/ecdsa.4"));
+    assert_int_equal(promote(store, SHOP)->number, 4);
     /* Also where the fresh one has gone since. */
     assert_int_equal(
         system(apr_pstrcat(pool, "rm -r ", in_store("fresh/" SHOP), NULL)), 0);
     put_sample(store, SHOP);
-    assert_int_equal(promote(store, SHOP)->number, 4);
+    assert_int_equal(promote(store, SHOP)->number, 5);
 }
 
 static void test_families_live_side_by_side(void **state)
