@@ -1,5 +1,5 @@
 /* Accounts at CAs: what there is, and what can be done with it. */
-#include "cli/acmectl.h"
+#include "cli/files.h"
 
 #include <apr_strings.h>
 #include <jansson.h>
@@ -266,9 +266,7 @@ const ctl_command_t ctl_account_import = {
         "account used before is put aside\nin the store, not closed.",
     .needs = CTL_ASKS,
     .run = run_import,
-    .options = {
-        { "--pass-file", "FILE", "its first line is the pass phrase of the key" },
-    },
+    .options = { CTL_PHRASE_OPTIONS },
 };
 
 const ctl_command_t ctl_account_rollover = {

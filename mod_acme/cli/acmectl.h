@@ -131,12 +131,22 @@ ctl_exit_t ctl_open(ctl_t *ctl);
  *  @return what became of it, told in words unless it is done */
 ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,
                    acme_control_reply_t **reply);
+/** How far it is: in place of the line that ctl_ask would print. */
+typedef void ctl_progress_fn_t(void *baton, const acme_control_reply_t *reply);
+ctl_exit_t ctl_ask_and_show(ctl_t *ctl, acme_control_t *request,
+                            acme_control_reply_t **reply,
+                            ctl_progress_fn_t *progress, void *baton);
 
 /* --- names.c ----------------------------------------------------------------------- */
 
 /** The directory of the certificate with that name; of what would have been meant
  *  otherwise it tells. */
 ctl_exit_t ctl_find(ctl_t *ctl, const char *name, const char **dir);
+/** The same without a word; NULL: there is none. */
+const char *ctl_find_quietly(ctl_t *ctl, const char *name);
+/** What it is for: acme_ident_t *; NULL or empty: not known. */
+const apr_array_header_t *ctl_names(ctl_t *ctl, const char *dir,
+                                    apr_pool_t *pool);
 /** What the certificate is called. */
 const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool);
 /** Of the newest whole set, or NULL; damage is told. */
@@ -145,7 +155,7 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
 
 /* --- secret.c ---------------------------------------------------------------------- */
 
-/** A private key: PEM, also encrypted (--pass-file, or asked for), or a JSON Web Key.
+/** A private key: PEM, also encrypted (see phrase.c), or a JSON Web Key.
  *  @param pem  the same, not encrypted; zeroed with the pool */
 ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
                         const char **pem);

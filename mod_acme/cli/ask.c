@@ -16,6 +16,8 @@ typedef struct watch_t {
     const char *id;
     apr_time_t start;
     int accepted;
+    ctl_progress_fn_t *progress; /* or NULL: a line is printed */
+    void *baton;
     char shown[1280]; /* the last line of progress */
 } watch_t;
 
@@ -24,6 +26,10 @@ typedef struct watch_t {
 static void show(watch_t *watch, const acme_control_reply_t *reply,
                  apr_pool_t *pool)
 {
+    if (watch->progress) {
+        watch->progress(watch->baton, reply);
+        return;
+    }
     const char *line = apr_psprintf(pool, "%s: %s", reply->state, reply->text);
 
     if (reply->total) {
@@ -107,12 +113,23 @@ static ctl_exit_t watch_until(watch_t *watch, acme_control_reply_t **last)
 ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,
                    acme_control_reply_t **reply)
 {
+    return ctl_ask_and_show(ctl, request, reply, NULL, NULL);
+}
+
+ctl_exit_t ctl_ask_and_show(ctl_t *ctl, acme_control_t *request,
+                            acme_control_reply_t **reply,
+                            ctl_progress_fn_t *progress, void *baton)
+{
     acme_control_reply_t *last = NULL;
     acme_err_t *err = acme_store_put_request(request, ctl->store, ctl->pool);
     if (err) {
         return ctl_say_error(err, ctl->pool);
     }
-    watch_t watch = { .ctl = ctl, .id = request->id, .start = apr_time_now() };
+    watch_t watch = { .ctl = ctl,
+                      .id = request->id,
+                      .start = apr_time_now(),
+                      .progress = progress,
+                      .baton = baton };
     ctl_exit_t status = watch_until(&watch, &last);
     /* One that the server works on it must find again, if it is killed now; what
      * is left of it goes at its next start but one. */

@@ -36,7 +36,7 @@ static ctl_exit_t run_backup(ctl_t *ctl)
     acme_backup_t *backup;
     acme_err_t *damage;
     const char *phrase;
-    ctl_exit_t status = ctl_get_phrase(ctl, &phrase, 1);
+    ctl_exit_t status = ctl_choose_phrase(ctl, &phrase);
 
     if (status != CTL_DONE) {
         return status;

@@ -102,7 +102,7 @@ static ctl_exit_t put_pkcs12(export_t *export, const char *path)
     unsigned char *der = NULL;
     ctl_exit_t status = ctl_option(ctl, "--no-passphrase")
                             ? CTL_DONE
-                            : ctl_get_phrase(ctl, &phrase, 1);
+                            : ctl_choose_phrase(ctl, &phrase);
 
     if (status != CTL_DONE) {
         return status;

@@ -43,8 +43,10 @@ ctl_exit_t ctl_read_file(ctl_t *ctl, const char *path, apr_size_t max,
             "pass phrase: the first line that it prints"                       \
     }
 
-/** By the options, or asked for on the terminal.
- *  @param twice  a new one: it is asked for again */
-ctl_exit_t ctl_get_phrase(ctl_t *ctl, const char **phrase, int twice);
+/** One that opens something: by the options, or asked for on the terminal.
+ *  @param of  what it opens */
+ctl_exit_t ctl_get_phrase(ctl_t *ctl, const char **phrase, const char *of);
+/** A new one, in the same ways: of some length, and asked for twice. */
+ctl_exit_t ctl_choose_phrase(ctl_t *ctl, const char **phrase);
 
 #endif

@@ -38,8 +38,8 @@ static const acme_record_t *any_record(ctl_t *ctl, const char *dir,
     return record;
 }
 
-static const apr_array_header_t *names_of(ctl_t *ctl, const char *dir,
-                                          apr_pool_t *pool)
+const apr_array_header_t *ctl_names(ctl_t *ctl, const char *dir,
+                                    apr_pool_t *pool)
 {
     const acme_record_t *record = any_record(ctl, dir, pool);
 
@@ -140,11 +140,23 @@ static const char *find(ctl_t *ctl, const apr_array_header_t *dirs,
     for (int i = 0; i < dirs->nelts; i++) {
         const char *dir = APR_ARRAY_IDX(dirs, i, const char *);
         apr_pool_clear(each);
-        if (is_among(names_of(ctl, dir, each), ident)) {
+        if (is_among(ctl_names(ctl, dir, each), ident)) {
             return dir;
         }
     }
     return NULL;
+}
+
+const char *ctl_find_quietly(ctl_t *ctl, const char *name)
+{
+    apr_array_header_t *dirs;
+    acme_ident_t *ident;
+    acme_err_t *err = acme_store_list(&dirs, ctl->store, ctl->pool);
+
+    if (!err) {
+        err = acme_ident_parse(&ident, name, ctl->pool);
+    }
+    return err ? NULL : find(ctl, dirs, ident);
 }
 
 ctl_exit_t ctl_find(ctl_t *ctl, const char *name, const char **dir)

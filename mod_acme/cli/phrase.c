@@ -68,10 +68,13 @@ static int read_line(int fd, char *line)
     return 0;
 }
 
-static ctl_exit_t check(ctl_t *ctl, const char *phrase)
+/* One that is chosen now has to be of some length; one that was, is what it is. */
+static ctl_exit_t check(ctl_t *ctl, const char *phrase, int chosen)
 {
     size_t len = strlen(phrase);
-    return len < MIN_PHRASE   ? none(ctl, "it has fewer than 8 characters")
+    return !len ? none(ctl, "it is empty")
+           : chosen && len < MIN_PHRASE
+               ? none(ctl, "it has fewer than 8 characters")
            : len > MAX_PHRASE ? none(ctl, "it is longer than 1024 octets")
                               : CTL_DONE;
 }
@@ -207,27 +210,33 @@ static int ask_once(int tty, const char *question, char *line)
     return rv;
 }
 
-static ctl_exit_t from_terminal(ctl_t *ctl, char *line, int twice)
+static ctl_exit_t from_terminal(ctl_t *ctl, char *line, const char *of,
+                                int chosen)
 {
+    const char *question =
+        of ? apr_pstrcat(ctl->pool, "Pass phrase of ",
+                         acme_encode_printable(of, 512, ctl->pool), ": ", NULL)
+           : "Pass phrase: ";
     char *again = room(ctl);
     int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     if (tty < 0) {
         return none(ctl, "there is no terminal to ask on");
     }
-    int rv = ask_once(tty, "Pass phrase: ", line);
-    if (rv == 0 && twice) {
+    int rv = ask_once(tty, question, line);
+    if (rv == 0 && chosen) {
         rv = ask_once(tty, "Once more: ", again);
     }
     close(tty);
     if (rv != 0) {
         return none(ctl, ctl_interrupted ? "interrupted" : strerror(errno));
     }
-    return twice && strcmp(line, again) ? none(ctl, "those were two")
-                                        : CTL_DONE;
+    return chosen && strcmp(line, again) ? none(ctl, "those were two")
+                                         : CTL_DONE;
 }
 
-ctl_exit_t ctl_get_phrase(ctl_t *ctl, const char **phrase, int twice)
+static ctl_exit_t get(ctl_t *ctl, const char **phrase, const char *of,
+                      int chosen)
 {
     const char *file = ctl_option(ctl, "--passphrase-file");
     const char *program = ctl_option(ctl, "--passphrase-program");
@@ -239,7 +248,17 @@ ctl_exit_t ctl_get_phrase(ctl_t *ctl, const char **phrase, int twice)
     }
     status = file      ? from_file(ctl, file, line)
              : program ? from_program(ctl, program, line)
-                       : from_terminal(ctl, line, twice);
+                       : from_terminal(ctl, line, of, chosen);
     *phrase = line;
-    return status == CTL_DONE ? check(ctl, line) : status;
+    return status == CTL_DONE ? check(ctl, line, chosen) : status;
+}
+
+ctl_exit_t ctl_choose_phrase(ctl_t *ctl, const char **phrase)
+{
+    return get(ctl, phrase, NULL, 1);
+}
+
+ctl_exit_t ctl_get_phrase(ctl_t *ctl, const char **phrase, const char *of)
+{
+    return get(ctl, phrase, of, 0);
 }

@@ -14,7 +14,7 @@ static ctl_exit_t open_backup(ctl_t *ctl, acme_backup_t **backup)
     apr_size_t len;
     const char *why = ctl_peek_file(ctl, path, MAX_BACKUP, &sealed, &len);
     ctl_exit_t status = why ? ctl_say(ctl, ACME_E_BACKUP_OPEN, path, why, NULL)
-                            : ctl_get_phrase(ctl, &phrase, 0);
+                            : ctl_get_phrase(ctl, &phrase, path);
 
     if (status != CTL_DONE) {
         return status;

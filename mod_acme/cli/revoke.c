@@ -1,4 +1,7 @@
-#include "cli/acmectl.h"
+#include "cli/revoke.h"
+
+#include "cli/files.h"
+#include "cli/survey.h"
 
 #include "core/reason.h"
 
@@ -8,8 +11,8 @@ static ctl_exit_t run_revoke(ctl_t *ctl)
                                .certificate = ctl->operands[0] };
     const char *reason = ctl_option(ctl, "--reason");
     const char *file = ctl_option(ctl, "--key");
-    EVP_PKEY *key;
-    int number;
+    EVP_PKEY *key = NULL;
+    int number = ACME_REASON_NONE;
 
     if (reason) {
         if (acme_reason_parse(&number, reason)) {
@@ -28,6 +31,9 @@ static ctl_exit_t run_revoke(ctl_t *ctl)
             return status;
         }
     }
+    if (!ctl_server_comes(ctl)) {
+        return ctl_revoke_alone(ctl, key, number);
+    }
     ctl_sign(ctl, &request);
     return ctl_ask(ctl, &request, NULL);
 }
@@ -45,12 +51,15 @@ const ctl_command_t ctl_revoke = {
         "until that is there. If the reason is\nkeyCompromise, the other one "
         "has another key, also with AcmeKeyReuse on.\n\nIt is revoked by the "
         "account that ordered it. Where that is lost or closed, by\nthe "
-        "certificate's own key: --key.",
+        "certificate's own key: --key. Where no server runs, it is revoked by its "
+        "own key,\nwhich the store has.",
     .needs = CTL_ASKS,
     .run = run_revoke,
     .options = {
         { "--reason", "REASON", "keyCompromise, superseded, cessationOfOperation ..." },
         { "--key", "FILE", "private key of the certificate, PEM: no account is needed" },
-        { "--pass-file", "FILE", "its first line is the pass phrase of the key" },
+        CTL_PHRASE_OPTIONS,
+        { "--trust-file", "FILE", "AcmeCATrustFile, where no server runs (the system's trust)" },
+        { "--proxy", "URL", "AcmeProxy, where no server runs (none)" },
     },
 };

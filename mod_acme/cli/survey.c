@@ -8,7 +8,9 @@
 #include "core/ident.h"
 #include "engine/report.h"
 
-#define PATIENCE 10 /* seconds: an engine answers at its next look */
+#define PATIENCE    10 /* seconds: an engine answers at its next look */
+#define SERVER_TIME apr_time_from_sec(3)
+#define LOOK_EVERY  apr_time_from_msec(200)
 
 /* --- the server's word --------------------------------------------------------------- */
 
@@ -153,7 +155,7 @@ static const acme_record_t *learn_key(acme_report_t *report, ctl_t *ctl,
 static acme_err_t *all_uses(apr_hash_t **found, int *known, ctl_t *ctl)
 {
     apr_array_header_t *uses = NULL;
-    acme_err_t *err = acme_store_get_uses(&uses, ctl->store, ctl->pool);
+    acme_err_t *err = acme_store_get_uses(&uses, NULL, ctl->store, ctl->pool);
 
     *found = apr_hash_make(ctl->pool);
     *known = uses != NULL;
@@ -267,6 +269,18 @@ int ctl_server_runs(ctl_t *ctl)
     acme_lease_t *lease =
         acme_lease_create(acme_store_lock_path(ctl->store), ctl->pool);
     return acme_lease_is_taken(lease, apr_time_now());
+}
+
+int ctl_server_comes(ctl_t *ctl)
+{
+    apr_time_t end = apr_time_now() + SERVER_TIME;
+    int there;
+
+    while (!(there = ctl_server_runs(ctl)) && !ctl_interrupted
+           && apr_time_now() < end) {
+        apr_sleep(LOOK_EVERY);
+    }
+    return there;
 }
 
 ctl_exit_t ctl_survey(json_t **survey, ctl_t *ctl, const char *dir)

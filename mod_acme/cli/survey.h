@@ -18,6 +18,9 @@ ctl_exit_t ctl_survey(json_t **survey, ctl_t *ctl, const char *dir);
 
 /** Whether a server works on the store. */
 int ctl_server_runs(ctl_t *ctl);
+/** The same for a command that can do without: one that begins, or takes over from
+ *  another, is given three seconds to say that it is there. */
+int ctl_server_comes(ctl_t *ctl);
 
 /** What the configuration that httpd was last started with has of it; NULL:
  *  nothing. @param known  0: no server has ever said */

@@ -400,6 +400,24 @@ static acme_err_t *on_invalid(acme_order_t *order, acme_authz_t *authz,
     return err;
 }
 
+/* By which challenge it is valid, perhaps of an earlier order. */
+static unsigned int proved_by(const acme_authz_t *authz,
+                              const acme_authorization_t *resource)
+{
+    acme_proof_type_t type;
+    int i;
+
+    for (i = 0; i < resource->challenges->nelts; i++) {
+        const acme_challenge_t *challenge =
+            APR_ARRAY_IDX(resource->challenges, i, acme_challenge_t *);
+        if (challenge->status == ACME_STATUS_VALID
+            && !acme_proof_type_parse(&type, challenge->type)) {
+            return ACME_PROOF_BIT(type);
+        }
+    }
+    return authz->answers ? ACME_PROOF_BIT(authz->proof.type) : 0;
+}
+
 static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
                                     const acme_reply_t *reply, apr_time_t now)
 {
@@ -411,6 +429,7 @@ static acme_err_t *on_authorization(acme_order_t *order, acme_authz_t *authz,
     authz->exchange.failures = 0;
     switch (resource->status) {
     case ACME_STATUS_VALID:
+        authz->proved = proved_by(authz, resource);
         acme_authz_enter(order, authz, ACME_AUTHZ_VALID);
         return NULL;
     case ACME_STATUS_PENDING:

@@ -44,8 +44,10 @@ typedef struct acme_authz_t {
     acme_err_t *refusal;       /* of the answer: told if it stays pending */
     unsigned int offered;      /* ACME_PROOF_BIT; 0: not known */
     unsigned int failed;       /* ACME_PROOF_BIT of those that were tried */
-    acme_err_t *failure;       /* of the last of them: told if none is left */
-    acme_err_t *blame;         /* why the order cannot have this name */
+    unsigned int proved; /* ACME_PROOF_BIT of what made it valid, as far as
+                                  is known */
+    acme_err_t *failure; /* of the last of them: told if none is left */
+    acme_err_t *blame;   /* why the order cannot have this name */
 } acme_authz_t;
 
 /** "polling"; static. */

@@ -67,6 +67,14 @@ const char *acme_jws_alg(const EVP_PKEY *key)
     }
 }
 
+const char *acme_jws_key_type(const char *alg)
+{
+    return !strcmp(alg, "ES256")   ? acme_key_type_name(ACME_KEY_ECDSA_P256)
+           : !strcmp(alg, "ES384") ? acme_key_type_name(ACME_KEY_ECDSA_P384)
+           : !strcmp(alg, "RS256") ? acme_key_type_name(ACME_KEY_RSA2048)
+                                   : NULL;
+}
+
 acme_err_t *acme_jws_jwk(const char **jwk, EVP_PKEY *key, apr_pool_t *pool)
 {
     const char *first, *second;

@@ -22,6 +22,10 @@ acme_err_t *acme_jws_thumbprint(const char **thumbprint, EVP_PKEY *key,
 /** "ES256", "ES384" or "RS256", by the key; NULL for other keys. Static. */
 const char *acme_jws_alg(const EVP_PKEY *key);
 
+/** Name of the account key type that makes such signatures: "ecdsa-p256"; of several
+ *  the smallest; NULL: none of ours does. Static. */
+const char *acme_jws_key_type(const char *alg);
+
 /** Header fields; url is copied byte for byte. */
 typedef struct acme_jws_header_t {
     const char *url;   /* never NULL */

@@ -44,6 +44,25 @@ int acme_order_count_valid(const acme_order_t *order)
     return count;
 }
 
+acme_tried_t acme_order_tried(const acme_order_t *order,
+                              const acme_ident_t *ident)
+{
+    acme_tried_t tried = { 0 };
+    int i;
+
+    for (i = 0; i < order->authzs->nelts; i++) {
+        const acme_authz_t *authz = authz_at(order, i);
+
+        if (authz->ident && acme_ident_equal(authz->ident, ident)) {
+            tried.offered = authz->offered ? authz->offered : ~0u;
+            tried.failed = authz->failed;
+            tried.proved = authz->proved;
+            tried.blame = authz->blame;
+        }
+    }
+    return tried;
+}
+
 /* To be on disk is what would have to be done twice without. What the CA tells
  * whoever asks again (it has the CSR, it has issued) is not worth two fsyncs. */
 void acme_order_enter(acme_order_t *order, acme_order_state_t state)
@@ -225,6 +244,18 @@ int acme_order_dirty(const acme_order_t *order)
 
 /* --- stepping ------------------------------------------------------------- */
 
+/* Whether the CA may look at the proof yet, although the order has failed: its
+ * answer is on its way, or was given and the authorization is still to be
+ * deactivated. Without the proof that would be one more failed validation. */
+static int is_looked_at(const acme_order_t *order, const acme_authz_t *authz)
+{
+    const acme_exchange_t *exchange = &authz->exchange;
+
+    return (exchange->under_way && exchange->state == ACME_AUTHZ_ANSWER)
+           || (!is_kept(order) && authz->answers
+               && authz->state == ACME_AUTHZ_DEACTIVATE);
+}
+
 /* Proofs are withdrawn as soon as they have served (RFC 8555 section 8.3). */
 static int next_withdraw(acme_step_t *step, acme_order_t *order,
                          const acme_session_t *session)
@@ -235,7 +266,8 @@ static int next_withdraw(acme_step_t *step, acme_order_t *order,
         acme_authz_t *authz = authz_at(order, i);
 
         if (authz->visible
-            && (order->error || acme_authz_decided(authz)
+            && ((order->error && !is_looked_at(order, authz))
+                || acme_authz_decided(authz)
                 || authz->state == ACME_AUTHZ_READ)) {
             acme_authz_make_proof(authz, session, order->pool);
             authz->visible = 0;

@@ -130,6 +130,19 @@ const acme_err_t *acme_order_trouble(const acme_order_t *order);
  *  there was none. Lives as long as the order. */
 const acme_setback_t *acme_order_setback(const acme_order_t *order);
 
+/** What is known of the challenges of one of its names. */
+typedef struct acme_tried_t {
+    unsigned int offered; /* ACME_PROOF_BIT; all where it is not known */
+    unsigned int failed;  /* those that came to nothing */
+    unsigned int proved;  /* the one it is proved by; 0: it is not known */
+    const acme_err_t
+        *blame; /* why the order fails with the name, or NULL. Lives
+                                as long as the order */
+} acme_tried_t;
+/** @return all zero, where nothing is */
+acme_tried_t acme_order_tried(const acme_order_t *order,
+                              const acme_ident_t *ident);
+
 /** Whether the CA has taken the order: it has a URL. */
 int acme_order_accepted(const acme_order_t *order);
 /** Whether its certificate is made: that has a URL. */

@@ -114,6 +114,7 @@ static json_t *save_authz(const acme_authz_t *authz)
     put_error(json, "refusal", authz->refusal);
     put_number(json, "offered", authz->offered);
     put_number(json, "failed", authz->failed);
+    put_number(json, "proved", authz->proved);
     put_error(json, "blame", authz->blame);
     return json;
 }
@@ -360,6 +361,7 @@ static int load_authz(acme_order_t *order, const json_t *json)
     authz->refusal = get_error(json, "refusal", order->pool);
     authz->offered = (unsigned int)get_count(json, "offered");
     authz->failed = (unsigned int)get_count(json, "failed");
+    authz->proved = (unsigned int)get_count(json, "proved");
     authz->blame = get_error(json, "blame", order->pool);
     if (get_challenge(order, authz, json)) {
         return -1;

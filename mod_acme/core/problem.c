@@ -6,12 +6,15 @@
 
 #include "core/blame.h"
 #include "core/encode.h"
+#include "core/jws.h"
 #include "core/reaction.h"
 
 #define URN             "urn:ietf:params:acme:error:"
 #define MAX_TYPE        64  /* octets kept of an unknown type */
 #define MAX_NAME        256 /* octets kept of an identifier */
 #define MAX_SUBPROBLEMS 128
+#define MAX_ALGORITHMS  16                    /* named */
+#define MAX_ALGORITHM   32                    /* octets kept of one */
 #define MAX_SUMMARY     (8 * ACME_MAX_DETAIL) /* of all subproblems together */
 
 /* RFC 8555 section 6.7, RFC 9773 section 7.4, draft-ietf-acme-profiles. */
@@ -159,6 +162,27 @@ static void summarise(summary_t *summary, const json_t *problem,
     }
 }
 
+/* What the CA takes instead, RFC 8555 section 6.2, and how it can be had. */
+static void add_algorithms(acme_err_t *err, const json_t *problem,
+                           apr_pool_t *pool)
+{
+    const json_t *list = json_object_get(problem, "algorithms");
+    const char *text = "";
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(list) && i < MAX_ALGORITHMS; i++) {
+        const char *alg = acme_encode_printable(
+            json_string_value(json_array_get(list, i)), MAX_ALGORITHM, pool);
+        const char *type = alg ? acme_jws_key_type(alg) : NULL;
+        if (alg) {
+            text = apr_pstrcat(pool, text, *text ? ", " : "; it accepts ", alg,
+                               type ? " (AcmeAccountKey " : "",
+                               type ? type : "", type ? ")" : "", NULL);
+        }
+    }
+    err->text = apr_pstrcat(pool, err->text, text, NULL);
+}
+
 static acme_err_t *error_by_status(int status, const char *type,
                                    apr_pool_t *pool)
 {
@@ -193,6 +217,9 @@ static acme_err_t *make_error(const json_t *problem, int validation, int status,
     }
     else {
         err = error_by_status(status, type, pool);
+    }
+    if (err->msg == ACME_E_CA_PROBLEM_ALGORITHM) {
+        add_algorithms(err, problem, pool);
     }
     err->identifier = identifier_of(problem, pool);
     if (!err->identifier) {

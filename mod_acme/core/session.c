@@ -200,8 +200,10 @@ static void feed_directory(acme_session_t *session, const acme_reply_t *reply,
         session->directory_due = now + DIRECTORY_RETRY;
         return;
     }
-    acme_session_fail(
-        session, acme_err_wrap(err, pool, session->config->directory_url), now);
+    if (!strstr(err->text, session->config->directory_url)) {
+        err = acme_err_wrap(err, pool, session->config->directory_url);
+    }
+    acme_session_fail(session, err, now);
 }
 
 /* A single refused newNonce must not stop the orders: Let's Encrypt answers 503

@@ -265,6 +265,13 @@ static acme_err_t *on_account(const acme_session_t *session,
             unknown->detail = err->detail;
             return unknown;
         }
+        if (err->msg == ACME_E_CA_PROBLEM_KEY) {
+            acme_err_t *refused =
+                acme_err_make(pool, ACME_E_ACCOUNT_KEY_REFUSED, NULL);
+            refused->detail = err->detail;
+            refused->instance = err->instance;
+            return refused;
+        }
         return err;
     }
     if (!reply->location || !acme_url_valid(reply->location)) {

@@ -13,7 +13,8 @@
 
 #define PATIENCE     apr_time_from_sec(10)   /* with one name */
 #define PATIENCE_ALL apr_time_from_msec(150) /* more for each further one */
-#define TELL_EVERY   apr_time_from_msec(300)
+#define TELL_EVERY   apr_time_from_msec(300) /* once there is much to tell */
+#define MUCH         16384
 #define MAX_RESULT   (ACME_CONTROL_RESULT - 4096)
 
 typedef struct check_t {
@@ -75,7 +76,8 @@ static void progress(check_t *check, const char *text)
     if (check->over == check->total) {
         conclude(check);
     }
-    else if (now >= check->told + TELL_EVERY || now < check->told) {
+    else if (check->size < MUCH || now >= check->told + TELL_EVERY
+             || now < check->told) {
         check->told = now;
         tell(check, "working", text);
     }

@@ -12,6 +12,31 @@
 
 /* --- life --------------------------------------------------------------------- */
 
+static apr_status_t free_json(void *data)
+{
+    json_decref(data);
+    return APR_SUCCESS;
+}
+
+void acme_duty_remember(acme_duty_t *duty, json_t *what)
+{
+    duty->result = what;
+    apr_pool_cleanup_register(duty->pool, what, free_json,
+                              apr_pool_cleanup_null);
+}
+
+const json_t *acme_duty_recall(const acme_duty_t *duty, const char *member)
+{
+    acme_control_reply_t *before = NULL;
+    acme_err_t *err = duty->id ? acme_store_get_reply(
+                          &before, duty->engine->store, duty->id, duty->pool)
+                               : NULL;
+
+    return err || !before || !before->result
+               ? NULL
+               : json_object_get(before->result, member);
+}
+
 acme_duty_t *acme_duty_make(acme_engine_t *engine,
                             const acme_control_t *request,
                             const acme_duty_ways_t *ways)
@@ -72,6 +97,9 @@ static void leave(acme_duty_t *duty)
         *at = duty->next;
     }
     acme_timer_clear(engine->timers, &duty->timer);
+    if (duty->wish) {
+        acme_keymaker_forget(engine->keymaker, duty->wish);
+    }
     if (duty->rests) {
         acme_link_wake(duty->link, duty->other);
     }
@@ -236,7 +264,7 @@ void acme_duty_pump(acme_duty_t *duty)
     apr_time_t now = acme_engine_now(engine);
     acme_errand_step_t step;
 
-    if (duty->in_flight) {
+    if (duty->in_flight || duty->wish) {
         return;
     }
     if (!duty->errand && !may_begin(duty)) {

@@ -58,6 +58,8 @@ struct acme_duty_t {
     int other;               /* it is another account now */
     acme_account_t *account; /* as on disk */
     EVP_PKEY *new_key;
+    acme_key_wish_t *wish; /* it is being made; or NULL */
+    acme_key_type_t new_type;
 
     /* of certificates */
     acme_target_t *targets, *target;
@@ -71,6 +73,11 @@ struct acme_duty_t {
 acme_duty_t *acme_duty_make(acme_engine_t *engine,
                             const acme_control_t *request,
                             const acme_duty_ways_t *ways);
+/** For the next engine, if this one is killed: it goes into each answer.
+ *  @param what  an object; becomes the duty's */
+void acme_duty_remember(acme_duty_t *duty, json_t *what);
+/** A member of what an engine that is gone remembered of the same request; or NULL */
+const json_t *acme_duty_recall(const acme_duty_t *duty, const char *member);
 /** From now on it is carried. */
 void acme_duty_enter(acme_duty_t *duty);
 /** Not carried: answer, and forget it. */

@@ -35,15 +35,18 @@ acme_duty_t *acme_duty_for_account(acme_engine_t *engine,
                                    const acme_duty_ways_t *ways)
 {
     acme_duty_t *duty = acme_duty_make(engine, request, ways);
+    /* One that is closed by now would not be meant any more. */
+    const char *begun = json_string_value(acme_duty_recall(duty, "account"));
     acme_chosen_t chosen;
-    acme_err_t *err =
-        acme_duty_choose(&chosen, engine, acme_control_text(request, "ca"),
-                         stored, engine->scratch);
+    acme_err_t *err = acme_duty_choose(
+        &chosen, engine, begun ? begun : acme_control_text(request, "ca"),
+        stored, engine->scratch);
     if (err) {
         acme_duty_refuse(duty, err);
         return NULL;
     }
     duty->account_dir = apr_pstrdup(duty->pool, chosen.dir);
+    acme_duty_remember(duty, json_pack("{s:s}", "account", chosen.dir));
     duty->config.directory_url = apr_pstrdup(duty->pool, chosen.url);
     duty->ca = acme_duty_ca(engine, chosen.url);
     if (chosen.managed) {
@@ -218,6 +221,22 @@ static const acme_err_t *rollover_failed(acme_duty_t *duty,
 static const acme_duty_ways_t ROLLOVER = { rollover_begin, rollover_done,
                                            rollover_failed };
 
+static void on_key(void *baton, EVP_PKEY *key, const char *reason)
+{
+    acme_duty_t *duty = baton;
+    acme_engine_t *engine = duty->engine;
+
+    duty->wish = NULL;
+    if (!key) {
+        acme_duty_refuse(duty, acme_keymaker_failure(duty->new_type, reason,
+                                                     engine->scratch));
+        return;
+    }
+    acme_key_own(key, duty->pool);
+    duty->new_key = key;
+    acme_timer_hasten(engine->timers, &duty->timer, ACME_DUE_LINK);
+}
+
 static acme_err_t *make_key(acme_duty_t *duty, const char *type_name)
 {
     const acme_account_key_t *given =
@@ -227,6 +246,11 @@ static acme_err_t *make_key(acme_duty_t *duty, const char *type_name)
     if (type_name && acme_key_type_parse(&type, type_name)) {
         return acme_err_make(duty->engine->scratch, ACME_E_REQUEST_ARGUMENT,
                              "type", NULL);
+    }
+    duty->new_type = type;
+    if (acme_key_family(type) == ACME_FAMILY_RSA) { /* takes its time */
+        return acme_keymaker_ask(&duty->wish, duty->engine->keymaker, type, 0,
+                                 on_key, duty, duty->engine->scratch);
     }
     return acme_key_make(&duty->new_key, type, duty->pool);
 }

@@ -274,12 +274,6 @@ static acme_err_t *revoke_done(acme_duty_t *duty)
 
 /* --- taking up ------------------------------------------------------------------- */
 
-static apr_status_t free_json(void *data)
-{
-    json_decref(data);
-    return APR_SUCCESS;
-}
-
 /* What the next engine must know, if this one is killed. */
 static void remember(acme_duty_t *duty)
 {
@@ -289,20 +283,7 @@ static void remember(acme_duty_t *duty)
          target = target->next) {
         json_array_append_new(serials, json_string(target->record->serial));
     }
-    duty->result = json_pack("{s:o}", "serials", serials);
-    apr_pool_cleanup_register(duty->pool, duty->result, free_json,
-                              apr_pool_cleanup_null);
-}
-
-static const json_t *recall(const acme_duty_t *duty)
-{
-    acme_control_reply_t *before = NULL;
-    acme_err_t *err = acme_store_get_reply(&before, duty->engine->store,
-                                           duty->id, duty->pool);
-
-    return err || !before || !before->result
-               ? NULL
-               : json_object_get(before->result, "serials");
+    acme_duty_remember(duty, json_pack("{s:o}", "serials", serials));
 }
 
 static acme_err_t *prepare(acme_duty_t *duty, const acme_control_t *request,
@@ -327,7 +308,7 @@ static acme_err_t *prepare(acme_duty_t *duty, const acme_control_t *request,
     }
     ACME_TRY(find_targets(
         duty, job ? job->managed->dir : acme_ident_filename(ident, scratch),
-        again ? recall(duty) : NULL,
+        again ? acme_duty_recall(duty, "serials") : NULL,
         acme_encode_printable(name, 253, scratch)));
     remember(duty);
     return NULL;

@@ -237,6 +237,10 @@ static int leave_out(acme_engine_t *engine, acme_job_t *job,
         acme_engine_log(
             engine, job, ACME_W_NAME_LEFT_OUT, blame->name, blame->text,
             skip ? acme_time_format(skip->next, engine->scratch) : "?", NULL);
+        acme_engine_event(engine, job,
+                          apr_psprintf(engine->scratch, "left out (ACME%04d): ",
+                                       (int)blame->msg),
+                          blame->name);
     }
     return 1;
 }

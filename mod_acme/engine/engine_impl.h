@@ -162,9 +162,12 @@ struct acme_link_t {
     acme_transport_ca_t ca;
     apr_pool_t *pool;
     acme_account_t *account;
+    acme_key_wish_t *wish; /* its key, which is being made; or NULL */
+    acme_err_t *unmade;    /* why that came to nothing; own pool, or NULL */
+    apr_pool_t *unmade_pool;
     acme_session_config_t config;
     apr_pool_t *session_pool;
-    acme_session_t *session; /* NULL until there is work */
+    acme_session_t *session; /* NULL until there is work, and a key */
     acme_session_state_t state;
     apr_time_t until;     /* FAILED: no order before */
     acme_told_t told;     /* that there is no session */
@@ -280,13 +283,16 @@ void acme_engine_place_free(acme_engine_t *engine);
  *  @param ca  which of its policy */
 acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
                            int ca);
-/** Load or make the account, and with it the session. */
+/** Load or make the account, and with it the session, which stays NULL as long as
+ *  the account's key is being made: then the link's timer tells when to ask again. */
 acme_err_t *acme_link_open(acme_link_t *link) ACME_MUST_CHECK;
 /** Whether the job's own settings let it order here: consent is given by whom
  *  the certificate is for, and the account may owe its existence to another's.
  *  The session is READY. @return E_TERMS, from scratch */
 acme_err_t *acme_link_may_order(const acme_link_t *link,
                                 const acme_job_t *job) ACME_MUST_CHECK;
+/** Its key is not wanted any more, if it is still being made. */
+void acme_link_forget_key(acme_link_t *link);
 /** Keep, and tell, what the session learned of the account. */
 void acme_link_remember(acme_link_t *link);
 
@@ -335,6 +341,10 @@ void acme_proving_published(acme_run_t *run, const acme_proof_t *proof,
                             acme_err_t *err);
 /** Keep in mind, and tell, what came to nothing; after each thing fed. */
 void acme_proving_learn(acme_run_t *run);
+/** The order was begun by a process that is gone: what had failed for it already. */
+void acme_proving_recall(acme_run_t *run);
+/** What proved the names of the certificate that the order has led to. */
+void acme_proving_record(acme_record_t *record, const acme_run_t *run);
 /** The order has failed with err.
  *  @param err  its blames are taken away where the fault is AcmeDnsCommand's, which
  *              has failed for all of several names

@@ -89,6 +89,12 @@ static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
                             acme_policy_account(ca, scratch),
                             or_empty(ca->trust_file), or_empty(ca->profile),
                             ca->profile_required);
+        if (acme_policy_account_key_type(ca) != ACME_KEY_ECDSA_P256) {
+            text = apr_pstrcat(
+                scratch, text,
+                acme_key_type_name(acme_policy_account_key_type(ca)), "\n",
+                NULL);
+        }
         if (ca->external) {
             text =
                 apr_pstrcat(scratch, text, or_empty(ca->external->hmac), NULL);
@@ -195,6 +201,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
     acme_status_t *status = &job->status;
 
     acme_job_learn_ari(job, record);
+    acme_job_learn_proved(job, record, scratch);
     if (!record) {
         job->renew_at = 0;
         job->differs = NULL;
@@ -411,7 +418,11 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
 
     status->error_time = now;
     status->error_code = (int)err->msg;
-    ACME_REMARK(status, error, acme_err_line(err, scratch), job->pool);
+    ACME_REMARK(status, error,
+                acme_encode_printable(acme_err_line(err, scratch),
+                                      sizeof(status->remarks->error) - 1,
+                                      scratch),
+                job->pool);
     keep_visit(job, err->instance);
 }
 

@@ -64,6 +64,9 @@ struct acme_job_t {
                             static */
     unsigned char has[(ACME_MAX_IDENTS + 7) / 8]; /* bit i: the newest set has
                                                      the i-th name */
+    unsigned char
+        *proved;        /* for each name ACME_PROOF_BIT of what proved it last,
+                              or 0; NULL: of none is anything remembered */
     acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
     int requested; /* ACME_REQUESTED by the administrator, whatever the mode
                            and earlier failures; or 0 */
@@ -121,6 +124,24 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
 /** When the next attempt is due (ACME_NEVER: none planned), and into the status
  *  what and why. Cheap: allocates nothing that stays. */
 apr_time_t acme_job_plan(acme_job_t *job, apr_time_t now, apr_pool_t *scratch);
+
+/* --- job_proved.c: what proved the names last --- */
+
+/** Part of acme_job_learn. Forgotten where AcmeChallenges is another now. */
+void acme_job_learn_proved(acme_job_t *job, const acme_record_t *record,
+                           apr_pool_t *scratch);
+/** What proved ident last, where it is not what is preferred: ACME_PROOF_BIT, or 0 */
+unsigned int acme_job_proved(const acme_job_t *job, const acme_ident_t *ident);
+/** It has failed, and is not remembered any more. */
+void acme_job_disproved(acme_job_t *job, const acme_ident_t *ident,
+                        acme_proof_type_t type);
+/** Fill in what the record remembers.
+ *  @param proved  ACME_PROOF_BIT for each of its idents; 0: not known, so that what
+ *                 was remembered stays */
+void acme_job_keep_proved(acme_record_t *record, const acme_job_t *job,
+                          const unsigned char *proved, apr_pool_t *pool);
+/** Where ident stands among the names of the certificate; -1: it is none. */
+int acme_job_position(const acme_job_t *job, const acme_ident_t *ident);
 
 /* --- job_ari.c: renewal information, RFC 9773 --- */
 
@@ -208,6 +229,11 @@ void acme_job_learn_withdrawn(acme_job_t *job);
 void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job);
 /** Part of acme_job_parse. */
 void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc);
+/** The same for a set of which no server knows while none runs: the next one finds
+ *  it in the store. Under the lease. */
+acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
+                                acme_family_t family, const char *serial,
+                                int reason, apr_pool_t *pool) ACME_MUST_CHECK;
 /** Whether the newest set's key must not be used again. */
 int acme_job_shuns_key(const acme_job_t *job);
 

@@ -1,6 +1,7 @@
 /* What a revocation by the administrator means for a job: the set serves until
  * another one is there, which is ordered at once. */
 #include <apr_strings.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -56,6 +57,41 @@ void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc)
                                     : ACME_REASON_NONE;
         acme_job_learn_withdrawn(job);
     }
+}
+
+static json_t *read_doc(const char *json, apr_size_t len)
+{
+    json_t *doc = json ? json_loadb(json, len, 0, NULL) : NULL;
+
+    if (!json_is_object(doc)) {
+        json_decref(doc);
+        doc = json_object();
+    }
+    /* Whatever failed before: it is tried at once, as after other settings. */
+    json_object_set_new(doc, "settings", json_string(""));
+    return doc;
+}
+
+acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
+                                acme_family_t family, const char *serial,
+                                int reason, apr_pool_t *pool)
+{
+    acme_job_t job = { .withdrawn.reason = reason };
+    const char *json;
+    apr_size_t len;
+
+    apr_cpystrn(job.withdrawn.serial, serial, sizeof(job.withdrawn.serial));
+    ACME_TRY(acme_store_get_doc(&json, &len, store, dir, family, ACME_DOC_JOB,
+                                pool));
+    json_t *doc = read_doc(json, len);
+    acme_job_format_withdrawn(doc, &job);
+    char *text = json_dumps(doc, JSON_COMPACT);
+    json_decref(doc);
+    acme_err_t *err =
+        text ? acme_store_put_doc(store, dir, family, ACME_DOC_JOB, text, pool)
+             : acme_err_make(pool, ACME_E_MEMORY, "writing a job", NULL);
+    free(text);
+    return err;
 }
 
 int acme_job_shuns_key(const acme_job_t *job)

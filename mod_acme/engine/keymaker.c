@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/encode.h"
+
 /* Not from a pool: made in one thread, read in the other. */
 struct acme_key_wish_t {
     acme_key_wish_t *next;
@@ -181,6 +183,15 @@ acme_err_t *acme_keymaker_ask(acme_key_wish_t **result, acme_keymaker_t *maker,
     pthread_mutex_unlock(&maker->lock);
     *result = wish;
     return NULL;
+}
+
+acme_err_t *acme_keymaker_failure(acme_key_type_t type, const char *reason,
+                                  apr_pool_t *pool)
+{
+    acme_err_t *err =
+        acme_err_make(pool, ACME_E_KEY_MAKE, acme_key_type_name(type), NULL);
+    err->detail = acme_encode_printable(reason, ACME_MAX_DETAIL, pool);
+    return err;
 }
 
 /* It is freed when it comes out at the other end. */

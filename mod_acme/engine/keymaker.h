@@ -37,6 +37,10 @@ acme_err_t *acme_keymaker_ask(acme_key_wish_t **wish, acme_keymaker_t *maker,
                               acme_keymaker_done_fn_t *done, void *baton,
                               apr_pool_t *scratch) ACME_MUST_CHECK;
 
+/** What done says without a key, as an error: E_KEY_MAKE, from pool. */
+acme_err_t *acme_keymaker_failure(acme_key_type_t type, const char *reason,
+                                  apr_pool_t *pool);
+
 /** Nobody wants it any more: done is not called. */
 void acme_keymaker_forget(acme_keymaker_t *maker, acme_key_wish_t *wish);
 

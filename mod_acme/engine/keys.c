@@ -7,15 +7,6 @@
 
 #include "core/encode.h"
 
-static acme_err_t *not_made(const acme_job_t *job, const char *reason,
-                            apr_pool_t *pool)
-{
-    acme_err_t *err = acme_err_make(pool, ACME_E_KEY_MAKE,
-                                    acme_key_type_name(job->key_type), NULL);
-    err->detail = acme_encode_printable(reason, ACME_MAX_DETAIL, pool);
-    return err;
-}
-
 static int is_wanted_type(const acme_job_t *job, const EVP_PKEY *key)
 {
     acme_key_type_t type;
@@ -46,7 +37,8 @@ static void on_key(void *baton, EVP_PKEY *key, const char *reason)
         err = acme_engine_note(run->engine, use(run, key));
     }
     else {
-        err = not_made(run->job, reason, run->engine->scratch);
+        err = acme_keymaker_failure(run->job->key_type, reason,
+                                    run->engine->scratch);
     }
     if (err) {
         acme_order_cancel(run->order, err);
@@ -161,8 +153,9 @@ static void on_next_key(void *baton, EVP_PKEY *key, const char *reason)
 
     job->wish = NULL;
     if (!key) {
-        acme_engine_log_error(engine, job,
-                              not_made(job, reason, engine->scratch));
+        acme_engine_log_error(
+            engine, job,
+            acme_keymaker_failure(job->key_type, reason, engine->scratch));
         return;
     }
     keep_next(engine, job, key);

@@ -466,6 +466,9 @@ void acme_link_pump(acme_link_t *link)
         }
         return;
     }
+    if (!link->session) {
+        return; /* until there is a key for its account */
+    }
     flush(link);
     move_session(link);
     acme_link_remember(link);
@@ -496,6 +499,7 @@ static void put_off(acme_link_t *link)
 
 static void forget_session(acme_link_t *link)
 {
+    acme_link_forget_key(link);
     while (link->own.count) {
         acme_call_t *call = calls_take(&link->own);
         call->next = link->spare;

@@ -27,11 +27,6 @@ static void add_policy(acme_link_t *link, const acme_policy_t *policy)
     }
 }
 
-static acme_key_type_t key_type_of(const acme_ca_t *ca)
-{
-    return ca->account_key ? ca->account_key->type : ACME_KEY_ECDSA_P256;
-}
-
 /* Told once, for the first that differs. */
 static void join(acme_link_t *link, const acme_managed_t *managed,
                  const acme_ca_t *ca)
@@ -109,21 +104,106 @@ static const acme_account_key_t *own_key(const acme_link_t *link)
 
 /* The key is on disk before the CA hears of it: an account whose key is lost is
  * of no use to anybody. RFC 8555 section 7.3. */
-static acme_err_t *make_account(acme_link_t *link)
+static acme_err_t *keep_account(acme_link_t *link, EVP_PKEY *key)
 {
     acme_account_t *account = apr_pcalloc(link->pool, sizeof(*account));
+
     account->directory_url = link->settings->url;
-    if (own_key(link)) {
-        account->key = own_key(link)->key;
-    }
-    else {
-        ACME_TRY(acme_planner_take_account(link));
-        ACME_TRY(acme_key_make(&account->key, key_type_of(link->settings),
-                               link->pool));
-    }
+    account->key = key;
     ACME_TRY(acme_store_put_account(link->engine->store, link->account_dir,
                                     account, link->engine->scratch));
     link->account = account;
+    return NULL;
+}
+
+static void on_key(void *baton, EVP_PKEY *key, const char *reason)
+{
+    acme_link_t *link = baton;
+    acme_engine_t *engine = link->engine;
+    acme_err_t *err;
+
+    link->wish = NULL;
+    if (key) {
+        acme_key_own(key, link->pool);
+        err = acme_engine_note(engine, keep_account(link, key));
+    }
+    else {
+        err =
+            acme_keymaker_failure(acme_policy_account_key_type(link->settings),
+                                  reason, engine->scratch);
+    }
+    if (err) {
+        apr_pool_create(&link->unmade_pool, link->pool);
+        link->unmade = acme_err_dup(err, link->unmade_pool);
+    }
+    acme_timer_hasten(engine->timers, &link->timer, ACME_DUE_LINK);
+}
+
+static acme_err_t *take_unmade(acme_link_t *link)
+{
+    acme_err_t *err = acme_err_dup(link->unmade, link->engine->scratch);
+
+    link->unmade = NULL;
+    apr_pool_destroy(link->unmade_pool);
+    return err;
+}
+
+void acme_link_forget_key(acme_link_t *link)
+{
+    if (link->wish) {
+        acme_keymaker_forget(link->engine->keymaker, link->wish);
+        link->wish = NULL;
+    }
+}
+
+/* RSA takes its time, for which nobody may wait. */
+static acme_err_t *make_account(acme_link_t *link)
+{
+    acme_key_type_t type = acme_policy_account_key_type(link->settings);
+    acme_engine_t *engine = link->engine;
+    EVP_PKEY *key;
+
+    if (own_key(link)) {
+        return keep_account(link, own_key(link)->key);
+    }
+    ACME_TRY(acme_planner_take_account(link));
+    if (acme_key_family(type) == ACME_FAMILY_RSA) {
+        return acme_keymaker_ask(&link->wish, engine->keymaker, type, 1, on_key,
+                                 link, engine->scratch);
+    }
+    ACME_TRY(acme_key_make(&key, type, link->pool));
+    return keep_account(link, key);
+}
+
+/* The administrator has written another key type since, and the CA has never taken
+ * the key: as a rule it has refused it. One that may have served is kept. */
+static int is_outdated(const acme_link_t *link, const acme_account_t *account)
+{
+    acme_key_type_t type;
+
+    return !own_key(link) && !account->state.kid && !account->state.recovered
+           && !account->state.closed && !account->next_key && !account->change
+           && !acme_key_type_of(&type, account->key)
+           && type != acme_policy_account_key_type(link->settings);
+}
+
+/* Aside rather than away: should the CA's word for it have been lost, the key is
+ * still there. */
+static acme_err_t *set_outdated_aside(acme_link_t *link,
+                                      const acme_account_t *account)
+{
+    acme_engine_t *engine = link->engine;
+    acme_key_type_t type;
+
+    ACME_TRY(acme_store_set_account_aside(engine->store, link->account_dir,
+                                          engine->scratch));
+    const char *was = acme_key_type_of(&type, account->key)
+                          ? "of another type"
+                          : acme_key_type_name(type);
+    acme_err_t *told = acme_err_make(
+        engine->scratch, ACME_I_ACCOUNT_KEY_TYPE, was,
+        acme_key_type_name(acme_policy_account_key_type(link->settings)), NULL);
+    acme_link_log(link, told->msg, told->text);
     return NULL;
 }
 
@@ -143,9 +223,12 @@ static acme_err_t *load_account(acme_link_t *link)
         ACME_TRY(acme_store_set_account_aside(
             link->engine->store, link->account_dir, link->engine->scratch));
     }
-    else if (account) {
+    else if (account && !is_outdated(link, account)) {
         link->account = account;
         return NULL;
+    }
+    else if (account) {
+        ACME_TRY(set_outdated_aside(link, account));
     }
     return make_account(link);
 }
@@ -187,8 +270,14 @@ acme_err_t *acme_link_open(acme_link_t *link)
         return NULL;
     }
     ACME_TRY(check_secrets(link));
-    if (!link->account) {
+    if (link->unmade) {
+        return take_unmade(link);
+    }
+    if (!link->account && !link->wish) {
         ACME_TRY(acme_engine_note(link->engine, load_account(link)));
+    }
+    if (link->wish) {
+        return NULL;
     }
     ACME_TRY(check_account(link));
     config->directory_url = link->settings->url;

@@ -152,7 +152,7 @@ static int same_contacts(const acme_policy_t *a, const acme_policy_t *b)
     return 1;
 }
 
-static acme_key_type_t account_key_type(const acme_ca_t *ca)
+acme_key_type_t acme_policy_account_key_type(const acme_ca_t *ca)
 {
     return ca->account_key ? ca->account_key->type : ACME_KEY_ECDSA_P256;
 }
@@ -169,7 +169,8 @@ const char *acme_policy_account_differences(const acme_policy_t *policy,
             ? ""
             : " its AcmeCATrustFile",
         acme_proxy_same(policy->proxy, other->proxy) ? "" : " its AcmeProxy",
-        account_key_type(at) == account_key_type(other_at)
+        acme_policy_account_key_type(at)
+                == acme_policy_account_key_type(other_at)
             ? ""
             : " its AcmeAccountKey",
         NULL);

@@ -172,6 +172,8 @@ const char *acme_policy_ca_dir(const acme_ca_t *ca, apr_pool_t *pool);
  *  is meant: AcmeExternalAccount, and AcmeAccountKey with a file. Certificates
  *  with the same one share an account. */
 const char *acme_policy_account(const acme_ca_t *ca, apr_pool_t *pool);
+/** What the key of an account that is made for this CA is to be. */
+acme_key_type_t acme_policy_account_key_type(const acme_ca_t *ca);
 /** Of certificates that share an account at a CA, in what they differ that an
  *  account can have but one of: " its AcmeContact its AcmeProxy", or "".
  *  @param at  the CA as the policy beside it has it */

@@ -9,24 +9,10 @@
 
 #define BUSY_AGAIN apr_time_from_sec(1)
 
-/* Where ident stands among the names of the certificate; -1: it is an older
- * order's. */
-static int position_of(const acme_job_t *job, const acme_ident_t *ident)
-{
-    const apr_array_header_t *idents = job->managed->idents;
-
-    for (int i = 0; i < idents->nelts; i++) {
-        if (acme_ident_equal(APR_ARRAY_IDX(idents, i, acme_ident_t *), ident)) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 static int has_failed(const acme_job_t *job, const acme_ident_t *ident,
                       acme_proof_type_t type)
 {
-    int position = job->attempt ? position_of(job, ident) : -1;
+    int position = job->attempt ? acme_job_position(job, ident) : -1;
 
     return position >= 0 && job->failed[position] & ACME_PROOF_BIT(type);
 }
@@ -47,12 +33,30 @@ static void add_all(acme_proofs_t *proofs, const acme_proofs_t *all,
     }
 }
 
+/* To the front with the one that has this bit. */
+static void prefer(acme_proofs_t *proofs, unsigned int bit)
+{
+    int at = 0;
+
+    while (at < proofs->count && ACME_PROOF_BIT(proofs->types[at]) != bit) {
+        at++;
+    }
+    if (at == proofs->count) {
+        return;
+    }
+    acme_proof_type_t preferred = proofs->types[at];
+    memmove(&proofs->types[1], proofs->types,
+            (size_t)at * sizeof(proofs->types[0]));
+    proofs->types[0] = preferred;
+}
+
 static void rank(acme_proofs_t *proofs, const acme_job_t *job,
                  const acme_ident_t *ident)
 {
     acme_proofs_t all;
 
     acme_policy_proofs(&all, job->managed->policy, ident);
+    prefer(&all, acme_job_proved(job, ident));
     proofs->count = 0;
     add_all(proofs, &all, job, ident, 0);
     add_all(proofs, &all, job, ident, 1);
@@ -82,6 +86,13 @@ static const char *why_not(const acme_job_t *job, const acme_ident_t *ident,
     }
     if (job->doubted & ACME_PROOF_BIT(type)) {
         return apr_pstrcat(scratch, "it failed: ", job->why[type], NULL);
+    }
+    for (int i = 0; i < ACME_PROOF_TYPES; i++) {
+        if (acme_job_proved(job, ident) == ACME_PROOF_BIT(i)) {
+            return apr_pstrcat(scratch,
+                               acme_proof_type_name((acme_proof_type_t)i),
+                               " has proved it last time", NULL);
+        }
     }
     return "the CA does not offer it";
 }
@@ -209,13 +220,14 @@ void acme_proving_learn(acme_run_t *run)
         return;
     }
     run->setback = setback;
-    position = position_of(job, setback->ident);
+    position = acme_job_position(job, setback->ident);
     if (position < 0) {
         return;
     }
     if (setback->last && is_of_the_kind(setback->err->msg)) {
         lose(run, position, setback->offered);
     }
+    acme_job_disproved(job, setback->ident, setback->type);
     if (has_failed(job, setback->ident, setback->type)) {
         return;
     }
@@ -236,11 +248,45 @@ void acme_proving_learn(acme_run_t *run)
                     acme_err_line(err, run->engine->scratch), NULL);
 }
 
+static void recall(acme_run_t *run, int position, const acme_tried_t *tried)
+{
+    acme_job_t *job = run->job;
+
+    begin_attempt(job);
+    job->failed[position] |= (unsigned char)tried->failed;
+    job->doubted |= tried->failed;
+    for (int i = 0; i < ACME_PROOF_TYPES; i++) {
+        if (tried->failed & ACME_PROOF_BIT(i) && !job->why[i]) {
+            job->why[i] = tried->blame
+                              ? apr_pstrdup(job->attempt, tried->blame->text)
+                              : "the CA has refused it";
+        }
+    }
+    if (tried->blame && is_of_the_kind(tried->blame->msg)) {
+        lose(run, position, tried->offered);
+    }
+}
+
+void acme_proving_recall(acme_run_t *run)
+{
+    const apr_array_header_t *idents = run->config.idents;
+
+    for (int i = 0; i < idents->nelts; i++) {
+        const acme_ident_t *ident = APR_ARRAY_IDX(idents, i, acme_ident_t *);
+        const acme_tried_t tried = acme_order_tried(run->order, ident);
+        int position = acme_job_position(run->job, ident);
+
+        if (tried.failed && position >= 0) {
+            recall(run, position, &tried);
+        }
+    }
+}
+
 /* --- what comes next --------------------------------------------------------------- */
 
 static int has_way(const acme_run_t *run, const acme_ident_t *ident)
 {
-    int position = position_of(run->job, ident);
+    int position = acme_job_position(run->job, ident);
     acme_proofs_t left;
 
     if (position < 0 || !run->lost || !run->lost[position]) {
@@ -249,6 +295,19 @@ static int has_way(const acme_run_t *run, const acme_ident_t *ident)
     rank(&left, run->job, ident);
     for (int i = 0; i < left.count; i++) {
         if (run->lost[position] & ACME_PROOF_BIT(left.types[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Which name it failed of, one who was killed has known. */
+static int any_has_way(const acme_run_t *run)
+{
+    const apr_array_header_t *idents = run->config.idents;
+
+    for (int i = 0; i < idents->nelts; i++) {
+        if (has_way(run, APR_ARRAY_IDX(idents, i, acme_ident_t *))) {
             return 1;
         }
     }
@@ -323,14 +382,27 @@ const acme_err_t *acme_proving_without(acme_run_t *run, acme_err_t *err)
         return err;
     }
     /* Without blames it has failed as a whole, yet perhaps of one name's proof. */
-    again = err->blames
-                ? count_blames(hopeless) < count_blames(err)
-                : setback && setback->last && has_way(run, setback->ident);
+    again = err->blames ? count_blames(hopeless) < count_blames(err)
+            : setback   ? setback->last && has_way(run, setback->ident)
+                        : run->resumed && any_has_way(run);
     if (!again || !job->attempt || job->rounds >= ACME_PROOF_TYPES) {
         return err;
     }
     job->rounds++;
     return hopeless->blames ? hopeless : NULL;
+}
+
+void acme_proving_record(acme_record_t *record, const acme_run_t *run)
+{
+    const apr_array_header_t *idents = record->idents;
+    unsigned char *proved = apr_pcalloc(run->pool, (size_t)idents->nelts);
+
+    for (int i = 0; i < idents->nelts; i++) {
+        proved[i] = (unsigned char)acme_order_tried(
+                        run->order, APR_ARRAY_IDX(idents, i, acme_ident_t *))
+                        .proved;
+    }
+    acme_job_keep_proved(record, run->job, proved, run->pool);
 }
 
 void acme_proving_over(acme_job_t *job)

@@ -79,6 +79,9 @@ static int put_all(json_t *object, const acme_record_t *record,
            | put_text(object, "fingerprint", record->fingerprint)
            | put_text(object, "ari_id", record->ari_id)
            | put_text(object, "ocsp", record->ocsp)
+           | put_text(object, "proved_by", record->proved_by)
+           | put_text(object, "challenges",
+                      record->proved_by ? record->challenges : NULL)
            | put_text(object, "must_staple", record->must_staple ? "yes" : NULL)
            | put_text(object, "files_sha256", record->files);
 }
@@ -219,6 +222,8 @@ static void get_all(acme_record_t *record, reading_t *reading)
     record->fingerprint = get_text(reading, "fingerprint", 1);
     record->ari_id = get_text(reading, "ari_id", 0);
     record->ocsp = get_text(reading, "ocsp", 0);
+    record->proved_by = get_text(reading, "proved_by", 0);
+    record->challenges = get_text(reading, "challenges", 0);
     record->must_staple = get_text(reading, "must_staple", 0) != NULL;
     record->tlsa = get_text(reading, "tlsa_3_1_1", 0);
     record->files = get_text(reading, "files_sha256", 0);

@@ -29,11 +29,16 @@ typedef struct acme_record_t {
     apr_array_header_t *idents; /* acme_ident_t * */
     apr_time_t not_before, not_after, issued;
     const char *serial, *issuer, *fingerprint;
-    const char *ari_id; /* or NULL */
-    const char *ocsp;   /* URL of its OCSP responder, or NULL */
-    int must_staple;    /* it may be served with an OCSP response only */
-    const char *tlsa;   /* as in acme_cert_info_t, or NULL */
-    const char *files;  /* of a promoted set: digest of its files, as
+    const char *ari_id;     /* or NULL */
+    const char *ocsp;       /* URL of its OCSP responder, or NULL */
+    const char *proved_by;  /* what control was proved by, where it is not what
+                               was preferred: a kind of proof, for all names; or
+                               one for each of idents, "-" for none; or NULL */
+    const char *challenges; /* acme_policy_challenges as it was then; NULL with
+                               proved_by */
+    int must_staple;        /* it may be served with an OCSP response only */
+    const char *tlsa;       /* as in acme_cert_info_t, or NULL */
+    const char *files;      /* of a promoted set: digest of its files, as
                                 acme_store_digest gives it; or NULL */
     acme_record_from_t from;
 } acme_record_t;

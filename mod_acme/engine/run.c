@@ -164,6 +164,7 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
 
     if (!err) {
         run->resumed = 1;
+        acme_proving_recall(run);
         acme_solver_republish_all(run);
         acme_engine_log(engine, job, ACME_I_ORDER_RESUMED,
                         acme_order_state_name(run->order), NULL);
@@ -213,7 +214,7 @@ void acme_run_resume(acme_engine_t *engine, acme_job_t *job, const char *saved,
     if (err) {
         acme_engine_fail(engine, job, err, 0);
     }
-    else if (!resume(job->link, job, saved, len)) {
+    else if (!job->link->session || !resume(job->link, job, saved, len)) {
         acme_engine_schedule(engine, job);
     }
 }
@@ -290,6 +291,7 @@ static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
     record->account_url = acme_session_kid(run->link->session);
     record->profile = acme_job_ca(job)->profile;
     record->issued = acme_engine_now(engine);
+    acme_proving_record(record, run);
     record->number = job->status.set_number;
     if (record->number && !strcmp(record->serial, job->status.serial)) {
         return NULL; /* stored by one who was killed before he cleaned up */

@@ -14,8 +14,10 @@ void acme_run_tell_progress(acme_run_t *run)
     const char *text = acme_solver_progress(run, run->engine->scratch);
 
     if (run->stage != acme_order_state_name(run->order)) {
+        const char *words =
+            run->resumed && !run->stage ? "resumed: order is " : "order is ";
         run->stage = acme_order_state_name(run->order);
-        acme_engine_event(run->engine, run->job, "order is ", run->stage);
+        acme_engine_event(run->engine, run->job, words, run->stage);
     }
     text = text ? text : acme_order_progress(run->order, run->engine->scratch);
     if (!strncmp(status->progress, text, sizeof(status->progress) - 1)) {

@@ -347,13 +347,21 @@ typedef struct acme_use_t {
     int in_use;        /* a virtual host serves it */
 } acme_use_t;
 
+/** AcmePortMap: the local ports that the world's arrive at; 0: none does. */
+typedef struct acme_ports_t {
+    int port_80, port_443;
+} acme_ports_t;
+
 /** At a start: so that it is known while the server is stopped. Written only
  *  where it is another than before. @param uses  acme_use_t */
 acme_err_t *acme_store_put_uses(acme_store_t *store,
                                 const apr_array_header_t *uses,
+                                const acme_ports_t *ports,
                                 apr_pool_t *scratch) ACME_MUST_CHECK;
-/** *uses NULL: no server has ever said. */
-acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
+/** *uses NULL: no server has ever said.
+ *  @param ports  80 and 443 where it is not known; or NULL: of no interest */
+acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
+                                acme_store_t *store,
                                 apr_pool_t *pool) ACME_MUST_CHECK;
 
 /* --- requests of the administrator ----------------------------------------- */

@@ -215,7 +215,8 @@ acme_err_t *acme_store_remove_fresh(acme_store_t *store, const char *dir,
 /* --- what is managed -------------------------------------------------------------------- */
 
 static acme_err_t *put_uses(const acme_store_t *store,
-                            const apr_array_header_t *uses, apr_pool_t *scratch)
+                            const apr_array_header_t *uses,
+                            const acme_ports_t *ports, apr_pool_t *scratch)
 {
     json_t *list = json_array();
     const char *before;
@@ -230,7 +231,9 @@ static acme_err_t *put_uses(const acme_store_t *store,
                                                   255, scratch),
                             use->in_use));
     }
-    json_t *doc = json_pack("{s:i, s:o}", "version", 1, "certificates", list);
+    json_t *doc =
+        json_pack("{s:i, s:[i,i], s:o}", "version", 1, "ports", ports->port_80,
+                  ports->port_443, "certificates", list);
     char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
     if (!text) {
@@ -253,14 +256,26 @@ static acme_err_t *put_uses(const acme_store_t *store,
 
 acme_err_t *acme_store_put_uses(acme_store_t *store,
                                 const apr_array_header_t *uses,
-                                apr_pool_t *scratch)
+                                const acme_ports_t *ports, apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
-    return acme_store_leave(put_uses(store, uses, sub), sub, scratch);
+    return acme_store_leave(put_uses(store, uses, ports, sub), sub, scratch);
 }
 
-acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
-                                apr_pool_t *pool)
+static void get_ports(acme_ports_t *ports, const json_t *list)
+{
+    json_int_t port_80 = json_integer_value(json_array_get(list, 0));
+    json_int_t port_443 = json_integer_value(json_array_get(list, 1));
+
+    *ports = (acme_ports_t){ 80, 443 };
+    if (json_array_size(list) == 2 && port_80 >= 0 && port_80 < 65536
+        && port_443 >= 0 && port_443 < 65536) {
+        *ports = (acme_ports_t){ (int)port_80, (int)port_443 };
+    }
+}
+
+acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
+                                acme_store_t *store, apr_pool_t *pool)
 {
     const char *text;
     apr_size_t len;
@@ -268,6 +283,9 @@ acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
     size_t i;
 
     *uses = NULL;
+    if (ports) {
+        get_ports(ports, NULL);
+    }
     ACME_TRY(acme_fsfile_read(&text, &len, &store->base, USES_FILE,
                               store->owner, pool));
     if (!text) {
@@ -276,6 +294,9 @@ acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_store_t *store,
     ACME_TRY(
         acme_json_parse(&doc, text, len, ACME_FSFILE_MAX, USES_FILE, pool));
     apr_array_header_t *found = apr_array_make(pool, 16, sizeof(acme_use_t));
+    if (ports) {
+        get_ports(ports, json_object_get(doc, "ports"));
+    }
     json_array_foreach(json_object_get(doc, "certificates"), i, row)
     {
         const char *name = json_string_value(json_array_get(row, 0));

@@ -67,7 +67,8 @@
       "a handshake at port 443, `http-01` a request at port 80; for `dns-01` and `dns-account-01` the program " \
       "of `AcmeDnsCommand` publishes a DNS record, for `dns-persist-01` you make one yourself, once: the error " \
       "log and the status page show it. Ways that this server cannot go, or that the " \
-      "CA does not offer, are passed over; where one fails, the next is tried at once.") \
+      "CA does not offer, are passed over; where one fails, the next is tried at once. " \
+      "What proved a name then is tried first at its next renewal, until it fails or this directive is changed.") \
     D("AcmeDnsCommand", 1, 20, "program [argument ...] | none", "none", CERTIFICATE, acme_setters_dns_command, \
       "The program that publishes DNS records for `dns-01` and `dns-account-01`. CAs certify wildcards by " \
       "DNS alone: with it, `ServerAlias *.example.org` comes into the certificate, and names that it covers " \

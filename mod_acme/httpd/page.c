@@ -5,11 +5,14 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <http_core.h>
 #include <http_protocol.h>
 
 #include "httpd/config.h"
 #include "httpd/live.h"
+#include "httpd/standstill.h"
 
+#define HANDLER  "acme-status"
 #define MAX_WORD 255 /* octets of a search */
 
 /* --- what is asked for ---------------------------------------------------------- */
@@ -73,10 +76,12 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed,
     report->managed = managed;
     report->key_count = managed->policy->key_type_count;
     for (i = 0; i < report->key_count; i++) {
+        acme_family_t family = acme_key_family(managed->policy->key_types[i]);
+
         report->types[i] = managed->policy->key_types[i];
-        if (slot) {
-            acme_live_get_status(&report->keys[i], slot,
-                                 acme_key_family(report->types[i]), pool);
+        if (!acme_standstill_status(&report->keys[i], managed, family, pool)
+            && slot) {
+            acme_live_get_status(&report->keys[i], slot, family, pool);
         }
     }
 }
@@ -222,11 +227,40 @@ static int answer(acme_page_t *page, const char *format)
     return OK;
 }
 
+/* SetHandler's word is an expression, mostly a constant one. */
+static int has_page(request_rec *r, const core_dir_config *section)
+{
+    const char *error = NULL, *handler = section->handler;
+
+    if (section->expr_handler) {
+        handler = ap_expr_str_exec(r, section->expr_handler, &error);
+    }
+    return handler && !error && !strcmp(handler, HANDLER);
+}
+
+const char *acme_page_path(request_rec *r)
+{
+    const core_server_config *core =
+        ap_get_core_module_config(r->server->module_config);
+    int i;
+
+    for (i = 0; i < core->sec_url->nelts; i++) {
+        const core_dir_config *section = ap_get_core_module_config(
+            APR_ARRAY_IDX(core->sec_url, i, ap_conf_vector_t *));
+
+        if (section->d && !section->r && !section->d_is_fnmatch
+            && has_page(r, section)) {
+            return section->d;
+        }
+    }
+    return NULL;
+}
+
 int acme_page_handler(request_rec *r)
 {
     acme_page_t page = { .r = r };
 
-    if (!r->handler || strcmp(r->handler, "acme-status")) {
+    if (!r->handler || strcmp(r->handler, HANDLER)) {
         return DECLINED;
     }
     r->allowed = AP_METHOD_BIT << M_GET;

@@ -30,6 +30,9 @@ typedef struct acme_page_t {
 } acme_page_t;
 
 int acme_page_handler(request_rec *r);
+/** Path of a <Location> of the virtual host of r that has the page; NULL: none that
+ *  can be told (patterns cannot). */
+const char *acme_page_path(request_rec *r);
 
 /** What there is to say of one. @param pool  of its remarks; NULL: without them */
 void acme_page_read(acme_report_t *report, const acme_managed_t *managed,

@@ -79,31 +79,49 @@ static void put_link(const acme_page_t *page, const char *name, const char *url)
     }
 }
 
-/* "2026-12-01T02:03:04Z (in 12 days)" */
-static const char *moment(const acme_page_t *page, apr_time_t time)
+/* "in 12 days", "2 hours ago", "now" */
+static const char *distance(const acme_page_t *page, apr_time_t time)
 {
     apr_int64_t left = apr_time_sec(time - page->r->request_time);
     apr_int64_t size = left < 0 ? -left : left;
-    apr_int64_t unit = size >= 172800 ? 86400 : size >= 7200 ? 3600 : 60;
+    apr_int64_t unit = size >= 172800 ? 86400
+                       : size >= 7200 ? 3600
+                       : size >= 120  ? 60
+                                      : 1;
     const char *word = unit == 86400  ? "days"
                        : unit == 3600 ? "hours"
-                                      : "minutes";
+                       : unit == 60   ? "minutes"
+                       : size == 1    ? "second"
+                                      : "seconds";
     const char *number =
         apr_psprintf(page->scratch, "%" APR_INT64_T_FMT, size / unit);
 
+    return !size ? "now"
+                 : apr_pstrcat(page->scratch, left < 0 ? "" : "in ", number,
+                               " ", word, left < 0 ? " ago" : "", NULL);
+}
+
+/* "2026-12-01T02:03:04Z (in 12 days)" */
+static const char *moment(const acme_page_t *page, apr_time_t time)
+{
     return apr_pstrcat(page->scratch, acme_time_format(time, page->scratch),
-                       left < 0 ? " (" : " (in ", number, " ", word,
-                       left < 0 ? " ago)" : ")", NULL);
+                       " (", distance(page, time), ")", NULL);
 }
 
 /* --- one certificate -------------------------------------------------------------- */
 
+/* "renew in 12 days, 2026-12-01T02:03:04Z: when the CA suggests it" */
 static const char *next_text(const acme_page_t *page,
                              const acme_status_t *status)
 {
+    const char *why = acme_report_why(status);
+
     return status->next_time
-               ? apr_pstrcat(page->scratch, status->next_action, "; ",
-                             moment(page, status->next_time), NULL)
+               ? apr_pstrcat(page->scratch,
+                             acme_report_action(status, page->scratch), " ",
+                             distance(page, status->next_time), ", ",
+                             acme_time_format(status->next_time, page->scratch),
+                             *why ? ": " : "", why, NULL)
                : status->next_action;
 }
 
@@ -278,9 +296,12 @@ static void put_head(const acme_page_t *page)
              "<link rel=\"stylesheet\" href=\"?format=css\">\n</head>\n<body>\n"
              "<header>\n<h1>Certificates</h1>\n",
              page->r);
+    ap_rprintf(page->r, "<p class=\"soft\">%d managed, %d valid, ", page->total,
+               page->states[ACME_STATE_VALID]);
     ap_rprintf(page->r,
-               "<p class=\"soft\">%d managed, %d valid, %d in trouble</p>\n",
-               page->total, page->states[ACME_STATE_VALID],
+               page->states[ACME_STATE_ERROR]
+                   ? "<a href=\"?state=error\">%d in trouble</a></p>\n"
+                   : "%d in trouble</p>\n",
                page->states[ACME_STATE_ERROR]);
     if (*page->certificate) {
         ap_rputs("<p><a href=\"?\">All certificates</a></p>\n", page->r);

@@ -354,9 +354,9 @@ static apr_status_t forget_runner(void *data)
     return APR_SUCCESS;
 }
 
-void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
-                       acme_store_t *store, acme_live_table_t *table,
-                       apr_pool_t *pconf)
+acme_err_t *acme_runner_start(server_rec *s, const acme_engine_config_t *config,
+                              acme_store_t *store, acme_live_table_t *table,
+                              apr_pool_t *pconf)
 {
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
@@ -366,8 +366,7 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
 
     acme_led_open(s, get && add);
     if (!get || !add) {
-        acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
-        return;
+        return acme_err_make(pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
     the_runner = apr_pcalloc(pconf, sizeof(*the_runner));
     apr_pool_cleanup_register(pconf, NULL, forget_runner,
@@ -381,8 +380,9 @@ void acme_runner_start(server_rec *s, const acme_engine_config_t *config,
     if (get(&watchdog, WATCHDOG, 0, 0, pconf) != APR_SUCCESS
         || add(watchdog, 0, the_runner, tick) != APR_SUCCESS) {
         acme_led_open(s, 0);
-        acme_log_msg(s, pconf, ACME_E_NO_WATCHDOG, "", NULL);
+        return acme_err_make(pconf, ACME_E_NO_WATCHDOG, "", NULL);
     }
+    return NULL;
 }
 
 /* A pool with an allocator of its own: the engine's thread must not share one

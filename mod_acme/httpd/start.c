@@ -17,6 +17,7 @@
 #include "httpd/require_https.h"
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
+#include "httpd/standstill.h"
 #include "httpd/stapling.h"
 #include "httpd/tls.h"
 #include "httpd/uses.h"
@@ -86,6 +87,7 @@ static void open_store(start_t *start, server_rec *s)
     }
     tell(start, s, "", err);
     start->unusable = 1;
+    start->refusal = err;
     err = acme_store_open_rest(&start->store, &options, start->pconf);
     if (err) {
         start->store = NULL;
@@ -434,8 +436,10 @@ static void adopt_hostless(start_t *start, server_rec *s,
     apr_pool_clear(start->scratch);
 }
 
-static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
-                       const apr_array_header_t *managed)
+/* @return why no engine will work */
+static acme_err_t *run_engine(start_t *start, server_rec *s,
+                              acme_live_table_t *table,
+                              const apr_array_header_t *managed)
 {
     const acme_global_config_t *global = acme_config_global();
     acme_engine_config_t *config = apr_pcalloc(start->pconf, sizeof(*config));
@@ -447,21 +451,36 @@ static void run_engine(start_t *start, server_rec *s, acme_live_table_t *table,
     config->retry_first = global->retry_first;
     config->retry_max = global->retry_max;
     config->version = ACME_VERSION;
-    acme_runner_start(s, config, start->store, table, start->pconf);
+    return acme_runner_start(s, config, start->store, table, start->pconf);
+}
+
+static void begin_engine(start_t *start, server_rec *s,
+                         const apr_array_header_t *managed)
+{
+    acme_err_t *err = start->refusal; /* told where it was met */
+    acme_live_table_t *table;
+
+    if (!err && start->store
+        && (table = acme_start_fill_table(start, s, managed))
+        && (err = run_engine(start, s, table, managed))) {
+        tell(start, s, "", err);
+    }
+    if (err) {
+        acme_standstill_begin(err, managed, start->store, start->now,
+                              start->pconf);
+    }
 }
 
 static void begin_service(start_t *start, server_rec *s)
 {
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
-    acme_live_table_t *table;
 
     if (!start->unusable) {
         acme_uses_note(s, managed, start->store, start->scratch);
     }
     adopt_hostless(start, s, managed);
-    if (managed->nelts && start->store && !start->unusable
-        && (table = acme_start_fill_table(start, s, managed))) {
-        run_engine(start, s, table, managed);
+    if (managed->nelts) {
+        begin_engine(start, s, managed);
     }
     acme_require_https_plan(s, start->pconf, start->scratch);
     acme_installed_run(start->installed, s, start->scratch);

@@ -20,6 +20,7 @@ typedef struct start_t {
     acme_store_t *store; /* NULL: it could not be opened */
     acme_sights_t *seen; /* as long as the process */
     int unusable;        /* or only to look up what is promoted */
+    acme_err_t *refusal; /* of the store, with unusable; from pconf */
     apr_hash_t *served;  /* certificate's name -> served_t */
     acme_installed_t *installed;
     apr_pool_t *pconf;

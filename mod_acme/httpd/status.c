@@ -8,6 +8,8 @@
 #include "httpd/config.h"
 #include "httpd/hits.h"
 #include "httpd/live.h"
+#include "httpd/page.h"
+#include "httpd/standstill.h"
 
 /* One certificate of one family, on its way to the page. */
 typedef struct row_t {
@@ -79,10 +81,12 @@ static int read_row(row_t *row, const acme_managed_t *managed,
     acme_live_table_t *table = acme_live_table();
     acme_slot_t *slot = table ? acme_live_slot(table, managed->name) : NULL;
 
-    if (!slot) {
-        return 0;
+    if (!acme_standstill_status(&row->status, managed, family, pool)) {
+        if (!slot) {
+            return 0;
+        }
+        acme_live_get_status(&row->status, slot, family, pool);
     }
-    acme_live_get_status(&row->status, slot, family, pool);
     row->name =
         apr_pstrcat(pool, managed->name, "/", acme_family_name(family), NULL);
     row->expiry = row->status.not_after
@@ -260,15 +264,27 @@ static void put_certificate(const page_t *page, const acme_managed_t *managed)
 
 static void put_head(const page_t *page, int count)
 {
+    const char *path = acme_page_path(page->r);
+
     if (page->flags & AP_STATUS_SHORT) {
         ap_rprintf(page->r, "AcmeCertificates: %d\n", count);
         return;
     }
-    ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n"
-             "<p>More of each, with search, JSON and Prometheus, where a "
-             "<code>&lt;Location&gt;</code> has <code>SetHandler "
-             "acme-status</code>.</p>\n",
+    ap_rputs("<hr />\n<h2 id=\"acme\">Certificates of mod_acme</h2>\n",
              page->r);
+    if (path) {
+        ap_rvputs(
+            page->r, "<p><a href=\"",
+            acme_encode_html(ap_escape_uri(page->pool, path), page->pool),
+            "\">More of each</a>, with search, JSON and Prometheus.</p>\n",
+            NULL);
+    }
+    else {
+        ap_rputs("<p>More of each, with search, JSON and Prometheus, where a "
+                 "<code>&lt;Location&gt;</code> has <code>SetHandler "
+                 "acme-status</code>.</p>\n",
+                 page->r);
+    }
     if (!(page->flags & AP_STATUS_NOTABLE)) {
         ap_rputs("<table border=\"0\"><tr><th>Certificate</th><th>State</th>"
                  "<th>CA</th><th>Expires</th><th>Next</th>"

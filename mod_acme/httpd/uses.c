@@ -34,7 +34,10 @@ void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
             (acme_use_t){ one->name, one->where, one->in_use };
     }
     store = store ? store : open_again(sub);
-    acme_err_t *err = store ? acme_store_put_uses(store, uses, sub) : NULL;
+    const acme_ports_t ports = { acme_config_global()->port_80,
+                                 acme_config_global()->port_443 };
+    acme_err_t *err =
+        store ? acme_store_put_uses(store, uses, &ports, sub) : NULL;
     if (err) {
         acme_log_err(s, "", err, sub);
     }

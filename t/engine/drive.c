@@ -6,6 +6,7 @@
  *     --key TYPE          key type of every certificate (ecdsa-p256)
  *     --second URL        another CA, with the same trust, that is asked when the
  *                         first fails
+ *     --account-key TYPE  of the accounts (ecdsa-p256)
  *     --profile NAME
  *     --dns PROGRAM       prove by dns-01, which it publishes
  *     --on "EVENTS PROGRAM" AcmeOn, perhaps several times
@@ -50,6 +51,7 @@ typedef struct options_t {
     int warn;
     int http_port, concurrency, retry, seconds, stay, until_failed;
     acme_key_type_t key_type;
+    acme_account_key_t account_key;
     acme_key_reuse_t reuse;
 } options_t;
 
@@ -62,6 +64,7 @@ static struct {
     int valid, failed, activated;
     const char *clock;
     int stop_at, asked, staple;
+    long longest;       /* ms of CPU time in one round */
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -268,6 +271,21 @@ static acme_managed_t *make_managed(const char *names,
 
 #define AGAIN 3
 
+/* A round, and how long the engine's own thread worked in it: nothing may keep it
+ * from the others. */
+static acme_err_t *step(acme_engine_t *engine)
+{
+    struct timespec before, after;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+    acme_err_t *err = acme_engine_step(engine, apr_time_from_sec(1));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    long took = (after.tv_sec - before.tv_sec) * 1000
+                + (after.tv_nsec - before.tv_nsec) / 1000000;
+    drive.longest = took > drive.longest ? took : drive.longest;
+    return err;
+}
+
 static int run_engine(acme_engine_t *engine, const options_t *options,
                       int count, apr_time_t end)
 {
@@ -275,7 +293,7 @@ static int run_engine(acme_engine_t *engine, const options_t *options,
         return 2;
     }
     while (apr_time_now() < end) {
-        acme_err_t *err = acme_engine_step(engine, apr_time_from_sec(1));
+        acme_err_t *err = step(engine);
         if (complain(err)) {
             return err->msg == ACME_E_CLOCK_BACK ? AGAIN : 2;
         }
@@ -309,11 +327,11 @@ static void tell_usage(apr_time_t start)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("drive: %ld ms, %ld ms user, %ld ms system, %ld KiB, "
-           "%ld context switches\n",
+           "%ld context switches, longest round %ld ms\n",
            (long)apr_time_as_msec(apr_time_now() - start),
            usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000,
            usage.ru_stime.tv_sec * 1000 + usage.ru_stime.tv_usec / 1000,
-           usage.ru_maxrss, usage.ru_nvcsw);
+           usage.ru_maxrss, usage.ru_nvcsw, drive.longest);
 }
 
 static void prove_by_dns(acme_policy_t *policy, const char *program)
@@ -359,8 +377,10 @@ static int drive_names(const options_t *options, char **names, int count)
     };
     acme_ca_t cas[2] = { { .url = options->ca,
                            .trust_file = options->trust,
+                           .account_key = &options->account_key,
                            .profile = options->profile },
                          { .url = options->second,
+                           .account_key = &options->account_key,
                            .trust_file = options->trust } };
     acme_policy_t policy = { .cas = cas,
                              .ca_count = options->second ? 2 : 1,
@@ -484,6 +504,11 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "profile")) {
             options->profile = value;
+        }
+        else if (!strcmp(name, "account-key")) {
+            if (acme_key_type_parse(&options->account_key.type, value)) {
+                return -1;
+            }
         }
         else if (!strcmp(name, "limits")) {
             options->limits = value;

@@ -190,6 +190,8 @@ class FakeCA:
         self.challenge_result = lambda identifier, kind: None
         self.make_token = lambda: secrets.token_urlsafe(32)
         self.hash_prefix = None
+        self.account_prefix = ""  # of the last part of account URLs
+        self.directory_lacks = ()  # members it could have
         self.make_nonce = lambda: secrets.token_urlsafe(16)
         self.on_issue = lambda leaf: None
         self.make_chain = None
@@ -471,6 +473,8 @@ class FakeCA:
         if self.ari:
             names["renewalInfo"] = "renewal-info"
         urls = {name: f"{self.base}/{path}" for name, path in names.items()}
+        for name in self.directory_lacks:
+            del urls[name]
         return self._reply({secrets.token_urlsafe(8): "https://unknown.invalid/", "meta": meta, **urls})
 
     def _do_new_nonce(self, exchange):
@@ -504,7 +508,7 @@ class FakeCA:
             raise Problem("userActionRequired", "the terms of service are to be agreed to", 403)
         self._check_contact(wanted.get("contact", []))
         self._check_binding(wanted, jwk)
-        url = f"{self.base}/account/{next(self._ids)}"
+        url = f"{self.base}/account/{self.account_prefix}{next(self._ids)}"
         account = {"url": url, "jwk": jwk, "status": "valid", "contact": wanted.get("contact", [])}
         self.accounts[url] = account
         return self._account_reply(account, 201)

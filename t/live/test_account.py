@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization as s
@@ -53,6 +54,29 @@ def test_external_account_is_used_at_registration_alone(httpd, make_fakeca):
     httpd.acme(ca, f"AcmeExternalAccount {path}")
     first = serial(issue_one(httpd))
     ca.eab = {"kid-1": b"used up by now"}
+    httpd.graceful()
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert serial(httpd.served_cert(SHOP)) != first
+    assert len(ca.requests_to("new-account")) == 1
+
+
+def test_external_account_file_is_for_root_alone(httpd, make_fakeca):
+    """Also in a folder that no child can enter."""
+    ca = make_fakeca(eab={"kid-1": URLSAFE})
+    folder = httpd.folder / "secrets"
+    folder.mkdir(mode=0o700)
+    path = folder / "eab.txt"
+    path.write_text(f"kid-1 {URLSAFE}\n")
+    path.chmod(0o600)
+    httpd.acme(ca, f"AcmeExternalAccount {path}")
+    first = serial(issue_one(httpd))
+    assert path.stat().st_mode & 0o777 == 0o600 and path.stat().st_uid == os.geteuid()
+    if os.geteuid() == 0:
+        assert not httpd.user_can_read(path)
+        for child in httpd.children():  # nor is it left open in one
+            assert child.uid != 0
+            links = [os.readlink(one) for one in Path(f"/proc/{child.pid}/fd").iterdir()]
+            assert str(path) not in links
     httpd.graceful()
     assert acmectl(httpd, "renew", SHOP).returncode == 0
     assert serial(httpd.served_cert(SHOP)) != first

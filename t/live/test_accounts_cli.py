@@ -158,6 +158,22 @@ def test_rollover_refused_keeps_the_key(httpd, make_fakeca):
     done(httpd, "renew", SHOP)
 
 
+def test_rollover_at_a_ca_without_it_is_refused_and_all_else_goes_on(httpd, make_fakeca):
+    """A directory with nothing that RFC 8555 lets a CA leave out, as HARICA's."""
+    ca = make_fakeca(ari=False, terms=False)
+    ca.directory_lacks = ("keyChange", "revokeCert")
+    httpd.acme(ca)
+    before = serial(issue_one(httpd))
+    said = refused(httpd, 1343, "account", "rollover")
+    assert f"{ca.directory_url} has no keyChange" in said
+    assert "has no revokeCert" in refused(httpd, 1344, "revoke", SHOP)
+    done(httpd, "renew", SHOP)
+    assert serial(httpd.served_cert(SHOP)) != before
+    httpd.graceful()
+    done(httpd, "renew", SHOP)
+    assert len(ca.accounts) == 1 and len(ca.certs) == 3
+
+
 def test_rollover_waits_for_orders_in_progress(httpd, make_fakeca):
     """Control of names is proved by the account's key: it does not change under an order."""
     ca = make_fakeca(processing_polls=2, retry_after=2)
@@ -225,6 +241,25 @@ def test_deactivation_makes_no_other_account(acme_httpd, pebble):
     assert [one["status"] for one in shown(acme_httpd)] == ["registered"]
 
 
+def test_deactivation_killed_before_its_last_answer_is_done(httpd, make_fakeca):
+    """The store has the end already; which account was meant was not said, and none is left."""
+    ca = make_fakeca()
+    httpd.acme(ca)
+    issue_one(httpd)
+    act, killed = killing(httpd)
+    is_end = lambda exchange: isinstance(exchange.payload, dict) and "status" in exchange.payload  # noqa: E731
+    ca.script("account", act, times=None, when="after", matches=is_end)
+    ctl = in_background(httpd, "account", "deactivate", "--yes")
+    assert killed.wait(30)
+    ca.clear_script()
+    (path,) = httpd.store.glob("accounts/*/account.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "closed": "2026-11-27T12:00:00Z"}))
+    httpd.start()
+    text = ctl.communicate(timeout=90)[0]
+    assert ctl.returncode == 0 and "done: " in text and "is deactivated" in text
+    refused(httpd, 1759, "account", "deactivate", "--yes")
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_deactivation_killed_is_done_once_more(httpd, make_fakeca, when):
     ca = make_fakeca()
@@ -253,14 +288,20 @@ def test_import_uses_the_account_of_a_key(httpd, make_fakeca, form):
     client = MiniClient(ca, pki.new_key("rsa2048")).register()
     text = {
         "pem": lambda: pki.key_pem(client.key),
-        "encrypted": lambda: pem(client.key, s.PrivateFormat.PKCS8, b"open sesame"),
+        "encrypted": lambda: pem(client.key, s.PrivateFormat.PKCS8, b"sesame"),  # short: it is not chosen now
         "certbot": lambda: json.dumps(jwk_private(client.key)),
     }[form]()
     path = secret_file(httpd, "account.key", text)
     more = []
     if form == "encrypted":
-        assert "--pass-file" in refused(httpd, 1768, "account", "import", path)
-        more = ["--pass-file", secret_file(httpd, "phrase", "open sesame\n")]
+        argv = acmectl_argv(httpd, "account", "import", path)
+        asked = subprocess.run(argv, capture_output=True, text=True, start_new_session=True, check=False)
+        assert asked.returncode == 1 and "ACME1713: " in asked.stderr and "--passphrase-file" in asked.stderr
+        wrong = secret_file(httpd, "wrong", "open sesame\n")
+        refused(httpd, 1057, "account", "import", path, "--passphrase-file", wrong)
+        open_to_all = secret_file(httpd, "open", "sesame\n", mode=0o644)
+        refused(httpd, 1713, "account", "import", path, "--passphrase-file", open_to_all)
+        more = ["--passphrase-file", secret_file(httpd, "phrase", "sesame\n")]
     told = done(httpd, "account", "import", path, *more)
     assert client.kid in told
     assert client.kid in httpd.wait_log(r"ACME1753: .*").group(0)
@@ -429,3 +470,34 @@ def test_certificate_of_a_host_that_is_gone_can_be_revoked(acme_httpd, pebble):
     acme_httpd.wait_cert("other.example.org")
     done(acme_httpd, "revoke", SHOP)
     assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["own-key", "key-file"])
+def test_revocation_while_the_server_is_stopped(acme_httpd, pebble, given):
+    """By the certificate's own key; the next start orders another one, with another key."""
+    acme_httpd.config("AcmeKeyReuse on")
+    first = issue_one(acme_httpd)
+    acme_httpd.stop()
+    more = ["--trust-file", pebble.ca_file]
+    if given:
+        wrong = secret_file(acme_httpd, "wrong.key", pki.key_pem(pki.new_key()))
+        refused(acme_httpd, 1766, "revoke", SHOP, "--key", wrong, *more)
+        out = acme_httpd.folder / "exported"
+        done(acme_httpd, "export", SHOP, "--dir", out)
+        (key,) = [path for path in out.rglob("*") if b"PRIVATE KEY" in path.read_bytes()]
+        more += ["--key", key]
+    refused(acme_httpd, 1707, "revoke", "other.example.org", *more)
+    assert "--trust-file" in refused(acme_httpd, 1948, "revoke", SHOP)
+    pebble.pause()
+    late = acmectl(acme_httpd, "revoke", SHOP, "--timeout", "1", *more)
+    pebble.resume()
+    assert late.returncode == 4 and "ACME1947: " in late.stderr
+    assert pebble.cert_status(serial(first))["Status"] == "Valid"
+    told = done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    assert "No server runs" in told and f"{serial(first):x}" in told.lower()
+    assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+    assert "(it was before)" in done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    acme_httpd.start()
+    second = acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
+    assert pki.public_der(second.leaf) != pki.public_der(first.leaf)
+    assert registrations(pebble) == 1

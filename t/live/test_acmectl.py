@@ -588,8 +588,8 @@ def test_acmectl_pass_phrases_and_where_they_come_from(httpd, make_fakeca, live_
     for text, mode, words in (
         ("long enough phrase", 0o644, "others than its owner"),
         ("short", 0o600, "fewer than 8"),
-        ("", 0o600, "fewer than 8"),
-        ("\nsecond line is not it", 0o600, "fewer than 8"),
+        ("", 0o600, "it is empty"),
+        ("\nsecond line is not it", 0o600, "it is empty"),
         ("x" * 2000, 0o600, "longer than 1024"),
     ):
         secret.write_text(text)

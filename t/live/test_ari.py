@@ -118,6 +118,22 @@ def test_profile_required_but_not_offered_orders_nothing(httpd, make_pebble):
     assert httpd.served_cert(SHOP).self_signed
 
 
+@pytest.mark.parametrize("others", [{"classic": "90 days"}, None], ids=["others", "none"])
+def test_profile_preferred_but_not_offered_is_gone_without(httpd, make_fakeca, others):
+    ca = quiet_ca(make_fakeca, httpd, profiles=others)
+    httpd.acme(ca, "AcmeProfile shortlived")
+    before = serial(issue_one(httpd))
+    assert "profile" not in ca.requests_to("new-order")[0].payload
+    # the CA has got it meanwhile: from the next order on, and none is made for it alone
+    ca.profiles = {"shortlived": "six days"}
+    httpd.graceful()
+    httpd.wait_log("ACME1501: .*, 0 orders")
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert serial(httpd.served_cert(SHOP)) != before
+    assert [one.payload.get("profile") for one in ca.requests_to("new-order")] == [None, "shortlived"]
+    assert not re.search(r"ACME1354", httpd.log())
+
+
 @pytest.mark.parametrize(("hours", "left"), [(160, 80), (45 * 24, 15 * 24), (90 * 24, 30 * 24)])
 def test_renewal_is_planned_from_the_real_lifetime(httpd, make_fakeca, hours, left):
     """Half of 160 hours, a third of 45 and of 90 days."""

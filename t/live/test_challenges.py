@@ -1,9 +1,13 @@
 """Which challenge is taken: what the administrator wants, the CA offers, the host can, and fails."""
 
+import json
+import threading
+
 import pytest
 
 from .fakeca import challenge_error
 from .proc import free_port, wait_until
+from .test_issue import acmectl
 
 SHOP, WWW, BLOG = "shop.example.org", "www.shop.example.org", "blog.example.org"
 BOTH = "AcmeChallenges tls-alpn-01 http-01"
@@ -47,6 +51,19 @@ def picky(make_fakeca):
         return ca
 
     return make
+
+
+def record_of(httpd, number, name=SHOP):
+    path = httpd.store / "fresh" / name / f"ecdsa.{number}" / "record.json"
+    return json.loads(path.read_text())
+
+
+def renewed(httpd, ca):
+    """Renew; what was answered for it."""
+    before = len(answered(ca))
+    result = acmectl(httpd, "renew", SHOP)
+    assert result.returncode == 0, result
+    return answered(ca)[before:]
 
 
 # What is taken at first
@@ -213,3 +230,77 @@ def test_with_pebble_a_closed_port_leads_to_http(make_httpd, make_pebble):
     start(httpd, ca, SHOP, WWW)
     httpd.wait_cert(SHOP, timeout=30)
     assert "tls-alpn-01 has failed for" in httpd.log() and "ACME1813" in httpd.log()
+
+
+# What proved a name last is tried first
+
+
+def test_what_proved_a_name_last_is_tried_first_at_its_renewal(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01")})
+    start(httpd, ca, SHOP)
+    httpd.wait_cert(SHOP, timeout=20)
+    assert record_of(httpd, 1)["proved_by"] == "http-01"
+    assert renewed(httpd, ca) == [(SHOP, "http-01")]
+    wait_status(httpd, "Proof", "http-01; not by tls-alpn-01: http-01 has proved it last time")
+    httpd.graceful()
+    assert renewed(httpd, ca) == [(SHOP, "http-01")]
+    assert record_of(httpd, 3)["proved_by"] == "http-01"  # nothing was lost on the way
+
+
+def test_what_is_remembered_is_forgotten_with_another_setting(httpd, picky):
+    refused = {(SHOP, "tls-alpn-01")}
+    ca = picky(refused)
+    start(httpd, ca, SHOP)
+    httpd.wait_cert(SHOP, timeout=20)
+    refused.clear()
+    httpd.config(BOTH)
+    httpd.graceful()
+    assert renewed(httpd, ca) == [(SHOP, "tls-alpn-01")]
+    assert "proved_by" not in record_of(httpd, 2)
+
+
+def test_what_is_remembered_is_forgotten_when_it_fails(httpd, picky):
+    refused = {(SHOP, "tls-alpn-01")}
+    ca = picky(refused)
+    start(httpd, ca, SHOP)
+    httpd.wait_cert(SHOP, timeout=20)
+    refused.clear()
+    refused.add((SHOP, "http-01"))
+    assert renewed(httpd, ca) == [(SHOP, "http-01"), (SHOP, "tls-alpn-01")]
+    assert renewed(httpd, ca) == [(SHOP, "tls-alpn-01")]
+
+
+def test_each_name_has_its_own_that_is_remembered(httpd, picky):
+    ca = picky({(SHOP, "tls-alpn-01")}, authz_reuse=True)
+    start(httpd, ca, SHOP, WWW)
+    httpd.wait_cert(SHOP, timeout=20)
+    record = record_of(httpd, 1)
+    words = dict(zip((i["value"] for i in record["identifiers"]), record["proved_by"].split()))
+    assert words == {SHOP: "http-01", WWW: "-"}
+    ca.authz_reuse = False
+    assert sorted(renewed(httpd, ca)) == [(SHOP, "http-01"), (WWW, "tls-alpn-01")]
+
+
+def test_name_blamed_before_a_kill_has_its_other_ways_still(httpd, picky):
+    """WWW is still being validated when the server is killed; SHOP has failed."""
+    ports = {"http_port": httpd.http_port, "tls_port": httpd.https_port}
+    ca = picky({(SHOP, "tls-alpn-01")}, validate="http", **ports)
+    refuse, held = ca.challenge_result, threading.Event()
+
+    def result(identifier, kind):
+        if (identifier["value"], kind) == (WWW, "tls-alpn-01"):
+            held.wait(30)
+        return refuse(identifier, kind)
+
+    ca.challenge_result = result
+    start(httpd, ca, SHOP, WWW, config="AcmeRetry 1h")
+    httpd.wait_log("ACME1361: .*tls-alpn-01 has failed for")
+    order = httpd.store / "work" / SHOP / "ecdsa.order"
+    wait_until(lambda: order.exists() and '"blame"' in order.read_text(), 20, "a saved blame")
+    httpd.kill()
+    httpd.start()
+    httpd.wait_log("ACME1503")
+    held.set()
+    assert sorted(httpd.wait_cert(SHOP, timeout=40).names) == [SHOP, WWW]
+    assert "ACME1561" not in httpd.log()
+    assert len(ca.orders) == 2

@@ -1,12 +1,15 @@
 """Control proved by DNS: programs that publish records, wildcards, records that stay, CAA."""
 
 import hashlib
+import html
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -65,6 +68,10 @@ def directives(program, pebble, wait="20s"):
 
 def journal(httpd):
     return list((httpd.store / "journal").glob("*.json"))
+
+
+def journal_names(httpd):
+    return {json.loads(path.read_text())["name"] for path in journal(httpd)}
 
 
 def dig(pebble, name):
@@ -197,6 +204,27 @@ def test_dns_persist_01_warns_of_the_end(acme_httpd, pebble):
     assert re.search(r"ACME1527: .*proves control only until 20\d\d-", acme_httpd.log())
 
 
+@pytest.mark.parametrize("length", [20, 800])
+def test_dns_persist_01_record_is_shown_whole(httpd, make_fakeca, pebble, length):
+    ca = make_fakeca(challenges=["dns-persist-01"])
+    ca.account_prefix = "x" * length
+    httpd.acme(ca, "AcmeChallenges dns-persist-01\nAcmeRetry 1h")
+    httpd.config(f"AcmeDnsWait 1s 127.0.0.1:{pebble.dns_port}")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    told = rf"ACME1526: .* (_validation-persist\.{re.escape(SHOP)}\. IN TXT .*)\. Create"
+    record = httpd.wait_log(told)[1]
+    (account,) = ca.accounts.values()
+    assert account["url"] in record.replace('" "', "")
+    shown = {
+        "mod_status": httpd.server_status()[f"Acme[{SHOP}/ecdsa]Error"],
+        "json": json.loads(httpd.acme_status().body)["certificates"][0]["keys"][0]["error"]["text"],
+        "html": html.unescape(httpd.acme_status("").text),
+        "acmectl": acmectl(httpd, "show", SHOP).stdout,
+    }
+    assert not [where for where, text in shown.items() if record not in text], shown
+
+
 def test_dns_persist_01_in_the_form_of_draft_02(httpd, make_fakeca):
     ca = make_fakeca(challenges=["dns-persist-01"])
     ca.hash_prefix = f"{ca.base}/hash/"
@@ -327,6 +355,50 @@ def test_no_program_outlives_its_server(acme_httpd, pebble):
     for child in acme_httpd.children():
         os.kill(child.pid, signal.SIGKILL)
     wait_until(lambda: not living(pid), 10, "ended with the engine")
+
+
+def test_program_that_hangs_holds_up_no_other_order(acme_httpd, pebble):
+    """Neither others that need it, nor others that do not, nor a stop."""
+    slow, web = f"slow.{APEX}", f"web.{APEX}"
+    program = Program(acme_httpd, pebble, f'test "$name" != _acme-challenge.{slow} || exec sleep 300')
+    acme_httpd.config(directives(program, pebble) + "AcmeChallenges dns-01")
+    acme_httpd.vhost(slow, https_extra="AcmeManage on")
+    acme_httpd.start()
+    wait_until(program.calls, 30, "the program hangs")
+    acme_httpd.vhost(SHOP, https_extra="AcmeManage on")
+    acme_httpd.vhost(web, https_extra="AcmeManage on\nAcmeChallenges http-01")
+    acme_httpd.graceful()
+    before = serial(acme_httpd.wait_cert(SHOP))
+    acme_httpd.wait_cert(web)
+    assert acmectl(acme_httpd, "renew", SHOP).returncode == 0
+    assert serial(acme_httpd.served_cert(SHOP)) != before
+    assert acme_httpd.served_cert(slow).self_signed
+    wait_until(lambda: journal_names(acme_httpd) == {f"_acme-challenge.{slow}"}, 20, program.calls)
+    began = time.monotonic()
+    acme_httpd.stop()
+    assert time.monotonic() - began < 5
+
+
+def test_stop_waits_for_no_answer_of_dns(acme_httpd, pebble):
+    """Nor is anything lost: the next start goes on with the same record."""
+    program = Program(acme_httpd, pebble)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(30)
+        wait = f"AcmeDnsWait 1h 127.0.0.1:{silent.getsockname()[1]}"
+        acme_httpd.config(f"AcmeDnsCommand {program.path}\n{wait}\nAcmeChallenges dns-01")
+        acme_httpd.vhost(SHOP, https_extra="AcmeManage on")
+        acme_httpd.start()
+        silent.recv(4096)  # asked, and never answered
+        for end in (acme_httpd.graceful, acme_httpd.stop):
+            began = time.monotonic()
+            end()
+            assert time.monotonic() - began < 5, end
+    acme_httpd.config("AcmeDnsWait 0")
+    acme_httpd.start()
+    acme_httpd.wait_cert(SHOP)
+    assert len({call[2] for call in program.calls()}) == 1
+    assert pebble.log.read_text().count("Issued certificate serial") == 1
 
 
 def test_rfc2136_with_bind_end_to_end(make_httpd, make_pebble, live_dir):

@@ -593,3 +593,49 @@ def test_engine_killed_with_a_bad_name_issues_the_rest_once(make_fakeca, make_dr
     assert pki.names_of(cert) == ["a.example.org", "b.example.org"]
     kept = {one["name"]: one["tries"] for one in drive.doc("a.example.org")["left_out"]}
     assert set(kept) == {"bad1.example.org", "bad2.example.org"}
+
+
+# The key of an account
+
+
+def account_files(drive):
+    return sorted(drive.store.glob("accounts/*/*"))
+
+
+@pytest.mark.parametrize("kind", ["badPublicKey", "badSignatureAlgorithm"])
+def test_engine_account_key_type_is_changed_after_a_refusal(make_fakeca, make_drive, kind):
+    ca = make_fakeca()
+    ca.script(
+        "new-account",
+        faults.problem(kind, algorithms=["EdDSA", "ES384"]),
+        times=None,
+        matches=lambda exchange: exchange.protected["alg"] == "ES256",
+    )
+    first = make_drive(ca, ["--until-failed", "h.example.org"])
+    assert first.run() == 0, first.text()
+    told = "AcmeAccountKey ecdsa-p384" if kind == "badSignatureAlgorithm" else "ACME1271"
+    assert told in first.text()
+    made = account_files(first)
+    # no sooner than tomorrow with the same settings, and with the same key
+    assert first.doc("h.example.org")["failures"] == 1
+    second = make_drive(ca, ["--account-key", "ecdsa-p384", "h.example.org"])
+    second.log = second.folder / "second.log"
+    assert second.run() == 0, second.text()
+    assert "ACME1270" in second.text() and "is ecdsa-p256" in second.text()
+    assert [e.protected["alg"] for e in ca.requests_to("new-account")] == ["ES256", "ES384"]
+    assert len(account_files(second)) == len(made) + 1  # put aside, not lost
+    # one that is registered stays, whatever is written
+    third = make_drive(ca, ["--account-key", "rsa2048", "h.example.org", "i.example.org"])
+    third.log = third.folder / "third.log"
+    assert third.run() == 0, third.text()
+    assert len(ca.requests_to("new-account")) == 2
+
+
+def test_engine_makes_rsa_account_keys_without_standing_still(make_fakeca, make_drive):
+    ca = make_fakeca()
+    drive = make_drive(ca, ["--account-key", "rsa4096", "--seconds", "120", *hosts(3)])
+    assert drive.run() == 0, drive.text()
+    assert {e.protected["alg"] for e in ca.requests_to("new-account")} == {"RS256"}
+    assert len(ca.requests_to("new-account")) == 1
+    # an RSA key of 4096 bits takes a second or more, signing with it milliseconds
+    assert int(re.search(r"longest round (\d+) ms", drive.text())[1]) < 250

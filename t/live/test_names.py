@@ -1,6 +1,7 @@
 """One bad name must not sink the rest: what is told of it, and how it comes back."""
 
 import re
+import json
 import time
 
 from . import faults
@@ -45,6 +46,8 @@ def test_names_refused_by_pebble_is_left_out_and_told(httpd, make_pebble):
     assert f"try to add {BLOCKED}" in status[f"{KEY}Next"]
     page = httpd.get("/server-status", port=httpd.admin_port).text
     assert f"without {BLOCKED}" in page
+    (key,) = json.loads(httpd.acme_status().body)["certificates"][0]["keys"]
+    assert f"left out (ACME1320): {BLOCKED}" in [event["text"] for event in key["events"]]
     # no loop: the next attempt is a minute away
     orders = ca.log.read_text().count("There are now")
     time.sleep(2)

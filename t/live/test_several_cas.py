@@ -96,6 +96,38 @@ def test_first_is_asked_again_at_the_renewal_and_forgiven(two):
     assert job(httpd) is None
 
 
+def test_renewal_information_is_asked_of_the_ca_that_issued(two):
+    """Which the second is: the first knows nothing of the certificate, nor what it replaces."""
+    httpd, first, second = two
+    first.stop()
+    window = {"suggestedWindow": {"start": "2026-01-02T04:00:00Z", "end": "2026-01-03T04:00:00Z"}}
+    gate = []
+    second.script(
+        "renewal-info", f.status(200, f.encode(window), f.JSON, 3600), times=None,
+        matches=lambda _: gate,
+    )  # fmt: skip
+    before = issue_one(httpd)
+    assert of(second, before)
+    old = f.cert_id(next(iter(second.certs.values()))["cert"])
+    assert second.wait_request("renewal-info").path.endswith(f"/{old}")
+    kept = httpd.store / "work" / SHOP / "ecdsa.ari"
+    wait_until(kept.exists, 20, "the answer is kept")
+    first.start()
+    gate.append(1)
+    kept.unlink()
+    httpd.graceful()  # asks anew
+    served = httpd.wait_cert(SHOP, lambda served: serial(served) != serial(before))
+    httpd.wait_log(r"order begun \(renew: when the CA suggests it\)")
+    assert of(second, served)  # the first rests still
+    assert second.requests_to("new-order")[-1].payload["replaces"] == old
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    assert of(first, httpd.served_cert(SHOP))
+    assert "replaces" not in first.requests_to("new-order")[0].payload
+    new = f.cert_id(next(iter(first.certs.values()))["cert"])
+    wait_until(lambda: first.requests_to("renewal-info"), 20, "the first is asked of its own")
+    assert {one.path.rpartition("/")[2] for one in first.requests_to("renewal-info")} == {new}
+
+
 def test_failure_of_the_host_is_not_passed_on(two):
     httpd, first, second = two
     first.challenge_result = lambda identifier, kind: {

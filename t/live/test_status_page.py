@@ -1,6 +1,7 @@
 """SetHandler acme-status: for people, for programs, and against hostile words."""
 
 import json
+import re
 import time
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from . import faults
 from .proc import wait_until
 
 SHOP, BLOG = "shop.example.org", "blog.example.org"
+CLOSED = "https://127.0.0.1:9/directory"
 HOSTILE = '</dd><script>alert(1)</script>"\'&\\\x1b[31m\n\u202e' + "\u00fc" * 2000
 VOID = {"meta", "link", "br", "input"}
 
@@ -76,7 +78,7 @@ def issued(httpd, make_fakeca):
 def test_page_tells_of_each_certificate(issued):
     shown = page(issued)
     for words in (SHOP, BLOG, f"www.{SHOP}", "Fake Intermediate", "ecdsa-p256", "in 89 days",
-                  "renew: a third of the lifetime left", "shown the proof by"):  # fmt: skip
+                  ": a third of the lifetime left", "shown the proof by"):  # fmt: skip
         assert words in shown.text()
     assert "script" not in shown.names()
     labels = [attrs["for"] for tag, attrs in shown.tags if tag == "label"]
@@ -139,6 +141,20 @@ def test_time_line_outlives_a_graceful_restart(issued):
     assert f"http-01 is shown for www.{SHOP}" in page(issued, f"certificate={SHOP}").text()
 
 
+def test_time_line_tells_of_an_order_that_went_on(httpd, make_fakeca):
+    ca = make_fakeca()
+    ca.script("finalize", faults.silence(), when="before")
+    httpd.acme(ca)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    ca.wait_request("finalize")
+    httpd.graceful()
+    (key,) = wait_state(httpd, SHOP, "valid")["keys"]
+    said = [event["text"] for event in key["events"]]
+    assert len([text for text in said if text.startswith("resumed: order is ")]) == 1
+    assert len(ca.certs) == 1
+
+
 def test_prometheus_reads_it(issued):
     reply = issued.acme_status("format=prometheus")
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -151,6 +167,49 @@ def test_prometheus_reads_it(issued):
     }
     for sample in families["acme_certificate_not_after_timestamp_seconds"].samples:
         assert sample.value > time.time()
+
+
+def test_trouble_is_a_click_away_and_said_once(httpd, make_fakeca):
+    ca = make_fakeca()
+    httpd.acme(ca)
+    httpd.vhost(SHOP, https_extra=f"AcmeManage on\nAcmeCA {CLOSED}")
+    httpd.start()
+    (key,) = wait_state(httpd, SHOP, "error")["keys"]
+    assert key["error"]["text"].count(CLOSED) == 1
+    shown = page(httpd)
+    assert ("a", {"href": "?state=error"}) in shown.tags
+    assert re.search(r"retry in \d+ seconds, 2\d{3}-\S+Z: no certificate yet", shown.text())
+
+
+def test_mod_status_links_to_the_page_of_its_host(issued):
+    section = issued.get("/server-status", port=issued.admin_port).text
+    assert '<a href="/acme-status">More of each</a>' in section
+
+
+def luminance(color):
+    digits = color[1:] if len(color) == 7 else "".join(2 * c for c in color[1:])
+    parts = [int(digits[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    """As WCAG 2.1 has it."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_can_be_told_apart_by_day_and_by_night(issued):
+    style = issued.acme_status("format=css").text
+    schemes = [dict(re.findall(r"--(\w+):(#[0-9a-f]{3,6})", s))
+               for s in re.findall(r":root{([^}]*)}", style)]
+    assert len(schemes) == 2
+    for colours in schemes:
+        on_card = [(name, "card") for name in ("text", "soft", "link", "bad")]
+        on_page = [(name, "bg") for name in ("text", "soft", "link")]
+        chips = [(name, f"{name}bg") for name in ("ok", "busy", "bad", "calm")]
+        for front, back in on_card + on_page + chips:
+            assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
 
 
 def test_hostile_words_of_a_ca_stay_text(httpd, make_fakeca):

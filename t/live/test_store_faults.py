@@ -268,8 +268,29 @@ def test_unusable_store_still_serves_what_is_promoted(case, name, how):
     assert len(own_lines) == 2, "told once, not for each host or pass"
     assert "ACME1810" not in case.httpd.log_since(mark)
     assert case.new_orders() == 0
+    standstill_is_shown(case, number, where)
     if how == "start":
         mended_store_works_again(case)
+
+
+def standstill_is_shown(case, number, where):
+    """Without an engine too: what is served, and why nothing is done about it."""
+    section = case.httpd.server_status()
+    for name in (SHOP, BLOG):
+        key = f"Acme[{name}/ecdsa]"
+        assert section[f"{key}State"] == "error", section
+        assert section[f"{key}Serial"] == f"{case.filled.now[name]:x}".zfill(
+            len(section[f"{key}Serial"])
+        )
+        assert section[f"{key}Expires"].startswith("20")
+        assert section[f"{key}Next"].startswith("nothing")
+        assert section[f"{key}Error"].startswith(f"ACME{number}: nothing is issued or renewed: ")
+        assert where in section[f"{key}Error"]
+    shown = json.loads(case.httpd.acme_status().body)
+    assert shown["states"]["error"] == 2
+    for one in shown["certificates"]:
+        assert one["keys"][0]["error"]["code"] == f"ACME{number}"
+        assert where in one["keys"][0]["error"]["text"]
 
 
 def mended_store_works_again(case):

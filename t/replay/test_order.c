@@ -922,7 +922,7 @@ static void assert_refused_once(const refusal_t *refusal)
 static void test_refusals_are_told_and_not_repeated(void **state)
 {
     static const refusal_t refusals[] = {
-        { "newAccount", PROBLEM("badPublicKey"), ACME_E_CA_PROBLEM_KEY,
+        { "newAccount", PROBLEM("badPublicKey"), ACME_E_ACCOUNT_KEY_REFUSED,
           ACME_CLASS_CA_FINAL },
         { "newAccount", PROBLEM("badSignatureAlgorithm"),
           ACME_E_CA_PROBLEM_ALGORITHM, ACME_CLASS_CA_FINAL },

@@ -470,6 +470,70 @@ static void test_cancel_withdraws_and_deactivates_before_failed(void **state)
     assert_int_equal(step.error->msg, ACME_E_ORDER_INVALID);
 }
 
+/* An order whose only challenge is being answered. */
+static acme_order_t *answering(replay_t **replay, const acme_request_t **answer)
+{
+    acme_order_t *order = fresh_order(replay);
+    acme_step_t step;
+
+    answer_next(*replay, order, PENDING_ORDER);
+    answer_next(*replay, order, PENDING_AUTHZ);
+    step = next(*replay, order, ACME_STEP_PUBLISH);
+    acme_order_published(order, step.proof, NULL, (*replay)->now);
+    step = next(*replay, order, ACME_STEP_SEND);
+    assert_string_equal(step.request->payload, "{}");
+    *answer = step.request;
+    return order;
+}
+
+static void wait_for_reply(replay_t *replay, acme_order_t *order)
+{
+    acme_step_t step;
+
+    acme_order_next(&step, order, replay->session, replay->now);
+    assert_int_equal(step.kind, ACME_STEP_WAIT);
+    assert_int_equal(step.until, 0);
+}
+
+static void test_proof_stays_while_its_answer_is_on_its_way(void **state)
+{
+    replay_t *replay;
+    const acme_request_t *answer;
+    acme_order_t *order = answering(&replay, &answer);
+    acme_step_t step;
+
+    (void)state;
+    acme_order_cancel(order, acme_err_make(pool, ACME_E_ORDER_INVALID, NULL));
+    wait_for_reply(replay, order);
+    acme_order_reply(order, answer,
+                     &(acme_reply_t){ .status = 200, .body = "{}", .len = 2 },
+                     replay->now);
+    /* the CA may be looking at it by now: until that is of no interest to it */
+    step = next(replay, order, ACME_STEP_SEND);
+    assert_string_equal(step.request->payload, "{\"status\":\"deactivated\"}");
+    wait_for_reply(replay, order);
+    acme_order_reply(order, step.request,
+                     &(acme_reply_t){ .status = 200, .body = "" }, replay->now);
+    next(replay, order, ACME_STEP_WITHDRAW);
+    next(replay, order, ACME_STEP_FAILED);
+}
+
+static void test_proof_of_a_kept_order_stays_while_its_answer_is_on_its_way(
+    void **state)
+{
+    replay_t *replay;
+    const acme_request_t *answer;
+    acme_order_t *order = answering(&replay, &answer);
+    static const acme_reply_t lost = { .body = "", .status = 503 };
+
+    (void)state;
+    acme_order_cancel(order, acme_err_make(pool, ACME_E_MEMORY, "x", NULL));
+    wait_for_reply(replay, order);
+    acme_order_reply(order, answer, &lost, replay->now);
+    next(replay, order, ACME_STEP_WITHDRAW);
+    next(replay, order, ACME_STEP_FAILED);
+}
+
 static void test_publish_failure_fails_the_order(void **state)
 {
     replay_t *replay;
@@ -644,6 +708,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_load_of_save_is_the_same),
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),
     POOL_TEST(test_cancel_withdraws_and_deactivates_before_failed),
+    POOL_TEST(test_proof_stays_while_its_answer_is_on_its_way),
+    POOL_TEST(test_proof_of_a_kept_order_stays_while_its_answer_is_on_its_way),
     POOL_TEST(test_publish_failure_fails_the_order),
     POOL_TEST(test_resume_answers_again_soon_if_the_challenge_is_pending),
     POOL_TEST(test_resume_does_not_answer_again_if_the_ca_is_at_it),

@@ -197,7 +197,9 @@ static void test_session_badsignaturealgorithm_is_final(void **state)
 {
     static const ca_rule_t rules[] = {
         { "newAccount", 1, CA_REPLY, 400,
-          CA_PROBLEM("badSignatureAlgorithm", "ES256 is out") },
+          "{\"type\": \"urn:ietf:params:acme:error:badSignatureAlgorithm\","
+          "\"detail\": \"ES256 is out\","
+          "\"algorithms\": [\"EdDSA\", 7, \"ES384\", \"R\\u0007S\"]}" },
         { NULL },
     };
     replay_t *replay = run(rules);
@@ -205,6 +207,10 @@ static void test_session_badsignaturealgorithm_is_final(void **state)
     (void)state;
     assert_session_failed(replay, ACME_E_CA_PROBLEM_ALGORITHM, 60);
     assert_int_equal(replay->error->class, ACME_CLASS_CA_FINAL);
+    assert_non_null(strstr(
+        acme_err_line(replay->error, pool),
+        "account key; it accepts EdDSA, ES384 (AcmeAccountKey ecdsa-p384), R"));
+    assert_null(strchr(replay->error->text, 7));
 }
 
 /* --- adopted keys ---------------------------------------------------------- */

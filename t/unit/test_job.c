@@ -876,6 +876,26 @@ static void test_job_first_issue_goes_on_without_a_bad_name(void **state)
                            "www.shop.example (ACME1311"));
 }
 
+static void test_job_set_without_a_name_left_out_is_no_failure(void **state)
+{
+    (void)state;
+    plan(NULL);
+    leave_out("www.shop.example");
+    /* it may be tried again, at once even */
+    acme_skips_hasten(&job);
+    record.idents = names("shop.example", NULL);
+    record.not_before = NOW;
+    acme_job_learn(&job, &record, pool);
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    /* one that nobody left out is missed */
+    plan(NULL);
+    acme_job_learn(&job, &record, pool);
+    acme_err_t *err = acme_job_succeeded(&job, NOW, pool);
+    assert_non_null(err);
+    assert_int_equal(err->msg, ACME_E_SET_USELESS);
+    assert_non_null(strstr(err->text, "it lacks names"));
+}
+
 static void test_job_never_goes_on_without_its_identity(void **state)
 {
     (void)state;
@@ -1051,6 +1071,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_name_in_service_is_kept_until_it_is_late),
     JOB_TEST(test_job_bad_added_name_leaves_the_set_alone),
     JOB_TEST(test_job_bad_name_does_not_keep_a_good_one_out),
+    JOB_TEST(test_job_set_without_a_name_left_out_is_no_failure),
     JOB_TEST(test_job_names_left_out_outlive_the_process),
     JOB_TEST(test_job_many_names_left_out_fit_the_status),
 };

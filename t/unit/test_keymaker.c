@@ -153,11 +153,50 @@ static void test_keymaker_ends_without_finishing_its_key(void **state)
     assert_in_range(longest, 0, apr_time_from_msec(400));
 }
 
+/* What it wakes up, which lives in a pool below its own, as the transport does. */
+static _Atomic int gone, late;
+
+static void wake_what_may_be_gone(void *baton)
+{
+    (void)baton;
+    atomic_fetch_add(&late, atomic_load(&gone));
+}
+
+static apr_status_t go(void *data)
+{
+    (void)data;
+    atomic_store(&gone, 1);
+    apr_sleep(apr_time_from_msec(100)); /* time for many keys */
+    return APR_SUCCESS;
+}
+
+static void test_keymaker_ends_before_what_it_wakes_up(void **state)
+{
+    apr_pool_t *mine, *below;
+    acme_keymaker_t *maker;
+    acme_key_wish_t *wish;
+    got_t got = { 0 };
+
+    (void)state;
+    apr_pool_create(&mine, pool);
+    apr_pool_create(&below, mine);
+    apr_pool_cleanup_register(below, NULL, go, apr_pool_cleanup_null);
+    maker = acme_keymaker_create(wake_what_may_be_gone, NULL, mine);
+    for (int i = 0; i < 20000; i++) {
+        assert_no_err(acme_keymaker_ask(&wish, maker, ACME_KEY_ECDSA_P256, 1,
+                                        take, &got, pool));
+    }
+    apr_pool_destroy(mine);
+    assert_int_equal(late, 0);
+    assert_int_equal(got.count, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_keymaker_makes_each_type),
     POOL_TEST(test_keymaker_urgent_ones_come_first),
     POOL_TEST(test_keymaker_forgotten_wish_is_not_handed_over),
     POOL_TEST(test_keymaker_ends_without_finishing_its_key),
+    POOL_TEST(test_keymaker_ends_before_what_it_wakes_up),
 };
 
 RUN_TESTS(tests)

@@ -26,6 +26,8 @@ static acme_record_t *sample(const char *names)
     record->ari_id = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
     record->ocsp = "http://ocsp.ca.example/";
     record->must_staple = 1;
+    record->proved_by = "http-01 -";
+    record->challenges = "tls-alpn-01 http-01";
     return record;
 }
 
@@ -71,6 +73,8 @@ static void test_record_returns_as_it_went(void **state)
     assert_string_equal(again->ca_url, record->ca_url);
     assert_string_equal(again->account_url, record->account_url);
     assert_string_equal(again->profile, record->profile);
+    assert_string_equal(again->proved_by, record->proved_by);
+    assert_string_equal(again->challenges, record->challenges);
     assert_true(acme_idents_equal(again->idents, record->idents));
     assert_int_equal(again->not_before, record->not_before);
     assert_int_equal(again->not_after, record->not_after);

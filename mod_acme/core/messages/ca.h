@@ -85,6 +85,9 @@
       "Nothing: some CAs take hours. If it lasts for days look at the CA's status page, or choose another CA with AcmeCA.") \
     M(1264, E_ORDER_HELD, WARNING, CA_RETRY, "the CA has accepted the order but does not hand the certificate out: %s", \
       "Nothing: the next attempt goes on with this order. If it lasts look at the CA's status page.") \
+    M(1270, I_ACCOUNT_KEY_TYPE, NOTICE, NONE, "the account's key is %s and the CA has never taken it, and AcmeAccountKey says %s: the key was put aside, and another one is made", "") \
+    M(1271, E_ACCOUNT_KEY_REFUSED, ERR, CA_FINAL, "the CA refused the public key of the account", \
+      "Choose another key type with AcmeAccountKey, or name another key file there.") \
     M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
       "It was registered anew without success: check that AcmeCA and the account key belong together.") \
     M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \
@@ -100,7 +103,7 @@
     M(1306, E_CA_PROBLEM_REASON, ERR, CA_FINAL, "the CA does not accept this reason for revocation", \
       "Revoke with another reason; most CAs take 0, 1, 4 and 5.")              \
     M(1307, E_CA_PROBLEM_ALGORITHM, ERR, CA_FINAL, "the CA does not accept signatures of this account key", \
-      "Name another key or key type with AcmeAccountKey; ecdsa-p256 is taken by every CA.")   \
+      "Write a key type that the CA accepts with AcmeAccountKey, or name another key file there; where it does not say what it accepts: ecdsa-p256 is taken by nearly every CA.")   \
     M(1308, E_CA_PROBLEM_CAA, WARNING, CA_RETRY, "a CAA record forbids this CA to issue", \
       "Add the CA to the CAA record of the name, or choose a CA that is in it with AcmeCA.") \
     M(1309, E_CA_PROBLEM_CONFLICT, WARNING, CA_RETRY, "the CA is busy with the same request", \

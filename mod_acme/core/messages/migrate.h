@@ -1,4 +1,4 @@
-/* 1940-1969: coming from other programs. See ../messages.h. */
+/* 1940-1969: coming from other programs; what acmectl does without a server. See ../messages.h. */
 /* clang-format off */
 #define ACME_MESSAGES_MIGRATE(M)                                               \
     M(1940, E_MIGRATE_CONFIG, ERR, CONFIG, "cannot read the configuration %s: %s", \
@@ -14,5 +14,9 @@
     M(1945, E_MIGRATE_NOTHING, ERR, CONFIG, "there is nothing to be moved from %s: %s", \
       "Check --config and --from; acmectl help migrate tells what is looked at.") \
     M(1946, W_MANAGED_TWICE, WARNING, CONFIG, "mod_acme leaves the host %s (%s) to mod_md, which has its name %s (%s): one host is managed by one module", \
-      "Take the name out of mod_md's MDomain, or remove AcmeManage for this host; acmectl migrate md moves certificates and configuration over.")
+      "Take the name out of mod_md's MDomain, or remove AcmeManage for this host; acmectl migrate md moves certificates and configuration over.") \
+    M(1947, W_REVOKE_UNCLEAR, WARNING, LOCAL, "the CA has not answered; it may have revoked the certificate", \
+      "Ask again: what is revoked already counts as done.") \
+    M(1948, E_REVOKE_TRUST, ERR, CONFIG, "nothing was revoked: %s", \
+      "Name the trust anchors of a private CA with --trust-file, as AcmeCATrustFile does for the server.")
 /* clang-format on */
