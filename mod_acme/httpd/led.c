@@ -6,10 +6,11 @@
 
 #include "httpd/shared.h"
 
-#define RETAINED "mod_acme-led-1"
+#define RETAINED "mod_acme-led-2"
 
 typedef struct led_t {
-    _Atomic apr_int64_t until; /* a time; somebody leads that long at least */
+    _Atomic apr_int64_t until;  /* a time; somebody leads that long at least */
+    _Atomic apr_int64_t missed; /* when it was last told that nobody does */
 } led_t;
 
 static led_t *the_led;
@@ -59,4 +60,16 @@ int acme_led_is(apr_time_t now)
 
     /* further ahead than anybody says: the clock was set back meanwhile */
     return now < until && until - now <= ACME_LED_TERM;
+}
+
+int acme_led_is_missed(apr_time_t now)
+{
+    apr_int64_t told;
+
+    if (!the_led || acme_led_is(now)) {
+        return 0;
+    }
+    told = atomic_load(&the_led->missed);
+    return (now < told || now - told >= ACME_LED_AGAIN)
+           && atomic_compare_exchange_strong(&the_led->missed, &told, now);
 }

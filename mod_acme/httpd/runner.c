@@ -259,6 +259,10 @@ static void try_to_lead(runner_t *runner)
     }
     else {
         runner->told = ACME_M_NONE;
+        if (!held && acme_led_is_missed(apr_time_now())) {
+            acme_log_msg(runner->server, scratch, ACME_W_STORE_SHARED,
+                         acme_store_lock_path(runner->store), NULL);
+        }
     }
     apr_pool_destroy(scratch);
     if (held) {

@@ -349,3 +349,21 @@ def test_unusable_lock_is_told_once_a_child(scripted):
 def ticks(httpd, mark):
     """How often the lock was tried, told at trace level."""
     return len(re.findall(r"trace.*lease is not to be had", httpd.log_since(mark)))
+
+
+@pytest.mark.all_mpms
+def test_store_of_another_server_is_told_once(scripted, make_httpd, mpm):
+    """An httpd beside it, as Debian makes them, with the same AcmeStore and hosts of its own."""
+    httpd, ca = scripted
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    httpd.wait_cert(SHOP)
+    other = make_httpd(mpm=mpm)
+    other.acme(ca, store=httpd.store)
+    other.vhost(BLOG, https_extra="AcmeManage on")
+    other.start()
+    other.wait_log(r"ACME1115: another server has the work on this store \(.*/store/lock\)")
+    assert "ACME1115" not in httpd.log()
+    httpd.stop()
+    other.wait_log(r"ACME1502: \[blog\.example\.org/ecdsa\] order begun")
+    assert other.log().count("ACME1115") == 1

@@ -110,6 +110,29 @@ static void test_led_not_for_longer_by_a_clock_set_back(void **state)
     assert_true(acme_led_is(now - 2 * ACME_LED_TERM));
 }
 
+static void test_led_missed_is_told_by_one_process_now_and_again(void **state)
+{
+    apr_time_t now = apr_time_now();
+    int status = -1;
+    pid_t child;
+
+    (void)state;
+    acme_led_open(&server, 1);
+    assert_false(acme_led_is_missed(now));
+    now += 2 * ACME_LED_BEGIN;
+    if (!(child = fork())) {
+        _exit(acme_led_is_missed(now) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_false(acme_led_is_missed(now));
+    acme_led_tell(now + ACME_LED_AGAIN);
+    assert_false(acme_led_is_missed(now + ACME_LED_AGAIN));
+    now += 2 * ACME_LED_AGAIN;
+    assert_true(acme_led_is_missed(now));
+    assert_false(acme_led_is_missed(now));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -118,6 +141,7 @@ int main(void)
         TEST(test_led_is_known_in_every_process_and_after_a_restart),
         TEST(test_led_not_where_no_engine_can_run),
         TEST(test_led_not_for_longer_by_a_clock_set_back),
+        TEST(test_led_missed_is_told_by_one_process_now_and_again),
     };
 
     apr_initialize();

@@ -30,5 +30,7 @@
     M(1113, W_STORE_OLDER, WARNING, LOCAL, "%s/%s is damaged: set %s, issued before it, is served instead", \
       "It is renewed when it is due. For a new one at once run acmectl renew with its name.") \
     M(1114, E_STORE_NONE, ERR, LOCAL, "%s/%s is damaged and no older set of it is whole: its hosts answer 503 until there is a new one", \
-      "Nothing need be done where the store is usable otherwise: a new one is ordered at once.")
+      "Nothing need be done where the store is usable otherwise: a new one is ordered at once.") \
+    M(1115, W_STORE_SHARED, WARNING, CONFIG, "another server has the work on this store (%s), so nothing is issued or renewed by this one", \
+      "Give each server an AcmeStore of its own. If no other server has this one, look for an acmectl or an old process of httpd that does not end.")
 /* clang-format on */
