@@ -288,6 +288,37 @@ static acme_err_t *open_rest_part(acme_store_t *store, acme_part_t which,
         place->path, pool);
 }
 
+/* What was issued serves on, though it was not promoted yet, where the trouble
+ * is with other parts. */
+static acme_err_t *open_promotion(acme_store_t *store, apr_pool_t *pool)
+{
+    static const acme_part_t parts[] = { ACME_PART_CERTIFICATES,
+                                         ACME_PART_ARCHIVE,
+                                         ACME_PART_PLACEHOLDER,
+                                         ACME_PART_FRESH };
+    struct stat st;
+
+    if (fstat(store->base.fd, &st) != 0) {
+        return io_error("examine", store->base.path, pool);
+    }
+    ACME_TRY(
+        acme_store_check_owner(&st, store->owner, 022, store->base.path, pool));
+    ACME_TRY(acme_store_settle_secret(store, 0, pool));
+    for (apr_size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const acme_place_t *place = &store->parts[parts[i]];
+        const layout_t *l = &layout[parts[i]];
+
+        ACME_TRY(place->fd >= 0 ? settle_part(place, l, store, 0, pool)
+                                : open_part(store, l, 0, pool));
+    }
+    return NULL;
+}
+
+int acme_store_can_promote(const acme_store_t *store)
+{
+    return !store->bars_promotion;
+}
+
 acme_err_t *acme_store_open_rest(acme_store_t **store,
                                  const acme_store_options_t *options,
                                  apr_pool_t *pool)
@@ -305,6 +336,7 @@ acme_err_t *acme_store_open_rest(acme_store_t **store,
     /* Without an archive there is less to fall back to. */
     acme_err_t *err = open_rest_part(made, ACME_PART_ARCHIVE, pool);
     (void)err;
+    made->bars_promotion = open_promotion(made, pool) != NULL;
     *store = made;
     return NULL;
 }

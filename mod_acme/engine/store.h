@@ -63,14 +63,18 @@ acme_err_t *acme_store_open(acme_store_t **store,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** What is left where acme_store_open refuses: promoted sets can be looked up
- *  with acme_store_current and acme_store_current_files, nothing else. Writes
- *  nothing, asks for no secret. Files may be root's or, after a chown -R, the
- *  worker's; where others than root could have written, each set is parsed,
- *  whatever its record says.
+ *  with acme_store_current and acme_store_current_files, and fresh ones promoted
+ *  where acme_store_can_promote; nothing else. Makes nothing. Files may be root's
+ *  or, after a chown -R, the worker's; where others than root could have written,
+ *  each set is parsed, whatever its record says.
  *  @return E_STORE_IO, E_STORE_OWNER: there is nothing left */
 acme_err_t *acme_store_open_rest(acme_store_t **store,
                                  const acme_store_options_t *options,
                                  apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Whether all is well that a promotion goes by: the secret, what is promoted, the
+ *  placeholders and fresh/. Always, but for what acme_store_open_rest has opened. */
+int acme_store_can_promote(const acme_store_t *store);
 
 /** Root, at a start: requests and replies of more than a day ago are removed;
  *  their acmectl was interrupted. Files of other names are left alone. */

@@ -40,6 +40,7 @@ struct acme_store_t {
     apr_pool_t *pool;
     uid_t opener;         /* whose process opened it */
     int wary;             /* others could write in certificates/ */
+    int bars_promotion;   /* something is not well that it goes by */
     apr_hash_t *verdicts; /* "<dir>/<family>" -> acme_verdict_t * */
     const char *lock_path;
     acme_place_t base; /* AcmeStore itself */

@@ -155,7 +155,8 @@ static int promote(start_t *start, served_t *served,
     acme_record_t *record = NULL;
     acme_err_t *err;
 
-    if (!start->real || start->unusable) {
+    if (!start->real || !start->store
+        || !acme_store_can_promote(start->store)) {
         return 0;
     }
     err = acme_store_promote(&record, start->store, managed->dir, family,

@@ -293,6 +293,54 @@ def standstill_is_shown(case, number, where):
         assert where in one["keys"][0]["error"]["text"]
 
 
+def renewed_live(case, how, damage):
+    """Damage the store of a server that has a newer set of SHOP in live service alone; its serial."""
+    case.httpd.start()
+    ask(case.httpd, SHOP)
+    newest = serial(case.httpd.served_cert(SHOP))
+    assert newest != case.filled.now[SHOP]
+    if how == "start":
+        case.httpd.stop()
+    damage(case.store)
+    if how == "start":
+        case.httpd.start()
+    else:
+        case.httpd.graceful()
+    return newest
+
+
+PROMOTABLE = ["control-writable", "accounts-of-another", "work-is-a-link", "lock-is-a-directory",
+              "lock-of-another"]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", PROMOTABLE)
+def test_unusable_store_still_promotes_from_parts_that_are_well(case, name, how):
+    newest = renewed_live(case, how, REFUSED[name][0])
+    told(case.httpd, 0, 1112, "/store")
+    assert serial(case.httpd.served_cert(SHOP)) == newest
+    case.serves(BLOG)
+    assert case.httpd.server_status()[f"Acme[{SHOP}/ecdsa]Serial"] == f"{newest:x}"
+
+
+UNTRUSTED = {
+    "fresh-of-another": lambda s: own(s / "fresh", "nobody"),
+    "fresh-writable": lambda s: (s / "fresh").chmod(0o777),
+    **{name: REFUSED[name][0] for name in (
+        "secret-of-another", "secret-garbage", "newer-version", "root-of-worker", "all-of-worker",
+        "root-group-writable", "certificates-of-worker")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNTRUSTED)
+def test_unusable_store_promotes_nothing_where_others_had_their_hands(case, name):
+    renewed_live(case, "start", UNTRUSTED[name])
+    told(case.httpd, 0, 1112, "/store")
+    case.serves(SHOP)
+    folder = case.store / "certificates" / SHOP
+    assert sorted(one.name for one in folder.iterdir()) == ["ecdsa", "ecdsa.2"]
+
+
 def mended_store_works_again(case):
     """The repair is a copy from a backup; a graceful restart is enough."""
     shutil.rmtree(case.store)

@@ -539,7 +539,9 @@ static void test_rest_has_what_is_promoted(void **state)
     assert_non_null(promote(store, SHOP));
     assert_int_equal(unlink(in_store("store.json")), 0);
     assert_err(try_open(&store, 1), ACME_E_STORE_DAMAGED);
+    assert_true(acme_store_can_promote(store));
     assert_no_err(acme_store_open_rest(&store, &options, pool));
+    assert_false(acme_store_can_promote(store));
     assert_int_equal(current_number(store), 1);
     /* Nobody else can vouch for the digest either. */
     overwrite("certificates/" SHOP "/ecdsa.1/key.pem", "-----BEGIN");
