@@ -281,6 +281,16 @@ static acme_proof_type_t type_of(const acme_run_t *run,
     return setback ? setback->type : ACME_PROOF_HTTP_01;
 }
 
+/* A handshake is seen only once it has come to the challenge's protocol, which in
+ * TLS 1.2 is after the choice of a cipher. */
+static const char *nothing_came(acme_proof_type_t type)
+{
+    return type == ACME_PROOF_TLS_ALPN_01
+               ? "the CA's request never reached this server, or its handshake "
+                 "failed before the challenge (SSLProtocol, SSLCipherSuite)"
+               : "the CA's request never reached this server";
+}
+
 /* What came here of the CA's, in words. */
 static const char *visits(const acme_run_t *run, const acme_ident_t *ident,
                           acme_proof_type_t type)
@@ -315,7 +325,7 @@ static const char *visits(const acme_run_t *run, const acme_ident_t *ident,
                "no request of the CA for the challenge reached this "
                "server, but this did: ",
                acme_hit_text(other, engine->scratch), NULL)
-                 : "the CA's request never reached this server";
+                 : nothing_came(type);
 }
 
 static const char *finding(const acme_run_t *run, const acme_ident_t *ident,

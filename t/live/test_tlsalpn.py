@@ -206,6 +206,15 @@ def test_tls_1_2_cipher_decides_which_key(stage, cipher, order):
             assert hasattr(cert.public_key(), "curve") == ("ECDSA" in cipher)
 
 
+def test_handshake_that_fails_before_the_challenge_is_not_told_as_never_come(stage):
+    """A placeholder is ECDSA: with TLS 1.2 and RSA alone there is no cipher for it."""
+    on = stage()
+    only_rsa = "SSLProtocol TLSv1.2\nSSLCipherSuite ECDHE-RSA-AES128-GCM-SHA256"
+    on.start(SHOP, config=f"AcmeKeyType rsa2048\n{only_rsa}")
+    told = on.httpd.wait_log(r"ACME1322: .*").group(0)
+    assert "or its handshake failed before the challenge (SSLProtocol, SSLCipherSuite)" in told
+
+
 def test_challenge_is_of_its_own_name_alone_and_gone_afterwards(stage):
     on = stage()
     on.hold()
