@@ -18,6 +18,7 @@ static const acme_reaction_t reactions[] = {
 
     /* This machine cannot today for lack of files or memory; it may tomorrow. */
     { ACME_E_CA_TRUST_FILE, ACME_FATE_KEEP, AGAIN },
+    { ACME_E_PROXY_TRUST_FILE, ACME_FATE_KEEP, AGAIN },
     { ACME_E_TRANSPORT, ACME_FATE_KEEP, AGAIN },
     { ACME_E_MEMORY, ACME_FATE_KEEP },
     { ACME_E_STORE_IO, ACME_FATE_KEEP },

@@ -39,6 +39,12 @@ static void prepare(acme_session_t *session, int ask, acme_method_t method,
 
 /* --- failure -------------------------------------------------------------- */
 
+static apr_interval_time_t shorter(apr_interval_time_t own,
+                                   apr_interval_time_t configured)
+{
+    return configured && configured < own ? configured : own;
+}
+
 void acme_session_fail(acme_session_t *session, const acme_err_t *err,
                        apr_time_t now)
 {
@@ -47,9 +53,12 @@ void acme_session_fail(acme_session_t *session, const acme_err_t *err,
     session->failures++;
     session->retry_at = session->error->retry_at;
     if (session->retry_at <= now) {
-        session->retry_at = now
-                            + acme_retry_delay(session->failures, FAILURE_FIRST,
-                                               FAILURE_MAX, 0);
+        session->retry_at =
+            now
+            + acme_retry_delay(
+                session->failures,
+                shorter(FAILURE_FIRST, session->config->retry_first),
+                shorter(FAILURE_MAX, session->config->retry_max), 0);
     }
 }
 

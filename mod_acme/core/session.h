@@ -33,6 +33,10 @@ typedef struct acme_session_config_t {
     const char *eab_hmac;
     apr_interval_time_t nonce_patience; /* how long there may be no nonce to be
                                            had before that fails; 0: an hour */
+    apr_interval_time_t retry_first,
+        retry_max; /* first and longest wait after a
+                                           failure, where they are shorter than
+                                           a minute and a day; 0: those */
 } acme_session_config_t;
 
 acme_session_t *acme_session_create(const acme_session_config_t *config,

@@ -128,8 +128,9 @@ void acme_engine_keep(acme_engine_t *engine, acme_job_t *job)
     const char *json = NULL;
     acme_err_t *err = NULL;
 
-    if (!job->status.failures && !job->request[0] && !acme_job_has_turns(job)
-        && !acme_skips_count(job) && !job->withdrawn.serial[0]) {
+    if (!job->status.failures && !job->request[0] && !job->wished
+        && !acme_job_has_turns(job) && !acme_skips_count(job)
+        && !job->withdrawn.serial[0]) {
         if (job->has_doc) {
             err = acme_store_remove_doc(engine->store, dir, job->family,
                                         ACME_DOC_JOB, engine->scratch);

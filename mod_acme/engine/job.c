@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,31 @@
  * revokes each one at once would be asked without end. */
 #define REVOKED_REST apr_time_from_sec(6 * 60 * 60)
 
-/* --- fingerprints ------------------------------------------------------------ */
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+const acme_ca_t *acme_job_ca(const acme_job_t *job)
+{
+    return &job->managed->policy->cas[job->ca];
+}
+
+void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
+                   acme_key_type_t key_type, apr_pool_t *pool,
+                   apr_pool_t *scratch)
+{
+    memset(job, 0, sizeof(*job));
+    job->pool = pool;
+    job->managed = managed;
+    job->key_type = key_type;
+    job->family = acme_key_family(key_type);
+
+    acme_job_set_subject(job, scratch);
+    acme_job_set_settings(job, scratch);
+}
+
+/* --- what there is ------------------------------------------------------------ */
 
 static unsigned int hash_text(const char *text, unsigned int hash)
 {
@@ -26,129 +49,6 @@ static unsigned int hash_text(const char *text, unsigned int hash)
     }
     return hash;
 }
-
-void acme_job_fingerprint(char *out, const char *text)
-{
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text, strlen(text), digest);
-    for (int i = 0; i < (ACME_JOB_FINGERPRINT - 1) / 2; i++) {
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    }
-}
-
-/* The order of names means nothing: a sum over them. */
-static apr_uint64_t sum_names(const apr_array_header_t *idents)
-{
-    apr_uint64_t sum = 0;
-    for (int i = 0; i < idents->nelts; i++) {
-        const char *value = APR_ARRAY_IDX(idents, i, acme_ident_t *)->value;
-        unsigned char digest[SHA256_DIGEST_LENGTH];
-        apr_uint64_t part;
-        SHA256((const unsigned char *)value, strlen(value), digest);
-        memcpy(&part, digest, sizeof(part));
-        sum += part;
-    }
-    return sum;
-}
-
-const acme_ca_t *acme_job_ca(const acme_job_t *job)
-{
-    return &job->managed->policy->cas[job->ca];
-}
-
-static const char *or_empty(const char *text)
-{
-    return text ? text : "";
-}
-
-/* What an order at the job's CA is about. */
-static const char *subject_of(const acme_job_t *job, apr_pool_t *scratch)
-{
-    const acme_managed_t *managed = job->managed;
-    const acme_ca_t *ca = acme_job_ca(job);
-
-    return apr_psprintf(scratch, "%s\n%s\n%s\n%d\n%" APR_UINT64_T_HEX_FMT,
-                        ca->url, acme_key_type_name(job->key_type),
-                        or_empty(ca->profile), managed->idents->nelts,
-                        sum_names(managed->idents));
-}
-
-void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch)
-{
-    acme_job_fingerprint(job->subject, subject_of(job, scratch));
-}
-
-/* What the administrator can say of CAs and accounts. */
-static const char *ca_settings(const acme_policy_t *policy, apr_pool_t *scratch)
-{
-    const char *text = "";
-
-    for (int i = 0; i < policy->ca_count; i++) {
-        const acme_ca_t *ca = &policy->cas[i];
-        text = apr_psprintf(scratch, "%s%s\n%s\n%s\n%s %d\n", text, ca->url,
-                            acme_policy_account(ca, scratch),
-                            or_empty(ca->trust_file), or_empty(ca->profile),
-                            ca->profile_required);
-        if (acme_policy_account_key_type(ca) != ACME_KEY_ECDSA_P256) {
-            text = apr_pstrcat(
-                scratch, text,
-                acme_key_type_name(acme_policy_account_key_type(ca)), "\n",
-                NULL);
-        }
-        if (ca->external) {
-            text =
-                apr_pstrcat(scratch, text, or_empty(ca->external->hmac), NULL);
-        }
-    }
-    if (policy->terms) {
-        text =
-            apr_pstrcat(scratch, text, "terms ",
-                        apr_array_pstrcat(scratch, policy->terms, ' '), NULL);
-    }
-    return text;
-}
-
-/* Of AcmeDnsCommand and AcmeDnsWait. */
-static const char *dns_settings(const acme_policy_t *policy, apr_pool_t *pool)
-{
-    const apr_array_header_t *command = policy->dns_command;
-    const apr_array_header_t *resolvers = policy->dns_resolvers;
-
-    return apr_psprintf(
-        pool, "%s\n%" APR_TIME_T_FMT "\n%s",
-        command ? apr_array_pstrcat(pool, command, '\n') : "", policy->dns_wait,
-        resolvers ? apr_array_pstrcat(pool, resolvers, ' ') : "");
-}
-
-void acme_job_init(acme_job_t *job, const acme_managed_t *managed,
-                   acme_key_type_t key_type, apr_pool_t *pool,
-                   apr_pool_t *scratch)
-{
-    const acme_policy_t *policy = managed->policy;
-    memset(job, 0, sizeof(*job));
-    job->pool = pool;
-    job->managed = managed;
-    job->key_type = key_type;
-    job->family = acme_key_family(key_type);
-
-    acme_job_set_subject(job, scratch);
-    const char *contacts =
-        policy->contacts ? apr_array_pstrcat(scratch, policy->contacts, ',')
-                         : "";
-    const char *settings = apr_psprintf(
-        scratch, "%s\n%s%d %d %d %d\n%s\n%s", subject_of(job, scratch),
-        ca_settings(policy, scratch), policy->agree_terms, policy->http_01,
-        policy->tls_alpn_01, policy->dns,
-        acme_policy_challenges(policy, scratch), contacts);
-    settings = apr_pstrcat(
-        scratch, settings, "\n", dns_settings(policy, scratch), "\n",
-        acme_proxy_text(policy->proxy, scratch), "\n",
-        acme_policy_request(policy, scratch),
-        acme_hooks_text(policy->hooks, ACME_EVENTS_CHALLENGES, scratch), NULL);
-    acme_job_fingerprint(job->settings, settings);
-}
-
-/* --- what there is ------------------------------------------------------------ */
 
 /* The CA among the configured ones that a set came from, or NULL. */
 static const acme_ca_t *ca_of(const acme_job_t *job, const char *url)
@@ -294,6 +194,10 @@ static apr_time_t wanted(const acme_job_t *job, const char **verb,
         *why = job->differs;
         return 0;
     }
+    if (job->wished) {
+        *why = "asked for by the administrator";
+        return 0;
+    }
     const char *name;
     apr_time_t suggested = acme_job_ari_moment(job);
     apr_time_t planned = suggested ? suggested : job->renew_at;
@@ -407,6 +311,7 @@ int acme_job_failed(acme_job_t *job, const acme_err_t *err,
         }
         count(&status->failures); /* there is none left to ask */
     }
+    job->wished |= job->requested != 0;
     job->requested = 0;
     return 0;
 }
@@ -453,7 +358,7 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
         status->failures = 0;
     }
     forget_error(job);
-    job->requested = 0;
+    job->requested = job->wished = 0;
     acme_job_settle(job);
     if (!useless) {
         return NULL;
@@ -498,6 +403,9 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
         "not_first", remarks->ca_why, "cas", format_turns(job, pool));
     json_t *left_out = acme_skips_format(job, pool);
     acme_job_format_withdrawn(doc, job);
+    if (doc && job->wished) {
+        json_object_set_new(doc, "wished", json_true());
+    }
     if (doc && left_out) {
         json_object_set_new(doc, "left_out", left_out);
     }
@@ -560,6 +468,7 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     const char *request = acme_json_string(doc, "request");
     apr_cpystrn(job->request, request ? request : "", sizeof(job->request));
     job->has_doc = 1;
+    job->wished = json_is_true(json_object_get(doc, "wished"));
     acme_job_parse_withdrawn(job, doc);
     if (strcmp(settings, job->settings)) {
         return NULL;

@@ -70,6 +70,8 @@ struct acme_job_t {
     acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
     int requested; /* ACME_REQUESTED by the administrator, whatever the mode
                            and earlier failures; or 0 */
+    int wished;    /* what was requested has failed: tried again like what is
+                           due, until there is a new set */
     int revoked;   /* the CA says so of the newest set */
     acme_withdrawn_t withdrawn;
     int has_doc;      /* something is saved of it */
@@ -166,10 +168,17 @@ apr_time_t acme_job_ari_moment(const acme_job_t *job);
 /** An order for it begins, or goes on. */
 void acme_job_begun(acme_job_t *job, apr_time_t now);
 
-/* --- how it goes --- */
+/* --- job_settings.c: what it is about --- */
 
 /** Sixteen hexadecimal digits over a text. @param out  ACME_JOB_FINGERPRINT */
 void acme_job_fingerprint(char *out, const char *text);
+
+/** After a change of ca: what an order there is about. */
+void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch);
+/** Part of acme_job_init: settings, which is of all that may cure a failure. */
+void acme_job_set_settings(acme_job_t *job, apr_pool_t *scratch);
+
+/* --- how it goes --- */
 
 /** Backoff of AcmeRetry. */
 typedef struct acme_job_retry_t {
@@ -215,8 +224,6 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
  *  back no more. @param retry_max  as in acme_job_retry_t */
 void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
                           apr_time_t now);
-/** After a change of ca: what an order there is about. */
-void acme_job_set_subject(acme_job_t *job, apr_pool_t *scratch);
 
 /* --- revoked by the administrator: job_withdrawn.c ----------------------------- */
 

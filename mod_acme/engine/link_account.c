@@ -287,6 +287,8 @@ acme_err_t *acme_link_open(acme_link_t *link)
     config->agree_terms = link->agree_terms;
     config->terms = link->terms;
     config->contacts = link->managed->policy->contacts;
+    config->retry_first = link->engine->config->retry_first;
+    config->retry_max = link->engine->config->retry_max;
     config->eab_kid = external ? external->kid : NULL;
     config->eab_hmac = external ? external->hmac : NULL;
     apr_pool_create(&link->session_pool, link->pool);

@@ -417,6 +417,14 @@ static acme_err_t *failure_of(call_t *call, CURLcode code)
     if (msg == ACME_E_TRANSPORT) {
         return acme_err_make(call->pool, msg, reason, NULL);
     }
+    if (call->by_proxy && msg == ACME_E_CA_TRUST_FILE) {
+        const char *file = call->ca.proxy->trust_file
+                               ? call->ca.proxy->trust_file
+                               : call->transport->handles.system_trust;
+        return acme_err_make(call->pool, ACME_E_PROXY_TRUST_FILE,
+                             file ? file : "of the system", call->ca.proxy->url,
+                             reason, NULL);
+    }
     if (call->by_proxy) {
         return acme_err_make(call->pool, ACME_E_PROXY, call->url,
                              call->ca.proxy->url, reason, NULL);

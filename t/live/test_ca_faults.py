@@ -197,6 +197,28 @@ def test_missing_trust_file_stops_no_start_or_reload_and_is_told(httpd, make_fak
     assert serial(httpd.served_cert(SHOP)) != first
 
 
+@pytest.mark.parametrize("reload", [False, True], ids=["running", "reloaded"])
+def test_renewal_that_was_asked_for_and_failed_is_tried_again(httpd, make_fakeca, reload):
+    ca = make_fakeca()
+    trust = ca.ca_file.read_bytes()
+    path = httpd.folder / "trust.pem"
+    path.write_bytes(trust)
+    httpd.acme(ca, f"AcmeCATrustFile {path}\nAcmeRetry 1s 1s")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP))
+    path.unlink()
+    httpd.graceful()
+    assert acmectl(httpd, "renew", SHOP).returncode != 0
+    httpd.wait_log(rf"ACME1260: .*{path}")
+    path.write_bytes(trust)
+    if reload:
+        httpd.graceful()
+    wait_until(lambda: serial(httpd.served_cert(SHOP)) != first, 20, lambda: httpd.log())
+    wait_until(lambda: "valid" in httpd.server_status().values(), 10, "the end of the trouble")
+    assert len(ca.requests_to("new-order")) == 2  # and that was all that was asked for
+
+
 def test_something_that_is_no_acme_directory_is_told(httpd, make_fakeca):
     ca = make_fakeca()
     ca.script("directory", f.body(json.dumps({"hello": "world"})), times=None)

@@ -99,6 +99,27 @@ def test_proxy_that_fails_is_named_and_another_one_tried_at_once(
     httpd.wait_cert(SHOP)
 
 
+def test_missing_trust_file_of_the_proxy_is_named_and_missed_no_longer(
+    httpd, make_fakeca, make_proxy
+):
+    ca, proxy = inside_ca(httpd, make_fakeca), make_proxy(tls=True)
+    path = httpd.folder / "proxy.pem"
+    httpd.acme(ca, f"AcmeRetry 1s 1s\nAcmeProxy {proxy.url()} {path}")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    path.write_bytes(proxy.trust_file.read_bytes())
+    httpd.start()
+    before = serial(httpd.wait_cert(SHOP))
+    path.unlink()
+    httpd.graceful()
+    done = acmectl(httpd, "renew", SHOP)
+    assert done.returncode != 0 and "1272" in done.stdout + done.stderr
+    line = httpd.wait_log(r"ACME1272: .*").group(0)
+    assert f"trust file {path} to check the proxy https://localhost:{proxy.port}" in line
+    assert str(ca.ca_file) not in line
+    path.write_bytes(proxy.trust_file.read_bytes())
+    wait_until(lambda: serial(httpd.served_cert(SHOP)) != before, 20, lambda: httpd.log())
+
+
 def test_one_certificate_goes_without_the_proxy_of_the_others(httpd, make_fakeca, make_proxy):
     ca, other = inside_ca(httpd, make_fakeca), make_fakeca()
     proxy = make_proxy()

@@ -85,6 +85,23 @@ static void test_session_newaccount_says_what_is_configured(void **state)
         strstr(replay->ca->last_account, "\"externalAccountBinding\":{"));
 }
 
+static void test_session_waits_no_longer_than_is_configured(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newAccount", 1, CA_REPLY, 400,
+          CA_PROBLEM("badSignatureAlgorithm", "no") },
+        { NULL },
+    };
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay->account.retry_first = apr_time_from_sec(2);
+    replay->account.retry_max = apr_time_from_sec(2);
+    replay_run(replay);
+    assert_session_failed(replay, ACME_E_CA_PROBLEM_ALGORITHM, 2);
+}
+
 static void test_session_terms_are_never_agreed_by_itself(void **state)
 {
     replay_t *replay = replay_create("a.example", pool);
@@ -784,6 +801,7 @@ static void test_nonces_are_bounded_newest_first_and_checked(void **state)
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_session_known_kid_is_used_without_asking),
     POOL_TEST(test_session_newaccount_says_what_is_configured),
+    POOL_TEST(test_session_waits_no_longer_than_is_configured),
     POOL_TEST(test_session_terms_are_never_agreed_by_itself),
     POOL_TEST(test_session_no_terms_no_agreement_is_fine),
     POOL_TEST(test_session_missing_eab_is_told_without_asking),

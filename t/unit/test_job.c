@@ -104,6 +104,115 @@ static void test_job_valid_set_waits_for_a_third_left(void **state)
     assert_int_equal(job.status.set_number, 3);
 }
 
+static void test_job_what_was_asked_for_and_failed_is_tried_again(void **state)
+{
+    (void)state;
+    plan(&record);
+    job.requested = ACME_REQUESTED;
+    fail_with(ACME_E_CA_TRUST_FILE, ACME_CLASS_LOCAL, 0);
+    assert_int_equal(job.requested, 0);
+    apr_time_t due = acme_job_plan(&job, NOW, pool);
+    assert_int_equal(due, job.retry_at);
+    assert_in_range(due, NOW + 1, NOW + HOUR);
+    assert_string_equal(job.status.next_action,
+                        "retry: asked for by the administrator");
+    /* and by whoever comes next, whatever was changed meanwhile */
+    cas[0].trust_file = "other.pem";
+    job = reload();
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(acme_job_plan(&job, NOW, pool), 0);
+    /* where nothing is to be done by itself, that holds for this too */
+    policy.renew_mode = ACME_RENEW_MANUAL;
+    assert_int_equal(acme_job_plan(&job, NOW, pool), ACME_NEVER);
+    policy.renew_mode = ACME_RENEW_AUTO;
+    assert_null(acme_job_succeeded(&job, NOW, pool));
+    assert_true(acme_job_plan(&job, NOW, pool) > NOW + DAY);
+}
+
+static void test_job_another_account_key_type_may_cure_a_failure(void **state)
+{
+    acme_account_key_t key = { .type = ACME_KEY_ECDSA_P256 };
+    char before[ACME_JOB_FINGERPRINT];
+
+    (void)state;
+    plan(NULL);
+    memcpy(before, job.settings, sizeof(before));
+    cas[0].account_key = &key; /* the default, written out */
+    plan(NULL);
+    assert_string_equal(job.settings, before);
+    key.type = ACME_KEY_RSA2048;
+    plan(NULL);
+    assert_string_not_equal(job.settings, before);
+}
+
+/* --- what proved the names last --- */
+
+#define FIRST  APR_ARRAY_IDX(managed.idents, 0, acme_ident_t *)
+#define SECOND APR_ARRAY_IDX(managed.idents, 1, acme_ident_t *)
+#define HTTP   ACME_PROOF_BIT(ACME_PROOF_HTTP_01)
+#define ALPN   ACME_PROOF_BIT(ACME_PROOF_TLS_ALPN_01)
+
+/* As it is written down for the first and the second name. */
+static void keep_proved(unsigned int first, unsigned int second)
+{
+    const unsigned char proved[] = { (unsigned char)first,
+                                     (unsigned char)second };
+
+    record.proved_by = record.challenges = NULL;
+    acme_job_keep_proved(&record, &job, proved, pool);
+}
+
+static void test_job_remembers_what_proved_a_name_if_it_is_not_preferred(
+    void **state)
+{
+    (void)state;
+    policy.tls_alpn_01 = 1;
+    plan(&record);
+    keep_proved(ALPN, ALPN);
+    assert_null(record.proved_by);
+    assert_null(record.challenges);
+    keep_proved(HTTP, HTTP);
+    assert_string_equal(record.proved_by, "http-01");
+    plan(&record);
+    assert_int_equal(acme_job_proved(&job, FIRST), HTTP);
+    assert_int_equal(acme_job_proved(&job, SECOND), HTTP);
+    keep_proved(0, ALPN); /* not known: as it was */
+    assert_string_equal(record.proved_by, "http-01 -");
+    plan(&record);
+    assert_int_equal(acme_job_proved(&job, FIRST), HTTP);
+    assert_int_equal(acme_job_proved(&job, SECOND), 0);
+    acme_job_disproved(&job, FIRST, ACME_PROOF_TLS_ALPN_01);
+    assert_int_equal(acme_job_proved(&job, FIRST), HTTP);
+    acme_job_disproved(&job, FIRST, ACME_PROOF_HTTP_01);
+    assert_int_equal(acme_job_proved(&job, FIRST), 0);
+}
+
+static void test_job_forgets_what_proved_a_name_with_another_setting(
+    void **state)
+{
+    static const char *const DAMAGED[] = { "", "-", "gopher-01", "a b c d",
+                                           "http-01 http-01 http-01" };
+
+    (void)state;
+    policy.tls_alpn_01 = 1;
+    plan(&record);
+    keep_proved(HTTP, 0);
+    apr_array_header_t *other =
+        apr_array_make(pool, 1, sizeof(acme_proof_type_t));
+    APR_ARRAY_PUSH(other, acme_proof_type_t) = ACME_PROOF_HTTP_01;
+    policy.challenges = other;
+    plan(&record);
+    assert_int_equal(acme_job_proved(&job, FIRST), 0);
+    policy.challenges = NULL;
+    for (apr_size_t i = 0; i < sizeof(DAMAGED) / sizeof(DAMAGED[0]); i++) {
+        record.proved_by = DAMAGED[i];
+        plan(&record);
+        assert_in_range(acme_job_proved(&job, FIRST), 0, HTTP);
+    }
+    acme_job_learn(&job, NULL, pool);
+    assert_int_equal(acme_job_proved(&job, FIRST), 0);
+}
+
 static void test_job_revoked_set_is_replaced_unless_it_is_new(void **state)
 {
     (void)state;
@@ -1028,6 +1137,10 @@ static void test_job_many_names_left_out_fit_the_status(void **state)
 static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_without_set_orders_now),
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
+    JOB_TEST(test_job_what_was_asked_for_and_failed_is_tried_again),
+    JOB_TEST(test_job_another_account_key_type_may_cure_a_failure),
+    JOB_TEST(test_job_remembers_what_proved_a_name_if_it_is_not_preferred),
+    JOB_TEST(test_job_forgets_what_proved_a_name_with_another_setting),
     JOB_TEST(test_job_revoked_set_is_replaced_unless_it_is_new),
     JOB_TEST(test_job_revoked_by_the_administrator_is_replaced_at_once),
     JOB_TEST(test_job_revoked_by_the_administrator_outlives_the_process),

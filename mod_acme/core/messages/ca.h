@@ -88,6 +88,8 @@
     M(1270, I_ACCOUNT_KEY_TYPE, NOTICE, NONE, "the account's key is %s and the CA has never taken it, and AcmeAccountKey says %s: the key was put aside, and another one is made", "") \
     M(1271, E_ACCOUNT_KEY_REFUSED, ERR, CA_FINAL, "the CA refused the public key of the account", \
       "Choose another key type with AcmeAccountKey, or name another key file there.") \
+    M(1272, E_PROXY_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the proxy %s: %s", \
+      "Check that AcmeProxy names behind the proxy's address a PEM file with certificates that the server's user can read; it is tried again by itself.") \
     M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
       "It was registered anew without success: check that AcmeCA and the account key belong together.") \
     M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \
