@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/encode.h"
@@ -19,6 +20,15 @@ const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool)
                        NULL);
 }
 
+/* Folders can be executed too, as far as access() is asked. */
+static int is_program(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode)
+           && access(path, X_OK) == 0;
+}
+
 const char *acme_setters_program(apr_array_header_t *command, int argc,
                                  char *const argv[])
 {
@@ -30,7 +40,7 @@ const char *acme_setters_program(apr_array_header_t *command, int argc,
         return apr_psprintf(pool, "\"%s\" is not a path of a program", argv[0]);
     }
     if (ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
-        && access(path, X_OK) != 0) {
+        && !is_program(path)) {
         return apr_psprintf(pool, "%s is not a program that can be executed",
                             path);
     }

@@ -309,6 +309,7 @@ def test_gate_is_opened_anew_while_it_is_needed_long(make_fakeca, make_drive, li
         ("AcmeOn renewed", 'no program for "renewed"'),
         ("AcmeOn nothing", '"nothing" is not an event; .* are, and "none" alone'),
         ("AcmeOn renewed /nonexistent/program", "/nonexistent/program is not a program that can be executed"),
+        ("AcmeOn renewed /usr/bin", "/usr/bin is not a program that can be executed"),
         ("AcmeOn renewed /bin/true a\x01b", "characters that cannot be printed"),
         ("AcmeWarn soon", '"?soon"? is not a (time|duration)'),
         ("AcmeWarn 100%", "100%"),
