@@ -185,9 +185,24 @@ void acme_order_slow(acme_order_t *order, const char *what, apr_time_t since,
     order->dirty = 1; /* a restart must not begin the wait anew */
 }
 
-const acme_err_t *acme_order_remark(const acme_order_t *order)
+apr_array_header_t *acme_order_remarks(const acme_order_t *order,
+                                       apr_pool_t *pool)
 {
-    return order->remark;
+    apr_array_header_t *remarks =
+        apr_array_make(pool, 2, sizeof(const acme_err_t *));
+
+    if (order->without_profile && order->config->profile) {
+        const char *has =
+            order->profiles
+                ? apr_pstrcat(pool, "; it has: ", order->profiles, NULL)
+                : "";
+        APR_ARRAY_PUSH(remarks, const acme_err_t *) = acme_err_make(
+            pool, ACME_W_PROFILE_MISSING, order->config->profile, has, NULL);
+    }
+    if (order->remark) {
+        APR_ARRAY_PUSH(remarks, const acme_err_t *) = order->remark;
+    }
+    return remarks;
 }
 
 const acme_err_t *acme_order_trouble(const acme_order_t *order)

@@ -112,8 +112,10 @@ void acme_order_cancel(acme_order_t *order, acme_err_t *error);
 void acme_order_rewind(acme_order_t *order);
 
 /** After DONE: what the administrator should know of all the same
- *  (E_CHAIN_PREFERRED); NULL: nothing. Lives as long as the order. */
-const acme_err_t *acme_order_remark(const acme_order_t *order);
+ *  (W_PROFILE_MISSING, E_CHAIN_PREFERRED).
+ *  @return const acme_err_t *, which live as long as order and pool */
+apr_array_header_t *acme_order_remarks(const acme_order_t *order,
+                                       apr_pool_t *pool);
 
 /** The proofs that are (to be) visible now: after a load, publish them before
  *  anything is sent. acme_proof_t *; the array is from pool. */

@@ -57,6 +57,8 @@ struct acme_order_t {
     int alternate;                  /* the one under way */
     const char *offered;            /* issuers of the chains seen, for people */
     acme_err_t *remark;             /* DONE, yet not as wished; or NULL */
+    const char *profiles; /* that the CA has, where it lacks the one wanted; or
+                             NULL: not known */
     int dirty;
 };
 

@@ -70,8 +70,7 @@ static json_t *identifier_list(const apr_array_header_t *idents)
 
 /* draft-ietf-acme-profiles: names the directory does not list are not asked for.
  * @param profile  NULL: order without one */
-static acme_err_t *choose_profile(const char **profile,
-                                  const acme_order_t *order,
+static acme_err_t *choose_profile(const char **profile, acme_order_t *order,
                                   const acme_session_t *session)
 {
     const acme_order_config_t *config = order->config;
@@ -90,11 +89,14 @@ static acme_err_t *choose_profile(const char **profile,
             return NULL;
         }
     }
-    if (!config->profile_required) {
-        return NULL;
-    }
     names = offered->nelts ? apr_array_pstrcat(order->scratch, offered, ' ')
                            : "none";
+    if (!config->profile_required) {
+        order->without_profile = 1;
+        order->dirty = 1;
+        order->profiles = apr_pstrdup(order->pool, names);
+        return NULL;
+    }
     return acme_err_make(order->scratch, ACME_E_PROFILE, config->profile, names,
                          NULL);
 }

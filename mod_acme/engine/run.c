@@ -353,8 +353,11 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
         acme_engine_log(engine, job, ACME_I_NAME_BACK,
                         APR_ARRAY_IDX(back, i, const char *), NULL);
     }
-    if (acme_order_remark(run->order)) {
-        acme_engine_log_error(engine, job, acme_order_remark(run->order));
+    apr_array_header_t *remarks =
+        acme_order_remarks(run->order, engine->scratch);
+    for (int i = 0; i < remarks->nelts; i++) {
+        acme_engine_log_error(engine, job,
+                              APR_ARRAY_IDX(remarks, i, const acme_err_t *));
     }
     run_leave(run);
     acme_keys_prepare(engine, job);

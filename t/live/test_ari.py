@@ -124,6 +124,9 @@ def test_profile_preferred_but_not_offered_is_gone_without(httpd, make_fakeca, o
     httpd.acme(ca, "AcmeProfile shortlived")
     before = serial(issue_one(httpd))
     assert "profile" not in ca.requests_to("new-order")[0].payload
+    has = " ".join(others or ["none"])
+    httpd.wait_log(f"ACME1830: .*without the profile shortlived, which .*; it has: {has}\\.")
+    mark = httpd.mark()
     # the CA has got it meanwhile: from the next order on, and none is made for it alone
     ca.profiles = {"shortlived": "six days"}
     httpd.graceful()
@@ -132,6 +135,7 @@ def test_profile_preferred_but_not_offered_is_gone_without(httpd, make_fakeca, o
     assert serial(httpd.served_cert(SHOP)) != before
     assert [one.payload.get("profile") for one in ca.requests_to("new-order")] == [None, "shortlived"]
     assert not re.search(r"ACME1354", httpd.log())
+    assert "ACME1830" not in httpd.log_since(mark)
 
 
 @pytest.mark.parametrize(("hours", "left"), [(160, 80), (45 * 24, 15 * 24), (90 * 24, 30 * 24)])

@@ -821,6 +821,16 @@ static void test_order_rejected_names_are_all_named(void **state)
                         "2 names [a.example: blocked; b.example: policy]");
 }
 
+/* The only one; NULL: there is none. */
+static const acme_err_t *remark_of(const replay_t *replay)
+{
+    apr_array_header_t *remarks = acme_order_remarks(replay->order, pool);
+
+    assert_in_range(remarks->nelts, 0, 1);
+    return remarks->nelts ? APR_ARRAY_IDX(remarks, 0, const acme_err_t *)
+                          : NULL;
+}
+
 static void test_order_profile_is_sent_if_advertised(void **state)
 {
     replay_t *replay = replay_create("a.example", pool);
@@ -839,10 +849,16 @@ static void test_order_profile_unadvertised_is_left_out(void **state)
     replay_t *replay = replay_create("a.example", pool);
 
     (void)state;
-    replay->wanted.profile = "shortlived";
+    replay->wanted.profile = "shortlved";
+    replay->ca->meta = "\"profiles\":{\"classic\":\"\",\"shortlived\":\"\"}";
     replay_run(replay);
     assert_done(replay);
     assert_null(strstr(replay->ca->last_new_order, "profile"));
+    const acme_err_t *remark = remark_of(replay);
+    assert_non_null(remark);
+    assert_int_equal(remark->msg, ACME_W_PROFILE_MISSING);
+    assert_non_null(strstr(remark->text, "the profile shortlved, which"));
+    assert_non_null(strstr(remark->text, "it has: classic shortlived"));
 }
 
 static void test_order_profile_required_but_unadvertised_fails(void **state)
@@ -882,6 +898,7 @@ static void test_order_profile_refused_is_left_out_unless_required(void **state)
         else {
             assert_done(replay);
             assert_null(strstr(replay->ca->last_new_order, "profile"));
+            assert_int_equal(remark_of(replay)->msg, ACME_W_PROFILE_MISSING);
         }
     }
 }
@@ -1099,7 +1116,7 @@ static void test_order_preferred_chain_is_taken_from_the_alternates(
         replay_t *replay = run_preferring("Other Root", links[i], NULL);
 
         assert_string_equal(replay->chain_pem, replay->ca->other_chain);
-        assert_null(acme_order_remark(replay->order));
+        assert_null(remark_of(replay));
     }
 }
 
@@ -1110,7 +1127,7 @@ static void test_order_preferred_chain_by_default_asks_no_more(void **state)
 
     (void)state;
     assert_string_equal(replay->chain_pem, replay->ca->chain);
-    assert_null(acme_order_remark(replay->order));
+    assert_null(remark_of(replay));
     assert_string_equal(replay->transcript, START " " PROVE " " END);
 }
 
@@ -1128,7 +1145,7 @@ static void test_order_without_the_preferred_chain_takes_the_default(
     (void)state;
     for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
         replay_t *replay = run_preferring("No Root", links[i], NULL);
-        const acme_err_t *remark = acme_order_remark(replay->order);
+        const acme_err_t *remark = remark_of(replay);
 
         assert_string_equal(replay->chain_pem, replay->ca->chain);
         assert_int_equal(remark->msg, ACME_E_CHAIN_PREFERRED);

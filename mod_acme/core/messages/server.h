@@ -27,5 +27,7 @@
     M(1825, W_STAPLE_MEMORY, WARNING, LOCAL, "cannot get %s octets of shared memory for OCSP responses, so none are stapled", \
       "Free memory or raise its limit, then restart.")                         \
     M(1826, W_STAPLE_ROOM, WARNING, LOCAL, "%s: the certificate demands an OCSP response in each handshake, which this server was not prepared for", \
-      "Restart gracefully, and write SSLUseStapling on into its virtual hosts.")
+      "Restart gracefully, and write SSLUseStapling on into its virtual hosts.") \
+    M(1830, W_PROFILE_MISSING, WARNING, CONFIG, "the certificate was issued without the profile %s, which the CA does not offer%s", \
+      "Correct AcmeProfile, or remove it. With \"required\" behind the name nothing is ordered without it.")
 /* clang-format on */
