@@ -529,7 +529,15 @@ static void read_scope(scope_t *scope)
             continue;
         }
         word = find_word(one);
-        if (word) {
+        if (word && word->acme && one->host && !scope->section) {
+            /* mod_md heeds it for domains that are defined there, too. */
+            note(scope, one,
+                 apr_pstrcat(scope->move->ctl->pool,
+                             "it stands in a virtual host; where it is meant "
+                             "for that one, write ",
+                             word->acme, " there", NULL));
+        }
+        else if (word) {
             word->say(scope, word, one);
         }
         else {

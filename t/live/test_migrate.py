@@ -411,7 +411,7 @@ def test_configuration_is_followed_as_httpd_does(httpd, live_dir):
         "envvars": "export RUN_USER=www-data\nexport OTHER=$(rm -rf /)\n",
         "mods/md.load": "LoadModule md_module /usr/lib/apache2/modules/mod_md.so\n",
         "sites/a/four.conf": "<VirtualHost *:443>\nServerName four.example.org:443\n"
-        "ServerAlias 4.example.org\n</VirtualHost>\n",
+        "ServerAlias 4.example.org\nMDWarnWindow 20d\n</VirtualHost>\n",
         "sites/b.conf": "<MDomainSet four.example.org>\nMDMember five.example.org\n</MDomainSet>\n",
     }
     for name, text in parts.items():
@@ -423,6 +423,7 @@ def test_configuration_is_followed_as_httpd_does(httpd, live_dir):
     assert "<AcmeCertificate one.example.org two.example.org>" in text
     assert "<AcmeCertificate four.example.org five.example.org 4.example.org>" in text
     assert text.count("<AcmeCertificate") == 2
+    assert "\nAcmeWarn" not in text and "four.conf:4  MDWarnWindow: it stands in a virtual host" in text
     assert f"#   {live_dir}/sites/b.conf:1  <MDomainSet" in text
     assert f"#   {live_dir}/mods/md.load:1  LoadModule md_module" in text
     assert f"#   {httpd.conf}:9  {live_dir}/missing.conf: there is none" in text
