@@ -278,6 +278,30 @@ static const char *rsa_jwk(EVP_PKEY *key, const char *spoilt)
     return apr_pstrcat(pool, text, "}", NULL);
 }
 
+/* mod_md's pass phrases are random octets. */
+static void test_adopt_opens_pem_with_any_octets_for_a_pass_phrase(void **state)
+{
+    static const unsigned char phrase[] = { 0x18, 0, 0xff, 'a', 0, 0x80, '\n' };
+    BIO *bio = BIO_new(BIO_s_mem());
+    EVP_PKEY *key, *back;
+    const char *pem;
+    acme_err_t *err;
+
+    (void)state;
+    assert_no_err(acme_key_make(&key, ACME_KEY_RSA2048, pool));
+    assert_true(PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_256_cbc(),
+                                              (const char *)phrase,
+                                              sizeof(phrase), NULL, NULL));
+    pem = text_of(bio);
+    assert_no_err(acme_key_adopt_bytes(&back, "account.pem", pem, strlen(pem),
+                                       phrase, sizeof(phrase), pool));
+    assert_int_equal(EVP_PKEY_eq(back, key), 1);
+    err = acme_key_adopt_bytes(&back, "account.pem", pem, strlen(pem), phrase,
+                               sizeof(phrase) - 1, pool);
+    assert_non_null(err);
+    assert_non_null(strstr(err->text, "does not open it"));
+}
+
 static void test_adopt_takes_private_jwk_of_certbot(void **state)
 {
     EVP_PKEY *key;
@@ -341,6 +365,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_to_pem_is_unencrypted_pkcs8),
     POOL_TEST(test_written_keys_wiped_with_their_pool),
     POOL_TEST(test_adopt_takes_every_kind_of_pem),
+    POOL_TEST(test_adopt_opens_pem_with_any_octets_for_a_pass_phrase),
     POOL_TEST(test_adopt_takes_private_jwk_of_certbot),
     POOL_TEST(test_adopt_refuses_in_words_what_is_no_usable_key),
 };
