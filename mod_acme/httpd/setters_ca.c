@@ -143,6 +143,14 @@ const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
     return fault;
 }
 
+/* A CA's terms may be a part of a page, unlike all that is asked for. */
+static int is_terms(const char *text, apr_pool_t *pool)
+{
+    const char *page = apr_pstrmemdup(pool, text, strcspn(text, "#"));
+
+    return acme_url_valid(page) || acme_url_valid_as(page, "http://");
+}
+
 const char *acme_setters_agree_terms(acme_target_t *to, int argc,
                                      char *const argv[])
 {
@@ -156,7 +164,7 @@ const char *acme_setters_agree_terms(acme_target_t *to, int argc,
     }
     terms = apr_array_make(pool, argc, sizeof(const char *));
     for (i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "https://", 8) && strncmp(argv[i], "http://", 7)) {
+        if (!is_terms(argv[i], pool)) {
             return apr_psprintf(pool,
                                 "\"%s\" is neither on nor off nor the URL of "
                                 "terms of service",
