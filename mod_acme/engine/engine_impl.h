@@ -225,13 +225,15 @@ struct acme_run_t {
     acme_msg_t told;     /* the trouble that was told last */
     apr_time_t troubled; /* since when there is trouble of the CA's own; or 0 */
     const acme_setback_t *setback; /* the newest that was learned of */
-    unsigned char *lost; /* for each of the job's names that the order has
+    unsigned char *lost;  /* for each of the job's names that the order has
                             failed of by its kind of proof: ACME_PROOF_BIT of
                             what the CA offers; NULL: none */
-    int program_works;   /* AcmeDnsCommand has published a record */
-    int unanswered;      /* the CA has not accepted it yet */
-    int sent;            /* the CA was asked something */
-    int spent;           /* it has taken of the CA's limits: its cost */
+    acme_ending_t ending; /* of dns-persist-01 records that were seen */
+    int looked;           /* for any of these */
+    int program_works;    /* AcmeDnsCommand has published a record */
+    int unanswered;       /* the CA has not accepted it yet */
+    int sent;             /* the CA was asked something */
+    int spent;            /* it has taken of the CA's limits: its cost */
     acme_limits_order_t cost;
 };
 

@@ -7,9 +7,11 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/ending.h"
 #include "engine/notify.h"
 
-#define DAY apr_time_from_sec(24 * 60 * 60)
+#define DAY  apr_time_from_sec(24 * 60 * 60)
+#define SOON (90 * DAY) /* a record of dns-persist-01 ends */
 
 /* --- what was raised last --------------------------------------------------------- */
 
@@ -22,6 +24,11 @@ static void keep(acme_engine_t *engine, acme_job_t *job)
                   acme_time_format(raised->expiring, scratch), "errored",
                   acme_time_format(raised->errored, scratch), "error_code",
                   raised->error_code, "revoked", raised->revoked);
+    if (doc && job->ending && job->ending->told) {
+        json_object_set_new(
+            doc, "proof_ending",
+            json_string(acme_time_format(job->ending->told, scratch)));
+    }
     char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
     acme_err_t *err =
         text ? acme_store_put_doc(engine->store, job->managed->dir, job->family,
@@ -71,6 +78,10 @@ void acme_events_load(acme_engine_t *engine, acme_job_t *job)
     }
     if (job->raised.errored > now) {
         job->raised.errored = 0;
+    }
+    if (job->ending) {
+        apr_time_t told = get_time(doc, "proof_ending");
+        job->ending->told = told > now ? 0 : told;
     }
     acme_events_plan(engine, job);
 }
@@ -206,26 +217,32 @@ static apr_time_t warning_time(const acme_job_t *job)
                              policy->warn_set ? &policy->warn : NULL);
 }
 
+static apr_time_t expiring_due(const acme_job_t *job)
+{
+    apr_time_t due = warning_time(job);
+
+    return job->raised.expiring && job->raised.expiring >= due
+               ? job->raised.expiring + DAY
+               : due;
+}
+
 void acme_events_plan(acme_engine_t *engine, acme_job_t *job)
 {
-    apr_time_t due;
+    apr_time_t due, ending;
 
     if (!job->status.not_after) {
         acme_timer_clear(engine->timers, &job->warn);
         return;
     }
-    due = warning_time(job);
-    if (job->raised.expiring && job->raised.expiring >= due) {
-        due = job->raised.expiring + DAY;
-    }
-    acme_timer_set(engine->timers, &job->warn, due);
+    due = expiring_due(job);
+    ending = acme_ending_due(job);
+    acme_timer_set(engine->timers, &job->warn, ending < due ? ending : due);
 }
 
-void acme_events_due(acme_engine_t *engine, acme_timer_t *timer)
+static void tell_expiring(acme_engine_t *engine, acme_job_t *job,
+                          apr_time_t now)
 {
-    acme_job_t *job = ACME_OWNER(timer, acme_job_t, warn);
     const acme_status_t *status = &job->status;
-    apr_time_t now = acme_engine_now(engine);
     apr_pool_t *scratch = engine->scratch;
     int over = status->not_after <= now;
     acme_err_t *err =
@@ -242,7 +259,43 @@ void acme_events_due(acme_engine_t *engine, acme_timer_t *timer)
         job->raised.expiring = now;
         keep(engine, job);
     }
+}
+
+static void tell_ending(acme_engine_t *engine, acme_job_t *job, acme_msg_t msg)
+{
+    apr_pool_t *scratch = engine->scratch;
+
+    job->ending->told = acme_engine_now(engine);
+    acme_engine_log(engine, job, msg, job->ending->name,
+                    acme_time_format(job->ending->until, scratch),
+                    acme_time_format(job->issued, scratch), NULL);
+    keep(engine, job);
+}
+
+void acme_events_due(acme_engine_t *engine, acme_timer_t *timer)
+{
+    acme_job_t *job = ACME_OWNER(timer, acme_job_t, warn);
+    apr_time_t now = acme_engine_now(engine);
+
+    if (acme_ending_due(job) <= now) {
+        tell_ending(engine, job, ACME_W_PERSIST_ENDING);
+    }
+    if (expiring_due(job) <= now) {
+        tell_expiring(engine, job, now);
+    }
     acme_events_plan(engine, job);
+}
+
+/* Said when it was seen, if that is soon, or the next renewal comes too late. */
+void acme_events_proved(acme_engine_t *engine, acme_job_t *job)
+{
+    const acme_ending_t *ending = job->ending;
+
+    if (ending && ending->until
+        && (ending->until < acme_engine_now(engine) + SOON
+            || ending->until < job->renew_latest)) {
+        tell_ending(engine, job, ACME_W_PERSIST_ENDS);
+    }
 }
 
 void acme_events_mended(acme_engine_t *engine, acme_job_t *job)

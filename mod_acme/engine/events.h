@@ -29,6 +29,8 @@ void acme_events_raise(acme_engine_t *engine, const acme_happening_t *what);
 void acme_events_plan(acme_engine_t *engine, acme_job_t *job);
 /** That time has come. */
 void acme_events_due(acme_engine_t *engine, acme_timer_t *timer);
+/** A set was issued: tell if the record that its names are proved by ends soon. */
+void acme_events_proved(acme_engine_t *engine, acme_job_t *job);
 /** The certificate is as it should be: errors told are forgotten. */
 void acme_events_mended(acme_engine_t *engine, acme_job_t *job);
 /** After a start, when job's set and failures are known: what was raised last. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "engine/ending.h"
 #include "engine/skips.h"
 
 #define DAY         apr_time_from_sec(24 * 60 * 60)
@@ -102,6 +103,7 @@ void acme_job_learn(acme_job_t *job, const acme_record_t *record,
 
     acme_job_learn_ari(job, record);
     acme_job_learn_proved(job, record, scratch);
+    acme_ending_learn(job, record);
     if (!record) {
         job->renew_at = 0;
         job->differs = NULL;

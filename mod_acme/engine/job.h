@@ -65,9 +65,10 @@ struct acme_job_t {
     unsigned char has[(ACME_MAX_IDENTS + 7) / 8]; /* bit i: the newest set has
                                                      the i-th name */
     unsigned char
-        *proved;        /* for each name ACME_PROOF_BIT of what proved it last,
+        *proved; /* for each name ACME_PROOF_BIT of what proved it last,
                               or 0; NULL: of none is anything remembered */
-    acme_skip_t *skips; /* one for each name; NULL: none was ever left out */
+    acme_ending_t *ending; /* NULL: no record that proves a name ever ended */
+    acme_skip_t *skips;    /* one for each name; NULL: none was ever left out */
     int requested; /* ACME_REQUESTED by the administrator, whatever the mode
                            and earlier failures; or 0 */
     int wished;    /* what was requested has failed: tried again like what is

@@ -392,6 +392,16 @@ const acme_err_t *acme_proving_without(acme_run_t *run, acme_err_t *err)
     return hopeless->blames ? hopeless : NULL;
 }
 
+static int is_by_persist(const unsigned char *proved, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (proved[i] == ACME_PROOF_BIT(ACME_PROOF_DNS_PERSIST_01)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void acme_proving_record(acme_record_t *record, const acme_run_t *run)
 {
     const apr_array_header_t *idents = record->idents;
@@ -403,6 +413,11 @@ void acme_proving_record(acme_record_t *record, const acme_run_t *run)
                         .proved;
     }
     acme_job_keep_proved(record, run->job, proved, run->pool);
+    record->ending = run->ending;
+    if (!run->looked && run->job->ending && run->job->ending->until
+        && is_by_persist(proved, idents->nelts)) {
+        record->ending = *run->job->ending; /* proved by an earlier order */
+    }
 }
 
 void acme_proving_over(acme_job_t *job)

@@ -80,6 +80,8 @@ static int put_all(json_t *object, const acme_record_t *record,
            | put_text(object, "ari_id", record->ari_id)
            | put_text(object, "ocsp", record->ocsp)
            | put_text(object, "proved_by", record->proved_by)
+           | put_text(object, "proof_record", record->ending.name)
+           | put_time(object, "proof_until", record->ending.until, pool)
            | put_text(object, "challenges",
                       record->proved_by ? record->challenges : NULL)
            | put_text(object, "must_staple", record->must_staple ? "yes" : NULL)
@@ -222,6 +224,8 @@ static void get_all(acme_record_t *record, reading_t *reading)
     record->fingerprint = get_text(reading, "fingerprint", 1);
     record->ari_id = get_text(reading, "ari_id", 0);
     record->ocsp = get_text(reading, "ocsp", 0);
+    record->ending.name = get_text(reading, "proof_record", 0);
+    record->ending.until = get_time(reading, "proof_until", 0);
     record->proved_by = get_text(reading, "proved_by", 0);
     record->challenges = get_text(reading, "challenges", 0);
     record->must_staple = get_text(reading, "must_staple", 0) != NULL;

@@ -19,6 +19,13 @@ typedef enum acme_record_from_t {
     ACME_RECORD_INSTEAD, /* older, used since the one in service is damaged */
 } acme_record_from_t;
 
+/** The TXT record of dns-persist-01 that ends first. Zeroed: none does. */
+typedef struct acme_ending_t {
+    const char *name;
+    apr_time_t until; /* 0: none */
+    apr_time_t told;  /* last; 0: not yet. Not in the file */
+} acme_ending_t;
+
 typedef struct acme_record_t {
     const char *name; /* the certificate's identity */
     acme_key_type_t key_type;
@@ -34,6 +41,7 @@ typedef struct acme_record_t {
     const char *proved_by;  /* what control was proved by, where it is not what
                                was preferred: a kind of proof, for all names; or
                                one for each of idents, "-" for none; or NULL */
+    acme_ending_t ending;   /* of what it was proved by */
     const char *challenges; /* acme_policy_challenges as it was then; NULL with
                                proved_by */
     int must_staple;        /* it may be served with an OCSP response only */

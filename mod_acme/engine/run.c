@@ -364,6 +364,7 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     acme_asked_outcome(engine, job, NULL);
     const acme_happening_t what = { ACME_EVENT_RENEWED, job, NULL };
     acme_events_raise(engine, &what);
+    acme_events_proved(engine, job);
     acme_events_mended(engine, job);
     if (err) {
         acme_engine_fail(engine, job, err, 0);

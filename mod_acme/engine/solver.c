@@ -7,12 +7,12 @@
 #include "core/persist.h"
 #include "engine/command.h"
 #include "engine/gate.h"
+#include "engine/ending.h"
 #include "engine/prober.h"
 #include "engine/resolver.h"
 #include "engine/txt.h"
 
-#define DNS_PORT    53
-#define ENDING_SOON apr_time_from_sec(90 * 24 * 60 * 60)
+#define DNS_PORT 53
 
 struct acme_solver_t {
     acme_engine_t *engine;
@@ -210,18 +210,6 @@ static void ask_for_record(acme_pub_t *pub, const char *where)
     look(pub, run->job->managed->policy->dns_wait);
 }
 
-static void tell_end(const acme_pub_t *pub)
-{
-    acme_engine_t *engine = pub->run->engine;
-
-    if (pub->persist_until
-        && pub->persist_until < acme_engine_now(engine) + ENDING_SOON) {
-        acme_engine_log(engine, pub->run->job, ACME_W_PERSIST_ENDS, pub->name,
-                        acme_time_format(pub->persist_until, engine->scratch),
-                        NULL);
-    }
-}
-
 static void on_seen(void *baton, acme_seen_t seen, const char *where)
 {
     acme_pub_t *pub = baton;
@@ -240,7 +228,8 @@ static void on_seen(void *baton, acme_seen_t seen, const char *where)
         acme_engine_log(engine, pub->run->job, ACME_W_TXT_UNKNOWN, pub->name,
                         where, NULL);
     }
-    tell_end(pub);
+    pub->run->looked |= pub->persist && seen == ACME_SEEN_YES;
+    acme_ending_note(&pub->run->ending, pub->name, pub->persist_until);
     done(pub, NULL);
 }
 

@@ -8,6 +8,7 @@
  *                         first fails
  *     --account-key TYPE  of the accounts (ecdsa-p256)
  *     --profile NAME
+ *     --persist           prove by dns-persist-01
  *     --dns PROGRAM       prove by dns-01, which it publishes
  *     --on "EVENTS PROGRAM" AcmeOn, perhaps several times
  *     --warn PERCENT      AcmeWarn
@@ -49,7 +50,7 @@ typedef struct options_t {
     const char *limits, *resolver;
     apr_array_header_t *hooks;
     int warn;
-    int http_port, concurrency, retry, seconds, stay, until_failed;
+    int http_port, concurrency, retry, seconds, stay, until_failed, persist;
     acme_key_type_t key_type;
     acme_account_key_t account_key;
     acme_key_reuse_t reuse;
@@ -350,6 +351,18 @@ static void prove_by_dns(acme_policy_t *policy, const char *program)
     }
 }
 
+static void prove_by_record(acme_policy_t *policy, int wanted)
+{
+    apr_array_header_t *challenges =
+        apr_array_make(drive.pool, 1, sizeof(acme_proof_type_t));
+
+    if (wanted) {
+        APR_ARRAY_PUSH(challenges, acme_proof_type_t) =
+            ACME_PROOF_DNS_PERSIST_01;
+        policy->challenges = challenges;
+    }
+}
+
 static void look_into_dns(acme_policy_t *policy, const char *resolver)
 {
     apr_array_header_t *resolvers =
@@ -394,6 +407,7 @@ static int drive_names(const options_t *options, char **names, int count)
     policy.warn_set = options->warn > 0;
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
     prove_by_dns(&policy, options->dns);
+    prove_by_record(&policy, options->persist);
     look_into_dns(&policy, options->resolver);
     apr_array_header_t *managed =
         apr_array_make(drive.pool, count, sizeof(acme_managed_t *));
@@ -479,6 +493,10 @@ static int parse(options_t *options, int argc, char **argv)
         const char *name = argv[i] + 2;
         if (!strcmp(name, "stay")) {
             options->stay = 1;
+            continue;
+        }
+        if (!strcmp(name, "persist")) {
+            options->persist = 1;
             continue;
         }
         if (!strcmp(name, "staple")) {

@@ -1,6 +1,7 @@
 """Programs that publish DNS records, by the engine without httpd: failures and numbers."""
 
 import re
+import time
 
 import pytest
 
@@ -104,3 +105,53 @@ def test_engine_killed_anywhere_leaves_no_record(fakeca, make_drive, live_dir): 
 
 def tail_of(drive: Drive):
     return "\n".join(re.findall(r".*ACME.*", drive.text())[-30:])
+
+
+DAY = 86400
+
+
+def persisting(make_fakeca, make_drive, pebble, days):  # noqa: F811
+    """A drive with a certificate for a year, by a TXT record that ends in so many days."""
+    ca = make_fakeca(challenges=["dns-persist-01"], validity=365 * DAY, ari=False)
+    resolver = f"127.0.0.1:{pebble.dns_port}"
+    names = ["shop.example.org"]
+    drive = make_drive(ca, names, "--persist", "--resolver", resolver, "--stay").start()
+    found = drive.wait_text(r'ACME1526 .*(_validation-persist\S+)\. IN TXT "([^"]*)"')
+    until = int(time.time()) + days * DAY
+    pebble.set_txt(found[1], f"{found[2]}; persistUntil={until}" if days else found[2])
+    drive.wait_text(r"ACME1500 ")
+    return drive
+
+
+WARNINGS = r"ACME1527|ACME1273"
+
+
+def warnings(drive):
+    return re.findall(WARNINGS, drive.text())
+
+
+def test_record_that_ends_before_the_next_renewal_is_told_and_reminded_of(
+    make_fakeca, make_drive, pebble  # noqa: F811
+):
+    drive = persisting(make_fakeca, make_drive, pebble, 150)
+    drive.wait_text(r"ACME1527 .*_validation-persist\.shop\.example\.org proves control only until 20")
+    drive.set_clock(121 * DAY)
+    drive.wait_text(r"(?s)ACME1527.*ACME1273 .*_validation-persist\.shop.* as it was seen at 20")
+    drive.process.kill()
+    drive.start()  # nothing is told anew by whoever comes next
+    drive.wait_text(r"(?s)ACME1501.*ACME1501")
+    drive.set_clock(144 * DAY)
+    drive.wait_text(r"(?s)ACME1273.*ACME1273")
+    assert warnings(drive) == ["ACME1527", "ACME1273", "ACME1273"]
+
+
+@pytest.mark.parametrize("days", [0, 300])
+def test_record_that_outlives_the_next_renewal_is_not_warned_of(
+    make_fakeca, make_drive, pebble, days  # noqa: F811
+):
+    drive = persisting(make_fakeca, make_drive, pebble, days)
+    drive.set_clock(250 * DAY)  # its renewal, with which the end is near
+    drive.wait_text(r"(?s)ACME1500.*ACME1500.*status")
+    before, after = drive.text().split("ACME1502")[1:3]
+    assert not re.search(WARNINGS, before)
+    assert bool(re.search(WARNINGS, after)) == bool(days)

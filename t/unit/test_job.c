@@ -3,6 +3,7 @@
 
 #include "core/blame.h"
 #include "core/reason.h"
+#include "engine/ending.h"
 #include "engine/job.h"
 #include "engine/skips.h"
 
@@ -211,6 +212,27 @@ static void test_job_forgets_what_proved_a_name_with_another_setting(
     }
     acme_job_learn(&job, NULL, pool);
     assert_int_equal(acme_job_proved(&job, FIRST), 0);
+}
+
+static void test_job_reminds_of_a_record_that_ends(void **state)
+{
+    (void)state;
+    plan(&record);
+    assert_null(job.ending);
+    assert_int_equal(acme_ending_due(&job), ACME_NEVER);
+    acme_ending_note(&record.ending, "later", NOW + 101 * DAY);
+    acme_ending_note(&record.ending, "first", NOW + 100 * DAY);
+    acme_ending_note(&record.ending, "never", 0);
+    plan(&record);
+    assert_string_equal(job.ending->name, "first");
+    assert_int_equal(acme_ending_due(&job), NOW + 70 * DAY);
+    job.ending->told = NOW + 70 * DAY;
+    assert_int_equal(acme_ending_due(&job), NOW + 93 * DAY);
+    job.ending->told = NOW + 95 * DAY;
+    assert_int_equal(acme_ending_due(&job), ACME_NEVER);
+    record.ending = (acme_ending_t){ NULL, 0, 0 };
+    acme_job_learn(&job, &record, pool);
+    assert_int_equal(acme_ending_due(&job), ACME_NEVER);
 }
 
 static void test_job_revoked_set_is_replaced_unless_it_is_new(void **state)
@@ -1137,6 +1159,7 @@ static void test_job_many_names_left_out_fit_the_status(void **state)
 static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_without_set_orders_now),
     JOB_TEST(test_job_valid_set_waits_for_a_third_left),
+    JOB_TEST(test_job_reminds_of_a_record_that_ends),
     JOB_TEST(test_job_what_was_asked_for_and_failed_is_tried_again),
     JOB_TEST(test_job_another_account_key_type_may_cure_a_failure),
     JOB_TEST(test_job_remembers_what_proved_a_name_if_it_is_not_preferred),

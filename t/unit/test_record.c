@@ -28,6 +28,7 @@ static acme_record_t *sample(const char *names)
     record->must_staple = 1;
     record->proved_by = "http-01 -";
     record->challenges = "tls-alpn-01 http-01";
+    record->ending = (acme_ending_t){ "_validation-persist.a.test", NOW, 0 };
     return record;
 }
 
@@ -74,6 +75,8 @@ static void test_record_returns_as_it_went(void **state)
     assert_string_equal(again->account_url, record->account_url);
     assert_string_equal(again->profile, record->profile);
     assert_string_equal(again->proved_by, record->proved_by);
+    assert_string_equal(again->ending.name, record->ending.name);
+    assert_int_equal(again->ending.until, NOW);
     assert_string_equal(again->challenges, record->challenges);
     assert_true(acme_idents_equal(again->idents, record->idents));
     assert_int_equal(again->not_before, record->not_before);

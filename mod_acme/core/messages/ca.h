@@ -90,6 +90,8 @@
       "Choose another key type with AcmeAccountKey, or name another key file there.") \
     M(1272, E_PROXY_TRUST_FILE, ERR, LOCAL, "cannot use the trust file %s to check the proxy %s: %s", \
       "Check that AcmeProxy names behind the proxy's address a PEM file with certificates that the server's user can read; it is tried again by itself.") \
+    M(1273, W_PERSIST_ENDING, WARNING, CONFIG, "the TXT record %s proves control only until %s, as it was seen at %s: renewals after that will fail", \
+      "Write a later persistUntil into it, or none; nothing if that is done already: it is looked at with the next renewal.") \
     M(1300, E_CA_PROBLEM_ACCOUNT, ERR, CA_FINAL, "the CA does not know this account", \
       "It was registered anew without success: check that AcmeCA and the account key belong together.") \
     M(1301, E_CA_PROBLEM_REPLACED, WARNING, CA_RETRY, "the CA says that this certificate was replaced already", \
