@@ -15,6 +15,7 @@
 #include "httpd/hits.h"
 #include "httpd/http01.h"
 #include "httpd/page.h"
+#include "httpd/reload.h"
 #include "httpd/require_https.h"
 #include "httpd/runner.h"
 #include "httpd/start.h"
@@ -56,6 +57,8 @@ static void register_hooks(apr_pool_t *pool)
                        APR_HOOK_REALLY_FIRST);
     ap_hook_child_stopping(acme_runner_child_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
+    /* the parent, now and then */
+    ap_hook_monitor(acme_reload_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     /* handshakes */
     APR_OPTIONAL_HOOK(ssl, pre_handshake, acme_tlsalpn_pre_handshake, NULL,
                       NULL, APR_HOOK_MIDDLE);

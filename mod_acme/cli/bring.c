@@ -104,10 +104,9 @@ static acme_err_t *put_set(acme_store_t *store, const acme_backup_set_t *one,
     if (one->chain_pem) {
         acme_record_t record = *one->set.record;
         record.files = NULL; /* of a promoted set: this one is not yet */
-        ACME_TRY(acme_store_put_fresh(store, one->dir, &record, one->chain_pem,
-                                      one->set.key, pool));
-        acme_store_drop_older(store, one->dir, one->family, record.number,
-                              pool);
+        const acme_issued_t issued = { &record, one->chain_pem, one->set.key,
+                                       0 };
+        ACME_TRY(acme_store_put_fresh(store, one->dir, &issued, pool));
     }
     return one->next_key ? acme_store_put_next_key(store, one->dir, one->family,
                                                    one->next_key, pool)

@@ -46,9 +46,14 @@ static const char *outlook(const json_t *key, apr_pool_t *pool)
     const char *action = text_of(next, "action", pool);
     const char *time = text_of(next, "time", pool);
     const char *progress = text_of(key, "progress", pool);
+    const char *waiting =
+        text_of(json_object_get(key, "waiting"), "text", pool);
 
     if (*progress) {
         return progress;
+    }
+    if (*waiting) {
+        return waiting;
     }
     return *action && *time ? apr_psprintf(pool, "%s %s", action, time)
                             : action;
@@ -149,6 +154,23 @@ static const char *join(const json_t *names, apr_pool_t *pool)
     return all;
 }
 
+/* A certificate that is there, and not shown to visitors yet. */
+static void put_waiting(const json_t *key, apr_pool_t *pool)
+{
+    const json_t *waiting = json_object_get(key, "waiting");
+    const json_t *serving = json_object_get(key, "serving");
+
+    if (json_is_object(waiting)) {
+        put_line("activation", text_of(waiting, "text", pool));
+        put_line("served",
+                 json_is_object(serving) ? apr_psprintf(
+                     pool, "set %d, valid until %s",
+                     (int)json_integer_value(json_object_get(serving, "set")),
+                     text_of(serving, "not_after", pool))
+                                         : "the placeholder");
+    }
+}
+
 static void put_key_times(const json_t *key, apr_pool_t *pool)
 {
     const json_t *next = json_object_get(key, "next");
@@ -161,6 +183,7 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
                                        text_of(key, "not_before", pool), until,
                                        left_until(until, pool)));
     }
+    put_waiting(key, pool);
     put_line("next",
              *text_of(next, "action", pool) ? apr_psprintf(
                  pool, "%s %s: %s", text_of(next, "action", pool),
@@ -201,11 +224,14 @@ static void put_key(ctl_t *ctl, const char *dir, const json_t *key,
     if (number && !acme_key_type_parse(&type, text_of(key, "type", pool))) {
         const acme_record_t *record =
             ctl_record(ctl, dir, acme_key_family(type), pool);
-        set = !record ? ""
-              : record->from == ACME_RECORD_FRESH
-                  ? ", in service since it was issued; in files of the server "
-                    "from its next start on"
-                  : ", in files of the server";
+        int serves = number
+                     == (int)json_integer_value(json_object_get(
+                         json_object_get(key, "serving"), "set"));
+        set = !record                             ? ""
+              : record->from != ACME_RECORD_FRESH ? ", in files of the server"
+              : serves ? ", in service; in files of the server from its next "
+                         "start on"
+                       : ", in files of the server from its next start on";
         put_line("set", apr_psprintf(pool, "%d%s", number, set));
     }
     put_error(json_object_get(key, "error"), "  ", pool);

@@ -7,7 +7,7 @@
  *   1100  store and lease              1500  orders, renewal, activation (events)
  *   1200  reaching the CA              1600  requests and status
  *   1300  what the CA said             1700  acmectl
- *                                      1800  the server: start, live, challenges
+ *   1900  coming into service            1800  the server: start, live, challenges
  *
  * Level: ERR a human must act; WARNING something is not as it should be;
  * NOTICE a change of state worth a line; INFO, DEBUG.
@@ -42,6 +42,7 @@ typedef enum acme_level_t {
 #include "core/messages/control.h"
 #include "core/messages/account.h"
 #include "core/messages/server.h"
+#include "core/messages/activation.h"
 #include "core/messages/migrate.h"
 
 #define ACME_MESSAGES(M)                                                       \
@@ -53,6 +54,7 @@ typedef enum acme_level_t {
     ACME_MESSAGES_CONTROL(M)                                                   \
     ACME_MESSAGES_ACCOUNT(M)                                                   \
     ACME_MESSAGES_SERVER(M)                                                    \
+    ACME_MESSAGES_ACTIVATION(M)                                                \
     ACME_MESSAGES_MIGRATE(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "engine/report.h"
 #include "engine/skips.h"
 
 /* Jobs begun at a look, each with a file of its own: all of thousands at once
@@ -121,10 +122,11 @@ static void conclude(acme_engine_t *engine, const acme_asked_t *asked,
     const acme_status_t *status = &job->status;
     reply(engine, asked, "done",
           apr_psprintf(engine->scratch,
-                       "issued by %s, valid until %s, serial %s",
+                       "issued by %s, valid until %s, serial %s%s%s",
                        status->issuer,
                        acme_time_format(status->not_after, engine->scratch),
-                       status->serial),
+                       status->serial, status->wait ? "; " : "",
+                       acme_report_waiting(status, engine->scratch)),
           0);
 }
 

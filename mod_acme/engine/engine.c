@@ -7,6 +7,7 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/activation.h"
 #include "engine/duty.h"
 #include "engine/events.h"
 #include "engine/gate.h"
@@ -302,6 +303,7 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
             job->timer.kind = ACME_TIMER_JOB;
             job->ask.kind = ACME_TIMER_ASK;
             job->warn.kind = ACME_TIMER_WARN;
+            job->activation.kind = ACME_TIMER_ACTIVATION;
             job->link = link;
         }
         apr_hash_set(engine->by_name, one->name, APR_HASH_KEY_STRING, first);
@@ -340,28 +342,6 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
 }
 
 /* --- taking over -------------------------------------------------------------------- */
-
-/* The live table is told in any case: what it knows from before may be a set
- * that is not whole any more, and that no handshake could load. Of one that is
- * promoted, every child has the files. */
-static acme_err_t *load_set(acme_engine_t *engine, acme_job_t *job)
-{
-    acme_record_t *newest = NULL;
-    acme_err_t *err =
-        acme_store_newest(&newest, engine->store, job->managed->dir,
-                          job->family, engine->scratch);
-    if (acme_engine_note(engine, err)) {
-        acme_engine_log_error(engine, job, err);
-    }
-    acme_job_learn(job, newest, engine->scratch);
-    acme_stapling_learn(engine, job, newest, 0);
-    /* A disk that is away for a moment takes nothing out of service. */
-    if (!engine->lost && (newest || !err || err->msg != ACME_E_STORE_IO)) {
-        engine->callbacks->activate(engine->callbacks->baton, job->managed,
-                                    job->family, newest ? newest->number : 0);
-    }
-    return engine->lost;
-}
 
 static void load_failures(acme_engine_t *engine, acme_job_t *job)
 {
@@ -427,7 +407,8 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         apr_pool_clear(engine->scratch);
         ACME_TRY(check_stop(engine));
         beat(engine);
-        ACME_TRY(load_set(engine, &engine->jobs[i]));
+        acme_activation_load(engine, &engine->jobs[i]);
+        ACME_TRY(engine->lost);
         load_failures(engine, &engine->jobs[i]);
         acme_events_load(engine, &engine->jobs[i]);
         acme_asking_load(engine, &engine->jobs[i]);
@@ -483,6 +464,9 @@ static void handle(acme_engine_t *engine, acme_timer_t *timer)
         break;
     case ACME_TIMER_WARN:
         acme_events_due(engine, timer);
+        break;
+    case ACME_TIMER_ACTIVATION:
+        acme_activation_due(engine, timer);
         break;
     case ACME_TIMER_TXT:
         acme_txt_pump(timer);

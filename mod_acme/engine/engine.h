@@ -49,14 +49,26 @@ typedef struct acme_remarks_t {
     char left_out[256]; /* names that the set goes without, and why */
 } acme_remarks_t;
 
+/** What the newest set waits for before handshakes show it. */
+typedef enum acme_wait_t {
+    ACME_WAIT_NONE,    /* it is in service; or there is none */
+    ACME_WAIT_DELAY,   /* for wait_until */
+    ACME_WAIT_RELOAD,  /* for a reload, which comes by itself */
+    ACME_WAIT_MANUAL,  /* for the administrator's */
+    ACME_WAIT_REFUSED, /* a reload has refused it; nothing comes by itself */
+} acme_wait_t;
+
 /** What the world may know of one certificate and family. Fixed size: it is
  *  copied into shared memory. Texts are printable and NUL terminated. */
 typedef struct acme_status_t {
     acme_state_t state;
     int set_number;                   /* 0: none */
     apr_time_t not_before, not_after; /* of the newest set; 0: none */
-    apr_time_t next_time;             /* of the next action; 0: none planned */
-    apr_time_t error_time;            /* of the last failure */
+    acme_wait_t wait;                 /* of the newest set */
+    int served_number;                /* the set in service; 0: none */
+    apr_time_t wait_until, served_not_after;
+    apr_time_t next_time;   /* of the next action; 0: none planned */
+    apr_time_t error_time;  /* of the last failure */
     int error_code;         /* message number; 0: the last attempt went well */
     int failures;           /* in a row */
     apr_time_t limit_until; /* held back by a limit of the CA; 0: not */
@@ -106,9 +118,23 @@ typedef struct acme_engine_callbacks_t {
     acme_err_t *(*publish)(void *baton, const acme_proof_t *proof);
     void (*withdraw)(void *baton, const acme_proof_t *proof);
     /** A set is stored and verified: put it into service (its slot's
-     *  generation becomes number). */
+     *  generation becomes number). 0: the placeholder. */
     void (*activate)(void *baton, const acme_managed_t *managed,
                      acme_family_t family, int number);
+    /** Number of the set that handshakes show; 0: none. NULL: the newest. */
+    int (*shown)(void *baton, const acme_managed_t *managed,
+                 acme_family_t family);
+    /** A handshake in memory, with this set and as the certificate's hosts would do
+     *  it. NULL: nobody can try. @return E_SELF_TEST, from pool */
+    acme_err_t *(*prove)(void *baton, const acme_managed_t *managed,
+                         const acme_set_t *set, apr_pool_t *pool);
+    /** Whether handshakes show the set that was just activated. NULL: yes.
+     *  @return what they show instead, from pool */
+    acme_err_t *(*check)(void *baton, const acme_managed_t *managed,
+                         const acme_record_t *record, apr_pool_t *pool);
+    /** A reload of the server is wanted, which puts what is stored into service.
+     *  NULL: somebody will do one. @param interval  to the one before, at least */
+    void (*reload)(void *baton, apr_interval_time_t interval);
     void (*status)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_status_t *status);
     /** Something happened to an order. NULL: nobody keeps a time-line.

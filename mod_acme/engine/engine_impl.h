@@ -5,6 +5,7 @@
  *   link.c     one account at one CA: session, requests waiting and under way
  *   link_account.c  which account that is, and what is kept of it
  *   run.c      one order in progress (run_tell.c: what is told of it)
+ *   activation.c  how a new set comes into service
  *   events.c   what happens to a certificate, and who is told (notify.c)
  *   gate.c     what must be open while a CA validates
  *   proving.c  how control of its names is proved
@@ -66,6 +67,7 @@ enum {
     ACME_TIMER_STAPLE,
     ACME_TIMER_GATE,
     ACME_TIMER_WARN, /* a job's: its set ends soon */
+    ACME_TIMER_ACTIVATION,
 };
 
 /** What a timer is part of. */
@@ -513,7 +515,7 @@ acme_err_t *acme_query_send(acme_engine_t *engine,
 
 /* --- stapling.c ------------------------------------------------------------- */
 
-/** The job's newest set is this: staple the response that is saved for it, and
+/** The job's set in service is this: staple the response that is saved for it, and
  *  see to the next. Before the set is activated.
  *  @param record  NULL: there is none
  *  @param issued  just now, so that it is told if nothing can be stapled */

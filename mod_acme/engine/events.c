@@ -7,8 +7,10 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
+#include "engine/activation.h"
 #include "engine/ending.h"
 #include "engine/notify.h"
+#include "engine/report.h"
 
 #define DAY  apr_time_from_sec(24 * 60 * 60)
 #define SOON (90 * DAY) /* a record of dns-persist-01 ends */
@@ -106,7 +108,7 @@ static int is_due_error(acme_raised_t *raised, const acme_err_t *err,
 static int is_due(acme_engine_t *engine, const acme_happening_t *what)
 {
     acme_raised_t *raised = &what->job->raised;
-    const char *serial = what->job->status.serial;
+    const char *serial = what->job->served.serial;
     int due = 1;
 
     switch (what->event) {
@@ -155,6 +157,24 @@ static void add_error(apr_array_header_t *env, const acme_err_t *err)
     acme_hook_env(env, "ACME_REMEDY", text_or_null(remedy));
 }
 
+/* Of the certificate that the event is about. */
+static void add_dates(apr_array_header_t *env, const acme_happening_t *what)
+{
+    const acme_job_t *job = what->job;
+    const acme_status_t *status = &job->status;
+    int served =
+        what->event == ACME_EVENT_EXPIRING || what->event == ACME_EVENT_REVOKED;
+
+    acme_hook_env(env, "ACME_SERIAL",
+                  text_or_null(served ? job->served.serial : status->serial));
+    acme_hook_env(env, "ACME_NOT_BEFORE",
+                  moment(served ? job->served.not_before : status->not_before,
+                         env->pool));
+    acme_hook_env(
+        env, "ACME_NOT_AFTER",
+        moment(served ? job->served.not_after : status->not_after, env->pool));
+}
+
 static apr_array_header_t *make_env(acme_engine_t *engine,
                                     const acme_happening_t *what)
 {
@@ -177,10 +197,10 @@ static apr_array_header_t *make_env(acme_engine_t *engine,
     acme_hook_env(env, "ACME_KEY_TYPE", acme_key_type_name(job->key_type));
     acme_hook_env(env, "ACME_CA", acme_job_ca_name(job, job->ca));
     acme_hook_env(env, "ACME_STORE", acme_store_root(engine->store));
-    acme_hook_env(env, "ACME_SERIAL", text_or_null(status->serial));
+    add_dates(env, what);
     acme_hook_env(env, "ACME_ISSUER", text_or_null(status->issuer));
-    acme_hook_env(env, "ACME_NOT_BEFORE", moment(status->not_before, pool));
-    acme_hook_env(env, "ACME_NOT_AFTER", moment(status->not_after, pool));
+    acme_hook_env(env, "ACME_ACTIVATION",
+                  text_or_null(acme_report_waiting(status, pool)));
     acme_hook_env(env, "ACME_NEXT_TIME", moment(status->next_time, pool));
     if (what->err) {
         add_error(env, what->err);
@@ -203,16 +223,17 @@ void acme_events_raise(acme_engine_t *engine, const acme_happening_t *what)
 
 /* --- before the end ------------------------------------------------------------------- */
 
-/* Of the set that serves: the newest, which is in service at once. */
+/* Of the set that serves. No renewal is to come before its end where one has come
+ * already that does not serve yet. */
 static apr_time_t warning_time(const acme_job_t *job)
 {
     const acme_policy_t *policy = job->managed->policy;
-    const acme_status_t *status = &job->status;
     int by_itself =
-        policy->renew_mode == ACME_RENEW_ALWAYS
-        || (policy->renew_mode == ACME_RENEW_AUTO && job->managed->in_use);
+        !acme_activation_waits(job)
+        && (policy->renew_mode == ACME_RENEW_ALWAYS
+            || (policy->renew_mode == ACME_RENEW_AUTO && job->managed->in_use));
 
-    return acme_warning_time(status->not_before, status->not_after,
+    return acme_warning_time(job->served.not_before, job->served.not_after,
                              by_itself ? job->renew_latest : 0,
                              policy->warn_set ? &policy->warn : NULL);
 }
@@ -230,7 +251,7 @@ void acme_events_plan(acme_engine_t *engine, acme_job_t *job)
 {
     apr_time_t due, ending;
 
-    if (!job->status.not_after) {
+    if (!job->served.not_after) {
         acme_timer_clear(engine->timers, &job->warn);
         return;
     }
@@ -239,18 +260,28 @@ void acme_events_plan(acme_engine_t *engine, acme_job_t *job)
     acme_timer_set(engine->timers, &job->warn, ending < due ? ending : due);
 }
 
+static acme_err_t *expiry(const acme_job_t *job, apr_time_t now,
+                          apr_pool_t *scratch)
+{
+    const acme_status_t *status = &job->status;
+    const char *how = job->served.not_after <= now ? "ended at" : "ends at";
+    const char *end = acme_time_format(job->served.not_after, scratch);
+
+    if (acme_activation_waits(job)) {
+        return acme_err_make(scratch, ACME_W_EXPIRING_WAITS, how, end,
+                             apr_itoa(scratch, status->set_number),
+                             acme_report_waiting(status, scratch), NULL);
+    }
+    return acme_err_make(scratch, ACME_W_EXPIRING, how, end,
+                         status->error_code ? acme_remarks(status)->error
+                                            : "no attempt has failed",
+                         NULL);
+}
+
 static void tell_expiring(acme_engine_t *engine, acme_job_t *job,
                           apr_time_t now)
 {
-    const acme_status_t *status = &job->status;
-    apr_pool_t *scratch = engine->scratch;
-    int over = status->not_after <= now;
-    acme_err_t *err =
-        acme_err_make(scratch, ACME_W_EXPIRING, over ? "ended at" : "ends at",
-                      acme_time_format(status->not_after, scratch),
-                      status->error_code ? acme_remarks(status)->error
-                                         : "no attempt has failed",
-                      NULL);
+    acme_err_t *err = expiry(job, now, engine->scratch);
     const acme_happening_t what = { ACME_EVENT_EXPIRING, job, err };
 
     acme_engine_log_error(engine, job, err);

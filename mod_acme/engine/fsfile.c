@@ -342,6 +342,17 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
     return NULL;
 }
 
+acme_err_t *acme_fsfile_rename_dir(const acme_place_t *place, const char *name,
+                                   const char *final, apr_pool_t *scratch)
+{
+    ACME_TRY(move_over(place, name, place, final, scratch));
+    if (flush(place->fd) != 0) {
+        return acme_fsfile_error("flush the directory of", place, final,
+                                 scratch);
+    }
+    return NULL;
+}
+
 static acme_err_t *fill_dir(const acme_place_t *place, const char *temp,
                             const acme_fsfile_dir_t *dir, apr_pool_t *scratch)
 {

@@ -103,6 +103,11 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
                                  const acme_place_t *to, const char *name,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 
+/** Give a directory another name, in place of what has that. */
+acme_err_t *acme_fsfile_rename_dir(const acme_place_t *place, const char *name,
+                                   const char *final,
+                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+
 /** Remove a file, or what else has its name: a directory as by
  *  acme_fsfile_remove_dir. None is well, too. */
 acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,

@@ -36,6 +36,13 @@ typedef struct acme_withdrawn_t {
     int reason;      /* as in core/reason.h */
 } acme_withdrawn_t;
 
+/** The set that handshakes show; zeroed: none. */
+typedef struct acme_served_t {
+    int number;
+    apr_time_t not_before, not_after;
+    char serial[48]; /* as in its record */
+} acme_served_t;
+
 typedef struct acme_job_t acme_job_t;
 typedef struct acme_skip_t acme_skip_t; /* skips.h */
 
@@ -107,6 +114,8 @@ struct acme_job_t {
     int asking;                /* the question is under way */
     struct acme_link_t *asked; /* of the CA that is asked */
     acme_timer_t warn;         /* that it ends, next time */
+    acme_timer_t activation;   /* the newest set comes into service */
+    acme_served_t served;
     acme_raised_t raised;
     struct acme_key_wish_t *wish; /* the coming key is being made, or NULL */
 };

@@ -72,6 +72,12 @@ typedef enum acme_preflight_mode_t {
     ACME_PREFLIGHT_REQUIRE, /* the CA is not asked while something is wrong */
 } acme_preflight_mode_t;
 
+typedef enum acme_activate_t {
+    ACME_ACTIVATE_LIVE,   /* with the next handshake */
+    ACME_ACTIVATE_RELOAD, /* by a reload, which this server does by itself */
+    ACME_ACTIVATE_MANUAL, /* by a reload, which is the administrator's */
+} acme_activate_t;
+
 /** Settings of a certificate. All strings live as long as the policy. */
 typedef struct acme_policy_t {
     const acme_ca_t *cas;      /* in order of preference */
@@ -108,9 +114,12 @@ typedef struct acme_policy_t {
                                      servers */
     int port_80,
         port_443; /* local ones, that the world's arrive at; 0: those */
-    const apr_array_header_t *hooks; /* acme_hook_t *: AcmeOn; NULL: none */
-    acme_span_t warn;                /* before the end, that it comes */
-    int warn_set;                    /* 0: the default of acme_warning_time */
+    const apr_array_header_t *hooks;     /* acme_hook_t *: AcmeOn; NULL: none */
+    acme_activate_t activate;            /* how a new set comes into service */
+    apr_interval_time_t activate_delay;  /* after its issue, not before */
+    apr_interval_time_t reload_interval; /* between two reloads of our own */
+    acme_span_t warn;                    /* before the end, that it comes */
+    int warn_set; /* 0: the default of acme_warning_time */
     const char *obstacles[ACME_PROOF_TYPES]; /* words for why one that is not
                                                 usable is not; or NULL */
 } acme_policy_t;
@@ -121,9 +130,11 @@ typedef struct acme_managed_t {
     const char *dir;            /* acme_ident_filename of it */
     apr_array_header_t *idents; /* acme_ident_t *; the first is the identity */
     const acme_policy_t *policy;
-    const char *where; /* "shop.conf:12", for messages */
-    int in_use;        /* a virtual host serves it */
-    int staple;        /* and one of them has SSLUseStapling */
+    const char *where;          /* "shop.conf:12", for messages */
+    int in_use;                 /* a virtual host serves it */
+    int staple;                 /* and one of them has SSLUseStapling */
+    int refused[ACME_FAMILIES]; /* set that the last start has refused to put
+                                   into service, and said why; 0: none */
 } acme_managed_t;
 
 /** A CA as AcmeCA names it. */

@@ -39,6 +39,45 @@ const char *acme_report_why(const acme_status_t *status)
     return why ? why + 2 : "";
 }
 
+const char *acme_report_waiting(const acme_status_t *status, apr_pool_t *pool)
+{
+    switch (status->wait) {
+    case ACME_WAIT_DELAY:
+        return apr_pstrcat(pool, "waiting until ",
+                           acme_time_format(status->wait_until, pool), NULL);
+    case ACME_WAIT_RELOAD:
+        return "waiting for reload, which comes by itself";
+    case ACME_WAIT_MANUAL:
+        return "waiting for reload by the administrator";
+    case ACME_WAIT_REFUSED:
+        return "refused by the last reload, see the error log of that time";
+    case ACME_WAIT_NONE:
+    default:
+        return "";
+    }
+}
+
+static json_t *waiting_json(const acme_status_t *status, apr_pool_t *scratch)
+{
+    static const char *const FOR[] = { "", "delay", "reload", "administrator",
+                                       "refused" };
+
+    return status->wait
+               ? json_pack("{s:s,s:o,s:o}", "for", FOR[status->wait], "text",
+                           text(acme_report_waiting(status, scratch), scratch),
+                           "until", moment(status->wait_until, scratch))
+               : json_null();
+}
+
+static json_t *serving_json(const acme_status_t *status, apr_pool_t *scratch)
+{
+    return status->served_number
+               ? json_pack("{s:i,s:o}", "set", status->served_number,
+                           "not_after",
+                           moment(status->served_not_after, scratch))
+               : json_null();
+}
+
 static json_t *next_json(const acme_status_t *status, apr_pool_t *scratch)
 {
     return json_pack("{s:o,s:o,s:o}", "action",
@@ -93,6 +132,8 @@ static json_t *key_json(acme_key_type_t type, const acme_status_t *status,
 
     json_object_set_new(key, "ca_why",
                         text(acme_remarks(status)->ca_why, scratch));
+    json_object_set_new(key, "waiting", waiting_json(status, scratch));
+    json_object_set_new(key, "serving", serving_json(status, scratch));
     json_object_set_new(key, "next", next_json(status, scratch));
     json_object_set_new(key, "progress", text(status->progress, scratch));
     json_object_set_new(key, "proof", text(status->proof, scratch));

@@ -26,6 +26,8 @@ typedef struct acme_report_t {
 /** "ACME1301", from pool; "" where the last attempt went well. */
 const char *acme_report_error_code(const acme_status_t *status,
                                    apr_pool_t *pool);
+/** "waiting for reload ...": why the newest set is not in service; or "". */
+const char *acme_report_waiting(const acme_status_t *status, apr_pool_t *pool);
 /** "renew", "order", "retry", "nothing" or "", of next_action. From pool. */
 const char *acme_report_action(const acme_status_t *status, apr_pool_t *pool);
 /** Why that, and why then: "when the CA suggests it". Points into status. */

@@ -6,6 +6,7 @@
 #include "core/blame.h"
 #include "core/encode.h"
 #include "core/reaction.h"
+#include "engine/activation.h"
 #include "engine/events.h"
 #include "engine/preflight.h"
 #include "engine/solver.h"
@@ -296,8 +297,10 @@ static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
     if (record->number && !strcmp(record->serial, job->status.serial)) {
         return NULL; /* stored by one who was killed before he cleaned up */
     }
-    return acme_store_put_fresh(engine->store, job->managed->dir, record,
-                                chain_pem, run->key, engine->scratch);
+    const acme_issued_t issued = { record, chain_pem, run->key,
+                                   job->served.number };
+    return acme_store_put_fresh(engine->store, job->managed->dir, &issued,
+                                engine->scratch);
 }
 
 /* The order is as good as done, but this machine cannot take it: its state on
@@ -325,6 +328,7 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
     acme_record_t record = { 0 };
+    apr_array_header_t *back = NULL;
     acme_err_t *err = store_chain(run, chain_pem, &record);
 
     if (err) {
@@ -332,24 +336,27 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
         return;
     }
     remove_work(run);
-    acme_job_learn(job, &record, engine->scratch);
-    acme_asking_keep(engine, job);
-    acme_stapling_learn(engine, job, &record, 1);
-    apr_array_header_t *back = acme_skips_settle(job, engine->scratch);
-    err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     acme_engine_event(engine, job, "issued by ",
                       record.issuer ? record.issuer : "?");
-    engine->callbacks->activate(engine->callbacks->baton, job->managed,
-                                job->family, record.number);
-    acme_store_drop_older(engine->store, job->managed->dir, job->family,
-                          record.number, engine->scratch);
-    acme_engine_event(engine, job, "in service", "");
     acme_engine_log(engine, job, ACME_I_ISSUED,
                     record.issuer ? record.issuer : "?",
                     acme_time_format(record.not_after, engine->scratch),
                     acme_idents_text(record.idents, 3, engine->scratch), NULL);
+    err = acme_activation_try(engine, job, &record);
+    if (!err) {
+        acme_job_learn(job, &record, engine->scratch);
+        acme_asking_keep(engine, job);
+        back = acme_skips_settle(job, engine->scratch);
+        err = acme_activation_enter(engine, job, &record);
+    }
+    if (err) {
+        run_leave(run);
+        acme_engine_fail(engine, job, err, 0);
+        return;
+    }
+    err = acme_job_succeeded(job, acme_engine_now(engine), engine->scratch);
     acme_proving_over(job);
-    for (int i = 0; i < back->nelts; i++) {
+    for (int i = 0; back && i < back->nelts; i++) {
         acme_engine_log(engine, job, ACME_I_NAME_BACK,
                         APR_ARRAY_IDX(back, i, const char *), NULL);
     }

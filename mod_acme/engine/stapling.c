@@ -6,7 +6,7 @@
 
 #include "core/encode.h"
 #include "core/renewal.h"
-#include "engine/engine_impl.h"
+#include "engine/activation.h"
 #include "engine/events.h"
 #include "engine/staple.h"
 
@@ -52,7 +52,8 @@ static void take_revocation(acme_stapling_t *stapling,
 
     nothing.len = 0;
     hand_over(stapling, &nothing);
-    if (job->revoked) {
+    /* One that is replaced already only waits to leave. */
+    if (job->revoked || acme_activation_waits(job)) {
         return;
     }
     job->revoked = 1;
@@ -173,7 +174,7 @@ static void take_answer(acme_stapling_t *stapling, const acme_answer_t *answer)
     int news = stapling->failures || !stapling->until;
     acme_staple_doc_t doc;
 
-    fill_doc(&doc, answer, job->status.serial, stapling->must,
+    fill_doc(&doc, answer, job->served.serial, stapling->must,
              acme_engine_now(engine));
     acme_err_t *err = acme_engine_note(engine, save_doc(engine, job, &doc));
     if (err) {
@@ -254,7 +255,7 @@ static void on_answer(void *baton, const acme_answer_t *answer)
 
     engine->querying--;
     stapling->number = 0;
-    if (number == stapling->job->status.set_number && !engine->lost) {
+    if (number == stapling->job->served.number && !engine->lost) {
         if (answer->err) {
             fail(stapling, answer->url, answer->err);
         }
@@ -277,7 +278,7 @@ static void ask(acme_stapling_t *stapling)
     apr_pool_create(&pool, engine->scratch);
     acme_err_t *err =
         acme_store_get_chain(&chain, engine->store, job->managed->dir,
-                             job->family, job->status.set_number, pool);
+                             job->family, job->served.number, pool);
     if (!err) {
         err = acme_query_send(engine, &job->link->ca, chain, stapling->failures,
                               on_answer, stapling);
@@ -286,7 +287,7 @@ static void ask(acme_stapling_t *stapling)
         fail(stapling, "of the certificate", err);
     }
     else {
-        stapling->number = job->status.set_number;
+        stapling->number = job->served.number;
         engine->querying++;
     }
     apr_pool_destroy(pool);

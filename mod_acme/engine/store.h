@@ -22,6 +22,7 @@
  *   work/<certificate>/<family>.order ...    worker
  *   keys/<certificate>/<family>.next         worker     sealed
  *   fresh/<certificate>/<family>.<n>/        worker     chain.pem record.json key
+ *   fresh/<certificate>/refused.<family>.<n>/ worker    the same, of no use
  *   replies/<id>.json                        worker
  *   journal/<id>.json                        worker     what is to be undone
  *   lock                                     worker     lease
@@ -141,6 +142,15 @@ void acme_store_current_files(const char **chain, const char **key,
                               acme_family_t family, int number,
                               apr_pool_t *pool);
 
+/** What root puts into service, and when. */
+typedef struct acme_promotion_t {
+    const apr_array_header_t *allowed; /* acme_ident_t *: names configured */
+    apr_time_t now;
+    apr_interval_time_t delay; /* a set stays where it is for so long after its
+                                  issue, while the one in service is valid */
+    int waits;                 /* set by promotion: the newest does */
+} acme_promotion_t;
+
 /** Bring the newest fresh set into service, if there is one newer than current.
  *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
  *  names held against allowed: it must cover the first of them, and hold nothing
@@ -153,8 +163,7 @@ void acme_store_current_files(const char **chain, const char **key,
  *  @return E_PROMOTE with the reason; the old set stays in service */
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
                                const char *dir, acme_family_t family,
-                               const apr_array_header_t *allowed,
-                               apr_time_t now,
+                               acme_promotion_t *how,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** Paths of the placeholder; made where it is missing or damaged (ECDSA P-256,
@@ -195,18 +204,31 @@ acme_err_t *acme_store_get_chain(acme_chain_t **chain, acme_store_t *store,
                                  const char *dir, acme_family_t family,
                                  int number, apr_pool_t *pool) ACME_MUST_CHECK;
 
-/** Store an issued set; under the lease. Sets record->number to the next one.
- *  Older fresh sets stay, until acme_store_drop_older: handshakes ask for them as
- *  long as this one is not in service. */
+/** What was issued. */
+typedef struct acme_issued_t {
+    acme_record_t *record; /* gets its number: the next one */
+    const char *chain_pem;
+    EVP_PKEY *key;
+    int served; /* number of the set in service, which is not to go; 0: none */
+} acme_issued_t;
+
+/** Store an issued set; under the lease. Older fresh sets are removed once it is in
+ *  place, but for the one in service: the new one may not follow it at once, or
+ *  prove to be of no use. */
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
-                                 acme_record_t *record, const char *chain_pem,
-                                 EVP_PKEY *key,
+                                 const acme_issued_t *issued,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 /** Fresh sets older than number, which is in service, go; under the lease. What
  *  cannot be removed goes with the next one. */
 void acme_store_drop_older(acme_store_t *store, const char *dir,
                            acme_family_t family, int number,
                            apr_pool_t *scratch);
+
+/** A fresh set must not come into service: from now on nobody finds it, root
+ *  neither. The next one gets another number. */
+acme_err_t *acme_store_refuse_fresh(acme_store_t *store, const char *dir,
+                                    acme_family_t family, int number,
+                                    apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /** Load one fresh set for service; any child, no lease, no writes.
  *  @return E_STORE_IO (also: not there any more), E_STORE_DAMAGED, E_SEAL */

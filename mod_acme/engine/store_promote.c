@@ -14,6 +14,7 @@ typedef struct promotion_t {
     acme_family_t family;
     const apr_array_header_t *allowed;
     apr_time_t now;
+    acme_promotion_t *how;
 } promotion_t;
 
 /* --- may it go into service? --------------------------------------------------------- */
@@ -212,6 +213,24 @@ static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
     return NULL;
 }
 
+/* The set's own record says when it was issued: all that the worker could do with
+ * it is to choose the moment. */
+static int is_early(const promotion_t *p, int number,
+                    const acme_record_t *replaced, apr_pool_t *scratch)
+{
+    acme_set_t *read;
+    apr_time_t due;
+
+    if (!p->how->delay
+        || acme_store_read_fresh(
+            &read, p->store, p->dir,
+            acme_store_set_name(p->family, number, scratch), scratch)) {
+        return 0; /* what is wrong is told when it is tried */
+    }
+    due = read->record->issued + p->how->delay;
+    return p->now < due && (!replaced || p->now < replaced->not_after);
+}
+
 static acme_err_t *give_reason(acme_err_t *err, const promotion_t *p,
                                apr_pool_t *pool)
 {
@@ -223,32 +242,67 @@ static acme_err_t *give_reason(acme_err_t *err, const promotion_t *p,
                          NULL);
 }
 
+static int is_newer(const promotion_t *p, int number,
+                    const acme_record_t *replaced)
+{
+    return number > acme_store_in_service(p->store, p->dir, p->family)
+           && (!replaced || number >= replaced->number);
+}
+
 /* Newest first; one that may not go into service is passed over for the next
  * older, as long as that is newer than what is in service. */
+static acme_err_t *try_newest(acme_set_t **set, const promotion_t *p,
+                              const apr_array_header_t *numbers,
+                              const acme_record_t *replaced,
+                              apr_pool_t *scratch)
+{
+    acme_err_t *first = NULL;
+
+    for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES && !*set; i++) {
+        int number = APR_ARRAY_IDX(numbers, i, int);
+        if (!is_newer(p, number, replaced)) {
+            break;
+        }
+        if (is_early(p, number, replaced, scratch)) {
+            p->how->waits = 1;
+            continue;
+        }
+        acme_err_t *err = try_one(set, p, number, replaced, scratch);
+        first = first ? first : err;
+    }
+    return *set ? NULL : first;
+}
+
+/* All are early, and none has ever been promoted: the oldest is the one that
+ * serves, live, or should have been the first to. */
+static acme_err_t *try_oldest(acme_set_t **set, const promotion_t *p,
+                              const apr_array_header_t *numbers,
+                              apr_pool_t *scratch)
+{
+    int first = numbers->nelts - 1;
+    acme_err_t *last = NULL;
+
+    for (int i = first; i >= 0 && first - i < ACME_STORE_TRIES && !*set; i--) {
+        last = try_one(set, p, APR_ARRAY_IDX(numbers, i, int), NULL, scratch);
+        p->how->waits = i > 0;
+    }
+    return *set ? NULL : last;
+}
+
 static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
                                   const apr_array_header_t *numbers,
                                   apr_pool_t *scratch)
 {
     acme_record_t *replaced = NULL;
-    acme_err_t *first = NULL;
-    int in_service = acme_store_in_service(p->store, p->dir, p->family);
 
     /* Damage there is told by acme_store_current; here it is to be mended. */
-    acme_err_t *damage =
+    acme_err_t *err =
         acme_store_current(&replaced, p->store, p->dir, p->family, scratch);
-    (void)damage;
-    for (int i = 0; i < numbers->nelts && i < ACME_STORE_TRIES; i++) {
-        int number = APR_ARRAY_IDX(numbers, i, int);
-        if (number <= in_service || (replaced && number < replaced->number)) {
-            break;
-        }
-        acme_err_t *err = try_one(set, p, number, replaced, scratch);
-        if (!err) {
-            return NULL;
-        }
-        first = first ? first : err;
+    err = try_newest(set, p, numbers, replaced, scratch);
+    if (!*set && !replaced && p->how->waits) {
+        err = try_oldest(set, p, numbers, scratch);
     }
-    return first ? give_reason(first, p, scratch) : NULL;
+    return err ? give_reason(err, p, scratch) : NULL;
 }
 
 /* Whether there are just the directories of what is in service: their parent
@@ -342,10 +396,9 @@ static acme_err_t *promote(acme_set_t **set, const promotion_t *p,
 
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,
                                const char *dir, acme_family_t family,
-                               const apr_array_header_t *allowed,
-                               apr_time_t now, apr_pool_t *pool)
+                               acme_promotion_t *how, apr_pool_t *pool)
 {
-    const promotion_t p = { store, dir, family, allowed, now };
+    const promotion_t p = { store, dir, family, how->allowed, how->now, how };
     apr_pool_t *sub = acme_store_subpool(pool);
     acme_set_t *set = NULL;
     acme_record_t *record = NULL;

@@ -247,12 +247,36 @@ typedef struct put_fresh_t {
     acme_store_t *store;
     const char *dir;
     acme_family_t family;
-    acme_record_t *record;
-    const char *chain_pem;
-    EVP_PKEY *key;
+    const acme_issued_t *issued;
 } put_fresh_t;
 
-/* Above all that exist, damaged ones too. */
+#define REFUSED "refused."
+
+/* Number of a set that was refused; 0: it is another's name. */
+static int refused_number(const char *name, acme_family_t family)
+{
+    return strncmp(name, REFUSED, sizeof(REFUSED) - 1)
+               ? 0
+               : acme_store_set_number(name + sizeof(REFUSED) - 1, family);
+}
+
+static acme_err_t *highest_refused(int *highest, const put_fresh_t *put,
+                                   apr_pool_t *scratch)
+{
+    apr_array_header_t *names;
+
+    ACME_TRY(acme_fsfile_list(&names, &put->store->parts[ACME_PART_FRESH],
+                              put->dir, scratch));
+    for (int i = 0; names && i < names->nelts; i++) {
+        int number =
+            refused_number(APR_ARRAY_IDX(names, i, const char *), put->family);
+        *highest = number > *highest ? number : *highest;
+    }
+    return NULL;
+}
+
+/* Above all that exist, damaged and refused ones too: children know sets by their
+ * numbers. */
 static acme_err_t *next_number(int *next, const put_fresh_t *put,
                                apr_pool_t *scratch)
 {
@@ -268,6 +292,7 @@ static acme_err_t *next_number(int *next, const put_fresh_t *put,
             highest = APR_ARRAY_IDX(numbers, 0, int);
         }
     }
+    ACME_TRY(highest_refused(&highest, put, scratch));
     if (highest >= ACME_STORE_MAX_NUMBER) {
         return acme_err_make(scratch, ACME_E_STORE_DAMAGED, put->dir,
                              "its set numbers are used up", NULL);
@@ -282,7 +307,7 @@ static acme_err_t *seal_key(acme_fsfile_entry_t *entry, const put_fresh_t *put,
     const unsigned char *der, *sealed;
     apr_size_t der_len;
 
-    ACME_TRY(acme_key_to_der(&der, &der_len, put->key, scratch));
+    ACME_TRY(acme_key_to_der(&der, &der_len, put->issued->key, scratch));
     ACME_TRY(acme_seal(&sealed, &entry->len, put->store->secret,
                        fresh_binding(put->dir, set, scratch), der, der_len,
                        scratch));
@@ -290,6 +315,24 @@ static acme_err_t *seal_key(acme_fsfile_entry_t *entry, const put_fresh_t *put,
     entry->mode = 0600;
     entry->data = sealed;
     return NULL;
+}
+
+/* The new one is in place: a failure here leaves only what is never read. */
+static void remove_older(const acme_place_t *place, const put_fresh_t *put,
+                         int number, apr_pool_t *scratch)
+{
+    apr_array_header_t *names;
+    acme_err_t *err = acme_fsfile_list(&names, place, NULL, scratch);
+
+    for (int i = 0; !err && names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        int other = acme_store_set_number(name, put->family);
+        if ((other && other < number && other != put->issued->served)
+            || refused_number(name, put->family)) {
+            acme_err_t *kept = acme_fsfile_remove_dir(place, name, scratch);
+            (void)kept;
+        }
+    }
 }
 
 static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
@@ -302,13 +345,13 @@ static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
     int number = 0;
 
     ACME_TRY(next_number(&number, put, scratch));
-    put->record->number = number;
+    put->issued->record->number = number;
     const char *set = acme_store_set_name(put->family, number, scratch);
-    ACME_TRY(acme_record_format(&json, put->record, scratch));
+    ACME_TRY(acme_record_format(&json, put->issued->record, scratch));
     /* Nothing is stored that could not be read again. */
     ACME_TRY(acme_record_parse(&readable, json, strlen(json), set, scratch));
-    files[0] = (acme_fsfile_entry_t){ "chain.pem", 0600, put->chain_pem,
-                                      strlen(put->chain_pem) };
+    files[0] = (acme_fsfile_entry_t){ "chain.pem", 0600, put->issued->chain_pem,
+                                      strlen(put->issued->chain_pem) };
     files[1] = (acme_fsfile_entry_t){ "record.json", 0600, json, strlen(json) };
     ACME_TRY(seal_key(&files[2], put, set, scratch));
     ACME_TRY(acme_fsfile_make(&place, &put->store->parts[ACME_PART_FRESH],
@@ -316,15 +359,16 @@ static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
     acme_fsfile_clean(place, scratch);
     acme_fsfile_dir_t dir = { 0700, files, 3, 1 };
     ACME_TRY(acme_fsfile_put_dir(place, set, &dir, scratch));
+    remove_older(place, put, number, scratch);
     return NULL;
 }
 
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
-                                 acme_record_t *record, const char *chain_pem,
-                                 EVP_PKEY *key, apr_pool_t *scratch)
+                                 const acme_issued_t *issued,
+                                 apr_pool_t *scratch)
 {
-    put_fresh_t put = { store,  dir,       acme_key_family(record->key_type),
-                        record, chain_pem, key };
+    put_fresh_t put = { store, dir, acme_key_family(issued->record->key_type),
+                        issued };
     apr_pool_t *sub = acme_store_subpool(scratch);
     acme_err_t *err = acme_store_check_name(dir, sub);
 
@@ -377,4 +421,37 @@ void acme_store_drop_older(acme_store_t *store, const char *dir,
     }
     (void)left; /* what is never read again */
     apr_pool_destroy(sub);
+}
+
+typedef struct refusal_t {
+    const acme_store_t *store;
+    const char *dir, *set;
+} refusal_t;
+
+static acme_err_t *refuse_fresh(void *baton, apr_pool_t *scratch)
+{
+    const refusal_t *refusal = baton;
+    acme_place_t *place;
+
+    ACME_TRY(acme_fsfile_enter(&place, &refusal->store->parts[ACME_PART_FRESH],
+                               refusal->dir, scratch));
+    return place ? acme_fsfile_rename_dir(
+               place, refusal->set,
+               apr_pstrcat(scratch, REFUSED, refusal->set, NULL), scratch)
+                 : NULL;
+}
+
+acme_err_t *acme_store_refuse_fresh(acme_store_t *store, const char *dir,
+                                    acme_family_t family, int number,
+                                    apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    refusal_t refusal = { store, dir,
+                          acme_store_set_name(family, number, sub) };
+    acme_err_t *err = acme_store_check_name(dir, sub);
+
+    if (!err) {
+        err = acme_store_commit(store, refuse_fresh, &refusal, sub);
+    }
+    return acme_store_leave(err, sub, scratch);
 }

@@ -188,7 +188,8 @@ static const char *check_children(cmd_parms *cmd, ap_directive_t *section)
             "AcmeExternalAccount, AcmeAccountKey, AcmeChallenges, AcmeDnsCommand, AcmeDnsWait, AcmeProfile, "
             "AcmeProxy, "
             "AcmePreferredChain, AcmeKeyType, AcmeKeyReuse, AcmeBadNames, "
-            "AcmePreflight, AcmeSubject, AcmeMustStaple, AcmeRenew and AcmeRenewMode do");
+            "AcmePreflight, AcmeSubject, AcmeMustStaple, AcmeRenew, AcmeRenewMode, "
+            "AcmeActivate, AcmeActivateDelay, AcmeWarn and AcmeOn do");
     }
     return NULL;
 }

@@ -66,6 +66,8 @@ void acme_config_init_settings(acme_settings_t *settings)
     settings->preflight = UNSET;
     settings->renew_set = UNSET;
     settings->renew_mode = UNSET;
+    settings->activate = UNSET;
+    settings->activate_delay = UNSET;
     settings->warn_set = UNSET;
 }
 
@@ -112,6 +114,26 @@ static void merge_hooks(acme_settings_t *merged, const acme_settings_t *over,
     if (over->warn_set != UNSET) {
         merged->warn = over->warn;
         merged->warn_set = over->warn_set;
+    }
+}
+
+/* When it is renewed, and serves. */
+static void merge_times(acme_settings_t *merged, const acme_settings_t *over)
+{
+    if (over->renew_set != UNSET) {
+        merged->renew = over->renew;
+        merged->renew_set = over->renew_set;
+        merged->no_ari = over->no_ari;
+    }
+    if (over->renew_mode != UNSET) {
+        merged->renew_mode = over->renew_mode;
+    }
+    if (over->activate != UNSET) {
+        merged->activate = over->activate;
+        merged->reload_interval = over->reload_interval;
+    }
+    if (over->activate_delay != UNSET) {
+        merged->activate_delay = over->activate_delay;
     }
 }
 
@@ -164,14 +186,7 @@ void acme_config_merge_settings(acme_settings_t *out,
     if (over->subject) {
         merged.subject = over->subject;
     }
-    if (over->renew_set != UNSET) {
-        merged.renew = over->renew;
-        merged.renew_set = over->renew_set;
-        merged.no_ari = over->no_ari;
-    }
-    if (over->renew_mode != UNSET) {
-        merged.renew_mode = over->renew_mode;
-    }
+    merge_times(&merged, over);
     merge_hooks(&merged, over, pool);
     *out = merged;
 }
@@ -312,6 +327,12 @@ acme_policy_t *acme_config_policy(const acme_settings_t *settings,
     policy->renew_mode = settings->renew_mode == UNSET
                              ? ACME_RENEW_AUTO
                              : (acme_renew_mode_t)settings->renew_mode;
+    policy->activate = settings->activate == UNSET
+                           ? ACME_ACTIVATE_LIVE
+                           : (acme_activate_t)settings->activate;
+    policy->reload_interval = settings->reload_interval;
+    policy->activate_delay =
+        settings->activate_delay == UNSET ? 0 : settings->activate_delay;
     policy->hooks = settings->hooks;
     policy->warn = settings->warn;
     policy->warn_set = settings->warn_set == 1;
@@ -465,6 +486,10 @@ const char *acme_config_differences(const acme_policy_t *a,
             ? ""
             : " AcmeRenew",
         a->renew_mode == b->renew_mode ? "" : " AcmeRenewMode",
+        a->activate == b->activate && a->reload_interval == b->reload_interval
+            ? ""
+            : " AcmeActivate",
+        a->activate_delay == b->activate_delay ? "" : " AcmeActivateDelay",
         same_text(acme_hooks_text(a->hooks, ~0u, pool),
                   acme_hooks_text(b->hooks, ~0u, pool))
             ? ""

@@ -72,6 +72,9 @@ typedef struct acme_settings_t {
     int renew_mode;            /* acme_renew_mode_t, or -1 */
     apr_array_header_t *hooks; /* acme_hook_t *: AcmeOn; NULL: unset */
     int hooks_alone;           /* "none" came first: not those of outside */
+    int activate;              /* acme_activate_t, or -1 */
+    apr_interval_time_t reload_interval; /* set together with activate */
+    apr_interval_time_t activate_delay;  /* -1: unset */
     acme_span_t warn;
     int warn_set; /* -1: unset */
 } acme_settings_t;
@@ -106,6 +109,7 @@ typedef struct acme_server_config_t {
     /* set in post_config */
     acme_managed_t *managed;  /* candidate, then certificate; NULL: not ours */
     struct acme_live_t *live; /* what it serves; NULL: not ours */
+    struct ssl_ctx_st *tls;   /* mod_ssl's, where live is set */
 } acme_server_config_t;
 
 /** What only the main server can say; one of it, in the main server's pool. */

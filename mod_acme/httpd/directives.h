@@ -140,6 +140,19 @@
       "`auto`: a certificate is obtained and renewed while a virtual host uses it. `always`: also one " \
       "that no virtual host uses, as long as an `<AcmeCertificate>` declares it. `manual`: only when " \
       "`acmectl renew` asks for it.") \
+    D("AcmeActivate", 1, 2, "live | reload [interval] | manual", "live", CERTIFICATE, acme_setters_activate, \
+      "How a certificate comes into service once it is issued. `live`: with the next handshake, in every child, " \
+      "without a reload. `reload`: mod_acme reloads the server gracefully by itself, after `httpd -t` has found " \
+      "nothing wrong; certificates that come within a minute share one reload, and there is at most one in the " \
+      "interval (`10min`, from 10s to 7d). `manual`: with the administrator's next reload. Until then what was " \
+      "served before is served on, at first the placeholder; status page and `acmectl status` say what waits, and " \
+      "the event `expiring` is raised about the certificate that is served. Before, and whatever is written " \
+      "here, a handshake in memory tries the certificate under the settings of its virtual hosts; one that " \
+      "fails it never comes into service.") \
+    D("AcmeActivateDelay", 1, 1, "duration", "0", CERTIFICATE, acme_setters_activate_delay, \
+      "How long after its issue a certificate comes into service at the earliest, 0 to 30d: for visitors whose " \
+      "clocks are slow, and caches such as those of TLSA records. Reloads keep to it as well. It does not hold back " \
+      "the first certificate, nor one whose predecessor ends before.") \
     D("AcmeWarn", 1, 1, "duration | percent", "10%", CERTIFICATE, acme_setters_warn, \
       "How long before the end of a certificate that has no successor yet a warning is written, and the event " \
       "`expiring` raised: `7d`, or a share of its lifetime such as `10%`. Again daily, until it is mended. Never " \

@@ -12,7 +12,7 @@
 
 /* Changes with any change of the structs below: a newer module that is loaded
  * by a graceful restart must not read an older one's memory. */
-#define LAYOUT       "mod_acme-live-7"
+#define LAYOUT       "mod_acme-live-8"
 #define NAME_MAX_LEN 256
 #define SEGMENTS     32
 #define TOKENS       32768 /* power of two */

@@ -77,6 +77,16 @@ static apr_int64_t not_after(const acme_status_t *status)
     return apr_time_sec(status->not_after);
 }
 
+static apr_int64_t served_not_after(const acme_status_t *status)
+{
+    return apr_time_sec(status->served_not_after);
+}
+
+static apr_int64_t waits(const acme_status_t *status)
+{
+    return status->wait != ACME_WAIT_NONE;
+}
+
 static apr_int64_t next_time(const acme_status_t *status)
 {
     return apr_time_sec(status->next_time);
@@ -162,6 +172,12 @@ void acme_page_prometheus(const acme_page_t *page)
     put_states(page);
     put_metric(page, "acme_certificate_not_after_timestamp_seconds",
                "End of the certificate, 0 if there is none yet.", not_after);
+    put_metric(page, "acme_certificate_served_not_after_timestamp_seconds",
+               "End of the certificate that visitors are shown, 0 if they are "
+               "shown the placeholder.",
+               served_not_after);
+    put_metric(page, "acme_certificate_waiting",
+               "1 while the newest certificate is not in service yet.", waits);
     put_metric(page, "acme_certificate_next_action_timestamp_seconds",
                "When something is next done for it, 0 if nothing is planned.",
                next_time);

@@ -149,6 +149,22 @@ static void put_limit(const acme_page_t *page, const acme_status_t *status)
     }
 }
 
+/* A certificate that is there, and not shown to visitors yet. */
+static void put_waiting(const acme_page_t *page, const acme_status_t *status)
+{
+    const char *until =
+        status->served_not_after ? moment(page, status->served_not_after) : "";
+
+    if (status->wait) {
+        put(page, "Activation", acme_report_waiting(status, page->scratch));
+        put(page, "Served until then",
+            status->served_number
+                ? apr_psprintf(page->scratch, "set %d, valid until %s",
+                               status->served_number, until)
+                : "the placeholder");
+    }
+}
+
 static void put_key(const acme_page_t *page, acme_key_type_t type,
                     const acme_status_t *status)
 {
@@ -165,6 +181,7 @@ static void put_key(const acme_page_t *page, acme_key_type_t type,
         put(page, "Valid from", moment(page, status->not_before));
         put(page, "Valid until", moment(page, status->not_after));
     }
+    put_waiting(page, status);
     put(page, "Next", next_text(page, status));
     put_limit(page, status);
     if (status->ari_start) {

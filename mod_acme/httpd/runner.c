@@ -19,6 +19,8 @@
 #include "httpd/hits.h"
 #include "httpd/led.h"
 #include "httpd/log.h"
+#include "httpd/reload.h"
+#include "httpd/selftest.h"
 #include "httpd/staples.h"
 
 APLOG_USE_MODULE(acme);
@@ -111,6 +113,37 @@ static void activate(void *baton, const acme_managed_t *managed,
     }
 }
 
+static int shown(void *baton, const acme_managed_t *managed,
+                 acme_family_t family)
+{
+    runner_t *runner = baton;
+    acme_slot_t *slot = acme_live_slot(runner->table, managed->name);
+
+    return slot ? acme_live_generation(slot, family) : 0;
+}
+
+static acme_err_t *prove(void *baton, const acme_managed_t *managed,
+                         const acme_set_t *set, apr_pool_t *pool)
+{
+    runner_t *runner = baton;
+
+    return acme_selftest_prove(runner->server, managed, set, pool);
+}
+
+static acme_err_t *check(void *baton, const acme_managed_t *managed,
+                         const acme_record_t *record, apr_pool_t *pool)
+{
+    runner_t *runner = baton;
+
+    return acme_selftest_check(runner->server, managed, record, pool);
+}
+
+static void want_reload(void *baton, apr_interval_time_t interval)
+{
+    (void)baton;
+    acme_reload_want(interval);
+}
+
 static void tell_status(void *baton, const acme_managed_t *managed,
                         acme_family_t family, const acme_status_t *status)
 {
@@ -178,6 +211,10 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .publish = publish,
         .withdraw = withdraw,
         .activate = activate,
+        .shown = shown,
+        .prove = prove,
+        .check = check,
+        .reload = want_reload,
         .status = tell_status,
         .event = add_event,
         .staple = staple,

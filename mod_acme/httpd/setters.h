@@ -84,6 +84,11 @@ acme_setter_fn_t acme_set_subject;
 acme_setter_fn_t acme_setters_on;
 acme_setter_fn_t acme_setters_warn;
 
+/* --- the setters of setters_activate.c --------------------------------------- */
+
+acme_setter_fn_t acme_setters_activate;
+acme_setter_fn_t acme_setters_activate_delay;
+
 /* --- the setter of setters_https.c ------------------------------------------- */
 
 acme_setter_fn_t acme_setters_require_https;

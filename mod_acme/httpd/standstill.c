@@ -22,9 +22,9 @@ static void describe(acme_status_t *status, const acme_record_t *record)
     const char *url = record->ca_url ? record->ca_url : "";
     const acme_policy_ca_t *known = acme_policy_find_ca(url);
 
-    status->set_number = record->number;
+    status->set_number = status->served_number = record->number;
     status->not_before = record->not_before;
-    status->not_after = record->not_after;
+    status->not_after = status->served_not_after = record->not_after;
     apr_cpystrn(status->serial, record->serial, sizeof(status->serial));
     apr_cpystrn(status->issuer, record->issuer, sizeof(status->issuer));
     apr_cpystrn(status->ca, known && known->alias ? known->alias : url,

@@ -14,6 +14,7 @@
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
+#include "httpd/reload.h"
 #include "httpd/require_https.h"
 #include "httpd/runner.h"
 #include "httpd/secrets.h"
@@ -148,10 +149,11 @@ static void add_files(served_t *served, const char *chain, const char *key)
 }
 
 /* @return 1 if another set is in service now */
-static int promote(start_t *start, served_t *served,
-                   const acme_managed_t *managed, acme_family_t family,
-                   server_rec *s)
+static int promote(start_t *start, served_t *served, acme_managed_t *managed,
+                   acme_family_t family, server_rec *s)
 {
+    acme_promotion_t how = { acme_managed_allowed(start->plan, managed),
+                             start->now, managed->policy->activate_delay, 0 };
     acme_record_t *record = NULL;
     acme_err_t *err;
 
@@ -159,11 +161,12 @@ static int promote(start_t *start, served_t *served,
         || !acme_store_can_promote(start->store)) {
         return 0;
     }
-    err = acme_store_promote(&record, start->store, managed->dir, family,
-                             acme_managed_allowed(start->plan, managed),
-                             start->now, start->scratch);
+    err = acme_store_promote(&record, start->store, managed->dir, family, &how,
+                             start->scratch);
+    served->unpromoted[family] |= err || how.waits;
     if (err) {
-        served->unpromoted[family] = 1;
+        managed->refused[family] = acme_store_newest_number(
+            start->store, managed->dir, family, start->scratch);
         tell(start, s, managed->name, err);
     }
     else if (record) {
@@ -196,7 +199,7 @@ static void tell_fallback(const start_t *start, server_rec *s,
 
 /* Damage is mended from fresh/ where the set is still there. */
 static void find_current(acme_serving_t *serving, start_t *start,
-                         served_t *served, const acme_managed_t *managed,
+                         served_t *served, acme_managed_t *managed,
                          acme_family_t family, server_rec *s)
 {
     acme_err_t *err =
@@ -218,7 +221,7 @@ static void find_current(acme_serving_t *serving, start_t *start,
 
 /* The set in service of one family, if there is one and it is whole. */
 static int use_current(start_t *start, served_t *served,
-                       const acme_managed_t *managed, acme_family_t family,
+                       acme_managed_t *managed, acme_family_t family,
                        server_rec *s)
 {
     acme_serving_t serving;
@@ -251,8 +254,8 @@ static int wants(const acme_policy_t *policy, acme_family_t family)
 
 /* Sets of the configured families; where there is none yet, of any family (the
  * key type was changed a moment ago). */
-static int use_sets(start_t *start, served_t *served,
-                    const acme_managed_t *managed, server_rec *s)
+static int use_sets(start_t *start, served_t *served, acme_managed_t *managed,
+                    server_rec *s)
 {
     int pass, i, found = 0;
 
@@ -307,8 +310,7 @@ static void use_placeholder(start_t *start, served_t *served,
     add_files(served, chain, key);
 }
 
-static served_t *serve(start_t *start, const acme_managed_t *managed,
-                       server_rec *s)
+static served_t *serve(start_t *start, acme_managed_t *managed, server_rec *s)
 {
     served_t *served =
         apr_hash_get(start->served, managed->name, APR_HASH_KEY_STRING);
@@ -403,6 +405,7 @@ int acme_start_ssl_ctx(server_rec *s, apr_pool_t *pool, int is_proxy,
 
     if (!is_proxy && config->live) {
         acme_tls_attach(ctx, config->live);
+        config->tls = ctx;
         if (acme_stapling_attach(ctx, config->live, pool)) {
             config->managed->staple = 1;
         }
@@ -425,7 +428,7 @@ static void adopt_hostless(start_t *start, server_rec *s,
     int i, family;
 
     for (i = 0; i < managed->nelts; ++i) {
-        const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
+        acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         served_t unserved = { 0 };
 
         for (family = 0; family < ACME_FAMILIES && !one->in_use; ++family) {
@@ -480,6 +483,7 @@ static void begin_service(start_t *start, server_rec *s)
         acme_uses_note(s, managed, start->store, start->scratch);
     }
     adopt_hostless(start, s, managed);
+    acme_reload_settle(s, managed, start->pconf);
     if (managed->nelts) {
         begin_engine(start, s, managed);
     }

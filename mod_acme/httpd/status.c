@@ -5,6 +5,7 @@
 #include <mod_status.h>
 
 #include "core/encode.h"
+#include "engine/report.h"
 #include "httpd/config.h"
 #include "httpd/hits.h"
 #include "httpd/live.h"
@@ -125,6 +126,8 @@ static void put_lines(const page_t *page, const row_t *row)
     put_line(page, row, "Serial", row->status.serial);
     put_line(page, row, "Issuer", row->status.issuer);
     put_line(page, row, "CA", row->ca);
+    put_line(page, row, "Waiting",
+             acme_report_waiting(&row->status, page->pool));
     put_line(page, row, "Next", row->next);
     put_line(page, row, "Proof", row->status.proof);
     put_line(page, row, "Limit", row->limit);
@@ -143,6 +146,10 @@ static const char *state_text(const row_t *row, apr_pool_t *pool)
 {
     const char *state = acme_state_name(row->status.state);
 
+    if (row->status.wait) {
+        state = apr_pstrcat(pool, state, ", ",
+                            acme_report_waiting(&row->status, pool), NULL);
+    }
     if (row->status.progress[0]) {
         state = apr_pstrcat(pool, state, " (", row->status.progress, ")", NULL);
     }

@@ -54,6 +54,8 @@ typedef struct options_t {
     acme_key_type_t key_type;
     acme_account_key_t account_key;
     acme_key_reuse_t reuse;
+    acme_activate_t activate;
+    int delay;
 } options_t;
 
 static acme_limit_rules_t limits = { .ca_url = "https://limited.example/" };
@@ -66,6 +68,8 @@ static struct {
     const char *clock;
     int stop_at, asked, staple;
     long longest;       /* ms of CPU time in one round */
+    int shown;          /* set that handshakes are said to show */
+    int unshown;        /* set that they never do */
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -160,8 +164,34 @@ static void on_activate(void *baton, const acme_managed_t *managed,
 {
     (void)baton;
     drive.activated++;
+    drive.shown = number;
     printf("activate %s %s %d\n", managed->name, acme_family_name(family),
            number);
+}
+
+static int on_shown(void *baton, const acme_managed_t *managed,
+                    acme_family_t family)
+{
+    (void)baton;
+    (void)managed;
+    (void)family;
+    return drive.shown;
+}
+
+static acme_err_t *on_check(void *baton, const acme_managed_t *managed,
+                            const acme_record_t *record, apr_pool_t *pool)
+{
+    (void)baton;
+    return record->number == drive.unshown
+               ? acme_err_make(pool, ACME_E_SELF_TEST, "in service",
+                               managed->where, "another is shown", NULL)
+               : NULL;
+}
+
+static void on_reload(void *baton, apr_interval_time_t interval)
+{
+    (void)baton;
+    printf("reload wanted, every %ld s\n", (long)apr_time_sec(interval));
 }
 
 static void on_status(void *baton, const acme_managed_t *managed,
@@ -191,6 +221,10 @@ static void on_status(void *baton, const acme_managed_t *managed,
                status->next_action, status->progress,
                status->limit_until ? acme_remarks(status)->limit : "",
                acme_remarks(status)->error);
+    }
+    if (known->wait != status->wait) {
+        printf("wait %s %d, set %d serves\n", managed->name, (int)status->wait,
+               status->served_number);
     }
     *known = *status;
 }
@@ -383,6 +417,9 @@ static int drive_names(const options_t *options, char **names, int count)
         .publish = on_publish,
         .withdraw = on_withdraw,
         .activate = on_activate,
+        .shown = on_shown,
+        .check = on_check,
+        .reload = on_reload,
         .status = on_status,
         .staple = on_staple,
         .now = on_now,
@@ -403,6 +440,9 @@ static int drive_names(const options_t *options, char **names, int count)
                              .key_reuse = options->reuse,
                              .http_01 = 1 };
     policy.hooks = options->hooks;
+    policy.activate = options->activate;
+    policy.activate_delay = apr_time_from_sec(options->delay);
+    policy.reload_interval = apr_time_from_sec(600);
     policy.warn.percent = options->warn;
     policy.warn_set = options->warn > 0;
     policy.contacts = apr_array_make(drive.pool, 0, sizeof(const char *));
@@ -549,6 +589,19 @@ static int parse(options_t *options, int argc, char **argv)
         else if (!strcmp(name, "reuse")) {
             options->reuse =
                 strcmp(value, "next") ? ACME_KEY_REUSE_ON : ACME_KEY_REUSE_NEXT;
+        }
+        else if (!strcmp(name, "activate")) {
+            options->activate = strcmp(value, "manual") ? ACME_ACTIVATE_RELOAD
+                                                        : ACME_ACTIVATE_MANUAL;
+        }
+        else if (!strcmp(name, "delay")) {
+            options->delay = atoi(value);
+        }
+        else if (!strcmp(name, "shown")) {
+            drive.shown = atoi(value);
+        }
+        else if (!strcmp(name, "unshown")) {
+            drive.unshown = atoi(value);
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

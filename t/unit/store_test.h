@@ -128,7 +128,7 @@ typedef struct sample_t {
     const char *names; /* separated by spaces */
     acme_key_type_t type;
     apr_time_t now;
-    int stays_out; /* of service */
+    int served;
 } sample_t;
 
 static inline void sample_put(acme_store_t *store, void *baton)
@@ -149,11 +149,8 @@ static inline void sample_put(acme_store_t *store, void *baton)
     record.ca_url = CA_URL;
     record.account_url = "https://ca.example/account/1";
     record.issued = sample->now;
-    must(acme_store_put_fresh(store, sample->dir, &record, pem, key, pool));
-    if (!sample->stays_out) {
-        acme_store_drop_older(store, sample->dir, acme_key_family(sample->type),
-                              record.number, pool);
-    }
+    const acme_issued_t issued = { &record, pem, key, sample->served };
+    must(acme_store_put_fresh(store, sample->dir, &issued, pool));
 }
 
 /* As the worker puts one for shop.example. */
@@ -166,10 +163,11 @@ static inline void put_sample(acme_store_t *store, const char *names)
 
 static inline acme_record_t *promote(acme_store_t *store, const char *allowed)
 {
+    acme_promotion_t how = { idents(allowed), NOW, 0, 0 };
     acme_record_t *record = NULL;
 
     assert_no_err(acme_store_promote(&record, store, SHOP, ACME_FAMILY_ECDSA,
-                                     idents(allowed), NOW, pool));
+                                     &how, pool));
     return record;
 }
 

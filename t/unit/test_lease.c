@@ -420,7 +420,8 @@ static void frozen(acme_store_t *store, void *baton)
         acme_store_put_work_key(store, SHOP, ACME_FAMILY_ECDSA, baton, pool);
     errs[2] = acme_store_put_account(store, "ca-00000000", &account, pool);
     errs[3] = acme_store_put_reply(store, "0123456789abcdef", &reply, pool);
-    errs[4] = acme_store_put_fresh(store, SHOP, &record, "", baton, pool);
+    const acme_issued_t issued = { &record, "", baton, 0 };
+    errs[4] = acme_store_put_fresh(store, SHOP, &issued, pool);
     errs[5] = acme_store_remove_work(store, SHOP, ACME_FAMILY_RSA, pool);
     errs[6] =
         acme_store_remove_doc(store, SHOP, ACME_FAMILY_RSA, ACME_DOC_JOB, pool);

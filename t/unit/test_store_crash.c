@@ -105,11 +105,12 @@ static int assert_current(acme_store_t *store)
 
 static void act_promote(acme_store_t *store, void *baton)
 {
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
     acme_record_t *record;
 
     (void)baton;
-    must(acme_store_promote(&record, store, SHOP, ACME_FAMILY_ECDSA,
-                            idents(SHOP), NOW, pool));
+    must(acme_store_promote(&record, store, SHOP, ACME_FAMILY_ECDSA, &how,
+                            pool));
 }
 
 static void first_prepare(acme_store_t *store)

@@ -1,4 +1,5 @@
 /* Sets: from the worker into service, and what is in the way of it. */
+#include "engine/store_impl.h"
 #include "store_test.h"
 
 #include <openssl/pem.h>
@@ -59,7 +60,7 @@ static void test_numbers_grow_over_everything_seen(void **state)
     assert_false(is_there("fresh/" SHOP "/ecdsa.2"));
     assert_int_equal(promote(store, SHOP)->number, 3);
     /* Handshakes go on with the one in service until another is. */
-    sample_t next = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW, 1 };
+    sample_t next = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW, 3 };
     assert_int_equal(as_worker(sample_put, store, &next), 0);
     assert_true(is_there("fresh/" SHOP "/ecdsa.3"));
     assert_true(is_there("fresh/" SHOP "/ecdsa.4"));
@@ -81,8 +82,9 @@ static void test_families_live_side_by_side(void **state)
     put_sample(store, SHOP);
     assert_int_equal(as_worker(sample_put, store, &rsa), 0);
     assert_int_equal(promote(store, SHOP)->number, 1);
-    assert_no_err(acme_store_promote(&record, store, SHOP, ACME_FAMILY_RSA,
-                                     idents(SHOP), NOW, pool));
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
+    assert_no_err(
+        acme_store_promote(&record, store, SHOP, ACME_FAMILY_RSA, &how, pool));
     assert_int_equal(record->number, 1);
     assert_int_equal(record->key_type, ACME_KEY_RSA2048);
     put_sample(store, SHOP);
@@ -110,10 +112,10 @@ static void test_archive_keeps_three(void **state)
 
 static acme_err_t *try_promote(acme_store_t *store, const char *allowed)
 {
+    acme_promotion_t how = { idents(allowed), NOW, 0, 0 };
     acme_record_t *record = NULL;
 
-    return acme_store_promote(&record, store, SHOP, ECDSA, idents(allowed), NOW,
-                              pool);
+    return acme_store_promote(&record, store, SHOP, ECDSA, &how, pool);
 }
 
 static void test_promote_foreign_name_refused(void **state)
@@ -310,6 +312,101 @@ static void test_load_fresh_swapped_files_refused(void **state)
     }
 }
 
+/* Set number so and so, issued then, while served serves. */
+static void put_at(acme_store_t *store, apr_time_t now, int served)
+{
+    sample_t sample = { SHOP, SHOP, ACME_KEY_ECDSA_P256, now, served };
+
+    assert_int_equal(as_worker(sample_put, store, &sample), 0);
+}
+
+/* What is in service after a reload at that moment, by a delay of a day. */
+static int serve_at(acme_store_t *store, apr_time_t now, int *waits)
+{
+    acme_promotion_t how = { idents(SHOP), now, apr_time_from_sec(86400), 0 };
+    acme_record_t *record = NULL;
+
+    assert_no_err(acme_store_promote(&record, store, SHOP, ECDSA, &how, pool));
+    *waits = how.waits;
+    return acme_store_linked(store, SHOP, ECDSA);
+}
+
+static void test_promote_keeps_the_delay_but_for_the_first_set(void **state)
+{
+    const apr_time_t hour = apr_time_from_sec(3600);
+    acme_store_t *store = open_store();
+    int waits;
+
+    (void)state;
+    put_at(store, NOW, 0);
+    /* nothing serves: nothing is waited for */
+    assert_int_equal(serve_at(store, NOW + hour, &waits), 1);
+    assert_false(waits);
+    put_at(store, NOW + 2 * hour, 1);
+    assert_int_equal(serve_at(store, NOW + 3 * hour, &waits), 1);
+    assert_true(waits);
+    assert_int_equal(serve_at(store, NOW + 27 * hour, &waits), 2);
+    assert_false(waits);
+}
+
+static void test_promote_within_the_delay_takes_the_one_that_is_live(
+    void **state)
+{
+    const apr_time_t hour = apr_time_from_sec(3600);
+    acme_store_t *store = open_store();
+    int waits;
+
+    (void)state;
+    put_at(store, NOW, 0);
+    put_at(store, NOW + hour, 1);
+    assert_int_equal(serve_at(store, NOW + 2 * hour, &waits), 1);
+    assert_true(waits);
+    assert_int_equal(serve_at(store, NOW + 25 * hour - 1, &waits), 1);
+    assert_true(waits);
+    assert_int_equal(serve_at(store, NOW + 25 * hour, &waits), 2);
+}
+
+static void test_put_fresh_keeps_the_served_set_and_the_new_one(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_at(store, NOW, 0);
+    put_at(store, NOW, 1);
+    put_at(store, NOW, 1);
+    assert_true(is_there("fresh/" SHOP "/ecdsa.1/key"));
+    assert_false(is_there("fresh/" SHOP "/ecdsa.2"));
+    assert_true(is_there("fresh/" SHOP "/ecdsa.3/key"));
+    put_at(store, NOW, 3);
+    assert_false(is_there("fresh/" SHOP "/ecdsa.1"));
+    assert_true(is_there("fresh/" SHOP "/ecdsa.3/key"));
+}
+
+static void refuse(acme_store_t *store, void *baton)
+{
+    must(acme_store_refuse_fresh(store, SHOP, ECDSA, *(int *)baton, pool));
+}
+
+static void test_refused_set_is_found_by_nobody_and_its_number_not_reused(
+    void **state)
+{
+    acme_store_t *store = open_store();
+    acme_record_t *record = NULL;
+    int number = 2;
+
+    (void)state;
+    put_at(store, NOW, 0);
+    put_at(store, NOW, 1);
+    assert_int_equal(as_worker(refuse, store, &number), 0);
+    assert_no_err(acme_store_newest(&record, store, SHOP, ECDSA, pool));
+    assert_int_equal(record->number, 1);
+    assert_int_equal(promote(store, SHOP)->number, 1);
+    assert_null(promote(store, SHOP));
+    put_at(store, NOW, 1);
+    assert_false(is_there("fresh/" SHOP "/refused.ecdsa.2"));
+    assert_int_equal(promote(store, SHOP)->number, 3);
+}
+
 static void put_unreadable(acme_store_t *store, void *baton)
 {
     acme_record_t record = { 0 };
@@ -318,7 +415,8 @@ static void put_unreadable(acme_store_t *store, void *baton)
 
     (void)baton;
     must(acme_key_make(&key, ACME_KEY_ECDSA_P256, pool));
-    err = acme_store_put_fresh(store, SHOP, &record, "", key, pool);
+    const acme_issued_t issued = { &record, "", key, 0 };
+    err = acme_store_put_fresh(store, SHOP, &issued, pool);
     must_be(err && err->msg == ACME_E_STORE_DAMAGED);
 }
 
@@ -354,9 +452,10 @@ static void test_names_that_leave_the_directory_refused(void **state)
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         assert_err(acme_store_current(&record, store, names[i], ECDSA, pool),
                    ACME_E_STORE_NAME);
-        assert_err(acme_store_promote(&record, store, names[i], ECDSA,
-                                      idents(SHOP), NOW, pool),
-                   ACME_E_STORE_NAME);
+        acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
+        assert_err(
+            acme_store_promote(&record, store, names[i], ECDSA, &how, pool),
+            ACME_E_STORE_NAME);
         assert_err(acme_store_placeholder(&chain, &key, store, names[i],
                                           idents(SHOP), NOW, pool),
                    ACME_E_STORE_NAME);
@@ -794,6 +893,10 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
     STORE_TEST(test_load_fresh_swapped_files_refused),
+    STORE_TEST(test_promote_keeps_the_delay_but_for_the_first_set),
+    STORE_TEST(test_promote_within_the_delay_takes_the_one_that_is_live),
+    STORE_TEST(test_put_fresh_keeps_the_served_set_and_the_new_one),
+    STORE_TEST(test_refused_set_is_found_by_nobody_and_its_number_not_reused),
     STORE_TEST(test_put_fresh_unreadable_record_refused),
     STORE_TEST(test_root_does_not_write_in_the_workers_part),
     STORE_TEST(test_names_that_leave_the_directory_refused),

@@ -1,0 +1,19 @@
+/* 1900-1919: how certificates come into service. See ../messages.h. */
+/* clang-format off */
+#define ACME_MESSAGES_ACTIVATION(M)                                            \
+    M(1900, I_ACTIVATED, NOTICE, NONE, "set %s is in service now", "")         \
+    M(1901, I_WAITS, NOTICE, NONE, "set %s is %s; until then %s is served", "") \
+    M(1902, E_SELF_TEST, ERR, CONFIG, "the new certificate (set %s) does not come into service, because no handshake with it would succeed at %s: %s", \
+      "What was served before is served on. See whether SSLCipherSuite, SSLProtocol and the security level of the virtual host allow this AcmeKeyType; after a change, reload and run acmectl renew.") \
+    M(1903, E_NOT_SERVED, ERR, LOCAL, "set %s was put into service, but handshakes do not show it: %s; %s", \
+      "See the messages before this one. It is issued and tried anew by itself.") \
+    M(1904, I_RELOADS, NOTICE, NONE, "the server is reloaded gracefully now, so that new certificates come into service", "") \
+    M(1905, E_RELOAD_TEST, ERR, CONFIG, "the server is not reloaded, though new certificates wait for that, because its configuration is not valid: %s", \
+      "Correct what the message names (apachectl configtest shows it, too) and reload. It is tried again by itself after the interval of AcmeActivate.") \
+    M(1906, E_RELOAD_RUN, ERR, LOCAL, "the server is not reloaded, though new certificates wait for that: %s -t cannot be run", \
+      "See why; or reload by hand. It is tried again by itself after the interval of AcmeActivate.") \
+    M(1907, W_EXPIRING_WAITS, WARNING, LOCAL, "the certificate in service %s %s, and the one to follow it (set %s) does not serve yet: %s", \
+      "Reload the server (apachectl graceful). If it was refused, see the error log of the last reload; AcmeActivate live needs no reload.") \
+    M(1908, E_RELOAD_MEMORY, ERR, LOCAL, "cannot get %s octets of shared memory for AcmeActivate reload, so that the server is not reloaded by itself", \
+      "Free memory or raise its limit, then restart.")
+/* clang-format on */

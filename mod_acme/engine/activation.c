@@ -1,0 +1,367 @@
+#include "engine/activation.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "engine/events.h"
+#include "engine/report.h"
+
+/* After a disk did not let the set be read, the next look at it. */
+#define LOOK_AGAIN apr_time_from_sec(60)
+
+int acme_activation_waits(const acme_job_t *job)
+{
+    return job->status.wait != ACME_WAIT_NONE;
+}
+
+static void note_served(acme_job_t *job, const acme_record_t *record)
+{
+    acme_served_t *served = &job->served;
+
+    memset(served, 0, sizeof(*served));
+    if (record) {
+        served->number = record->number;
+        served->not_before = record->not_before;
+        served->not_after = record->not_after;
+        apr_cpystrn(served->serial, record->serial, sizeof(served->serial));
+    }
+    job->status.served_number = served->number;
+    job->status.served_not_after = served->not_after;
+}
+
+static void note_wait(acme_engine_t *engine, acme_job_t *job, acme_wait_t wait,
+                      apr_time_t until)
+{
+    job->status.wait = wait;
+    job->status.wait_until = until;
+    if (until) {
+        acme_timer_set(engine->timers, &job->activation, until);
+    }
+    else {
+        acme_timer_clear(engine->timers, &job->activation);
+    }
+}
+
+static void show(acme_engine_t *engine, const acme_job_t *job, int number)
+{
+    engine->callbacks->activate(engine->callbacks->baton, job->managed,
+                                job->family, number);
+}
+
+/* --- trying it ----------------------------------------------------------------- */
+
+/* A set that cannot be read is as bad as one that no handshake takes. */
+static acme_err_t *try_set(acme_engine_t *engine, const acme_job_t *job,
+                           int number)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    acme_set_t *set;
+    apr_pool_t *pool;
+
+    if (!callbacks->prove) {
+        return NULL;
+    }
+    apr_pool_create(&pool, engine->scratch);
+    acme_err_t *err = acme_store_load_fresh(
+        &set, engine->store, job->managed->dir, job->family, number, pool);
+    if (!err) {
+        err = callbacks->prove(callbacks->baton, job->managed, set, pool);
+    }
+    err = err ? acme_err_dup(err, engine->scratch) : NULL;
+    apr_pool_destroy(pool); /* with the key */
+    return err;
+}
+
+static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
+                   const acme_err_t *why)
+{
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_refuse_fresh(engine->store, job->managed->dir,
+                                        job->family, number, engine->scratch));
+
+    acme_engine_event(engine, job,
+                      "refused: ", acme_err_line(why, engine->scratch));
+    if (err && !engine->lost) {
+        acme_engine_log_error(engine, job, err);
+    }
+}
+
+/* Passes by itself, and says nothing of the set. */
+static int is_passing(const acme_err_t *err)
+{
+    return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY;
+}
+
+/* --- into service ---------------------------------------------------------------- */
+
+/* @param issued  a moment ago */
+static acme_err_t *go_live(acme_engine_t *engine, acme_job_t *job,
+                           const acme_record_t *record, int issued)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    int before = job->served.number;
+    acme_err_t *err = NULL;
+
+    acme_stapling_learn(engine, job, record, issued);
+    show(engine, job, record->number);
+    if (callbacks->check) {
+        err = callbacks->check(callbacks->baton, job->managed, record,
+                               engine->scratch);
+    }
+    if (err) {
+        show(engine, job, before);
+        return acme_err_make(
+            engine->scratch, ACME_E_NOT_SERVED,
+            apr_itoa(engine->scratch, record->number), err->text,
+            before
+                ? apr_psprintf(engine->scratch, "set %d serves again", before)
+                : "the placeholder serves again",
+            NULL);
+    }
+    acme_store_drop_older(engine->store, job->managed->dir, job->family,
+                          record->number, engine->scratch);
+    note_served(job, record);
+    note_wait(engine, job, ACME_WAIT_NONE, 0);
+    acme_engine_event(engine, job, "in service", "");
+    return NULL;
+}
+
+/* The first certificate of a host waits for no clock, and no one outlives its own
+ * end for the next one's sake. */
+static apr_time_t ready_at(const acme_job_t *job, const acme_record_t *record)
+{
+    apr_time_t due = record->issued + job->managed->policy->activate_delay;
+
+    if (!job->served.number) {
+        return 0;
+    }
+    return due < job->served.not_after ? due : job->served.not_after;
+}
+
+static void tell_wait(acme_engine_t *engine, const acme_job_t *job, int number)
+{
+    const char *words = acme_report_waiting(&job->status, engine->scratch);
+
+    acme_engine_event(engine, job, words, "");
+    acme_engine_log(engine, job, ACME_I_WAITS,
+                    apr_itoa(engine->scratch, number), words,
+                    job->served.number ? apr_psprintf(engine->scratch, "set %d",
+                                                      job->served.number)
+                                       : "the placeholder",
+                    NULL);
+}
+
+/* Root puts it into service, at a reload that he does for us or for his own sake. */
+static void wait_for_reload(acme_engine_t *engine, acme_job_t *job,
+                            const acme_record_t *record)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    const acme_policy_t *policy = job->managed->policy;
+    acme_wait_t wait = policy->activate == ACME_ACTIVATE_MANUAL
+                           ? ACME_WAIT_MANUAL
+                           : ACME_WAIT_RELOAD;
+
+    if (job->managed->refused[job->family] == record->number) {
+        wait = ACME_WAIT_REFUSED;
+    }
+    note_wait(engine, job, wait, 0);
+    if (wait == ACME_WAIT_RELOAD && callbacks->reload) {
+        callbacks->reload(callbacks->baton, policy->reload_interval);
+    }
+    tell_wait(engine, job, record->number);
+}
+
+/* The set has been tried. */
+static acme_err_t *proceed(acme_engine_t *engine, acme_job_t *job,
+                           const acme_record_t *record, int issued)
+{
+    apr_time_t ready = ready_at(job, record);
+
+    if (ready > acme_engine_now(engine)) {
+        note_wait(engine, job, ACME_WAIT_DELAY, ready);
+        tell_wait(engine, job, record->number);
+        return NULL;
+    }
+    if (job->managed->policy->activate == ACME_ACTIVATE_LIVE) {
+        return go_live(engine, job, record, issued);
+    }
+    wait_for_reload(engine, job, record);
+    return NULL;
+}
+
+static acme_record_t *find_newest(acme_engine_t *engine, acme_job_t *job,
+                                  int *unreadable)
+{
+    acme_record_t *newest = NULL;
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_newest(&newest, engine->store, job->managed->dir,
+                                  job->family, engine->scratch));
+
+    if (err) {
+        acme_engine_log_error(engine, job, err);
+    }
+    *unreadable = err && err->msg == ACME_E_STORE_IO;
+    return newest;
+}
+
+acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,
+                                const acme_record_t *record)
+{
+    acme_err_t *err = try_set(engine, job, record->number);
+
+    note_wait(engine, job, ACME_WAIT_NONE, 0);
+    if (err && is_passing(err)) { /* it is tried again in a while */
+        acme_engine_log_error(engine, job, err);
+        note_wait(engine, job, ACME_WAIT_DELAY,
+                  acme_engine_now(engine) + LOOK_AGAIN);
+        return NULL;
+    }
+    if (err) {
+        refuse(engine, job, record->number, err);
+    }
+    return err;
+}
+
+static acme_err_t *enter(acme_engine_t *engine, acme_job_t *job,
+                         const acme_record_t *record, int issued)
+{
+    acme_err_t *err;
+    int unreadable;
+
+    if (acme_activation_waits(job)) { /* it could not be tried */
+        return NULL;
+    }
+    err = proceed(engine, job, record, issued);
+    if (err) {
+        refuse(engine, job, record->number, err);
+        acme_job_learn(job, find_newest(engine, job, &unreadable),
+                       engine->scratch);
+    }
+    return err;
+}
+
+acme_err_t *acme_activation_enter(acme_engine_t *engine, acme_job_t *job,
+                                  const acme_record_t *record)
+{
+    return enter(engine, job, record, 1);
+}
+
+/* Of one that the job knows, and that has waited. */
+static acme_err_t *try_and_enter(acme_engine_t *engine, acme_job_t *job,
+                                 const acme_record_t *newest)
+{
+    acme_err_t *err = acme_activation_try(engine, job, newest);
+    int unreadable;
+
+    if (!err) {
+        return enter(engine, job, newest, 0);
+    }
+    acme_job_learn(job, find_newest(engine, job, &unreadable), engine->scratch);
+    return err;
+}
+
+/* --- what there is ------------------------------------------------------------------ */
+
+/* Record of the set that handshakes show by the server's word; where that cannot be
+ * loaded any more, of the promoted one. NULL: the placeholder. */
+static acme_record_t *find_served(acme_engine_t *engine, const acme_job_t *job,
+                                  int number)
+{
+    acme_record_t *promoted = NULL;
+    acme_set_t *set;
+    acme_err_t *err =
+        acme_store_current(&promoted, engine->store, job->managed->dir,
+                           job->family, engine->scratch);
+
+    /* told by find_newest already */
+    (void)err;
+    if (!number || (promoted && promoted->number >= number)) {
+        return promoted;
+    }
+    err = acme_store_load_fresh(&set, engine->store, job->managed->dir,
+                                job->family, number, engine->scratch);
+    if (!err) {
+        err = acme_record_describe(set->record, set->chain->leaf,
+                                   engine->scratch);
+    }
+    return err ? promoted : set->record;
+}
+
+static int shown(const acme_engine_t *engine, const acme_job_t *job)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+
+    return callbacks->shown
+               ? callbacks->shown(callbacks->baton, job->managed, job->family)
+               : 0;
+}
+
+/* The newest set is not in service: what is, serves on. */
+static void load_waiting(acme_engine_t *engine, acme_job_t *job,
+                         const acme_record_t *newest)
+{
+    int known = shown(engine, job);
+    acme_record_t *served = find_served(engine, job, known);
+    int number = served ? served->number : 0;
+    acme_err_t *err;
+
+    note_served(job, served);
+    acme_stapling_learn(engine, job, served, 0);
+    if (number != known) {
+        show(engine, job, number);
+    }
+    acme_job_learn(job, newest, engine->scratch);
+    err = try_and_enter(engine, job, newest);
+    if (err && !engine->lost) {
+        acme_engine_log_error(engine, job, err);
+    }
+}
+
+/* The live table is told in any case: what it knows from before may be a set
+ * that is not whole any more, and that no handshake could load. Of one that is
+ * promoted, every child has the files. */
+void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
+{
+    int unreadable;
+    acme_record_t *newest = find_newest(engine, job, &unreadable);
+
+    if (newest && newest->from == ACME_RECORD_FRESH && !engine->lost
+        && newest->number != shown(engine, job)) {
+        load_waiting(engine, job, newest);
+        return;
+    }
+    note_served(job, newest);
+    note_wait(engine, job, ACME_WAIT_NONE, 0);
+    acme_job_learn(job, newest, engine->scratch);
+    acme_stapling_learn(engine, job, newest, 0);
+    /* A disk that is away for a moment takes nothing out of service. */
+    if (!engine->lost && (newest || !unreadable)) {
+        show(engine, job, newest ? newest->number : 0);
+    }
+}
+
+void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer)
+{
+    acme_job_t *job = ACME_OWNER(timer, acme_job_t, activation);
+    int unreadable;
+    acme_record_t *newest = find_newest(engine, job, &unreadable);
+    acme_err_t *err = NULL;
+
+    if (!newest || newest->from != ACME_RECORD_FRESH
+        || newest->number != job->status.set_number) {
+        note_wait(engine, job, ACME_WAIT_DELAY,
+                  acme_engine_now(engine) + LOOK_AGAIN);
+        return;
+    }
+    err = try_and_enter(engine, job, newest);
+    if (err && !engine->lost) {
+        acme_engine_fail(engine, job, err, 0);
+    }
+    else if (!acme_activation_waits(job)) {
+        acme_engine_log(engine, job, ACME_I_ACTIVATED,
+                        apr_itoa(engine->scratch, job->served.number), NULL);
+    }
+    acme_events_plan(engine, job);
+    acme_engine_report(engine, job);
+}

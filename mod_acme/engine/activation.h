@@ -1,0 +1,33 @@
+/**
+ * How a stored set comes into service (AcmeActivate, AcmeActivateDelay): tried by a
+ * handshake first, then live, or with the next reload; looked at once it is live,
+ * and taken back if no handshake shows it. What has not come into service, or had
+ * to leave it, changes nothing of what is served.
+ */
+#ifndef ACME_ACTIVATION_H
+#define ACME_ACTIVATION_H
+
+#include "engine/engine_impl.h"
+
+/** After a start: which set is the newest, and which one is served; what is not in
+ *  service, and may be, comes into it. */
+void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
+
+/** A set has been stored, of which the job does not know yet.
+ *  @return why it must never serve, from scratch; it has been refused then */
+acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,
+                                const acme_record_t *record) ACME_MUST_CHECK;
+/** The job has learned of it. Into service with it, or it waits; the status says
+ *  for what.
+ *  @return why it does not serve, from scratch; it has been refused then, and the
+ *          job knows the one before again */
+acme_err_t *acme_activation_enter(acme_engine_t *engine, acme_job_t *job,
+                                  const acme_record_t *record) ACME_MUST_CHECK;
+
+/** Its time has come. */
+void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer);
+
+/** Whether the newest set is not the one that is served. */
+int acme_activation_waits(const acme_job_t *job);
+
+#endif

@@ -1,0 +1,281 @@
+#include "httpd/reload.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <apr_thread_proc.h>
+#include <http_config.h>
+#include <mpm_common.h>
+
+#include "core/encode.h"
+#include "engine/policy.h"
+#include "httpd/log.h"
+#include "httpd/shared.h"
+
+/* Changes with any change of the structs below. */
+#define LAYOUT "mod_acme-reload-1"
+
+#define BUNDLE apr_time_from_sec(60) /* how long others may join in */
+#define PATIENT                                                                \
+    apr_time_from_sec(5 * 60) /* with the look at the configuration */
+#define SAID 1024             /* octets of what that says are told */
+
+/* Written by the engine, and by the parent in post_config. */
+typedef struct wish_t {
+    _Atomic apr_int64_t since;    /* 0: nothing is wanted */
+    _Atomic apr_int64_t interval; /* the shortest of those who want it */
+} wish_t;
+
+/* Lives in the process pool, across restarts and reloads of the module; of the
+ * parent alone. */
+typedef struct retained_t {
+    wish_t *wish;
+    apr_time_t last; /* attempt of ours */
+} retained_t;
+
+/* The look at the configuration, while it lasts. */
+typedef struct look_t {
+    server_rec *server;
+    apr_proc_t proc;
+    const char *program;
+    FILE *said;
+    apr_time_t begun; /* 0: there is none */
+} look_t;
+
+static retained_t *the_retained;
+static wish_t *the_wish;
+static look_t the_look;
+
+/* --- wanting it ----------------------------------------------------------------- */
+
+void acme_reload_want(apr_interval_time_t interval)
+{
+    apr_int64_t none = 0;
+
+    if (!the_wish) {
+        return;
+    }
+    if (!atomic_load(&the_wish->since)
+        || interval < atomic_load(&the_wish->interval)) {
+        atomic_store(&the_wish->interval, interval);
+    }
+    atomic_compare_exchange_strong(&the_wish->since, &none, apr_time_now());
+}
+
+static apr_status_t forget(void *data)
+{
+    (void)data;
+    the_wish = NULL;
+    the_retained = NULL;
+    if (the_look.said) {
+        fclose(the_look.said);
+    }
+    the_look.said = NULL;
+    the_look.begun = 0;
+    return APR_SUCCESS;
+}
+
+static int is_wanted_ever(const apr_array_header_t *managed)
+{
+    int i;
+
+    for (i = 0; i < managed->nelts; i++) {
+        if (APR_ARRAY_IDX(managed, i, const acme_managed_t *)->policy->activate
+            == ACME_ACTIVATE_RELOAD) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
+                        apr_pool_t *pconf)
+{
+    retained_t *retained = ap_retained_data_get(LAYOUT);
+
+    if (!retained) {
+        retained = ap_retained_data_create(LAYOUT, sizeof(*retained));
+    }
+    if (!retained->wish && is_wanted_ever(managed)) {
+        retained->wish =
+            acme_shared_make(sizeof(wish_t), ACME_E_RELOAD_MEMORY, s);
+    }
+    if (!retained->wish) {
+        return;
+    }
+    atomic_store(&retained->wish->since, 0);
+    the_retained = retained;
+    the_wish = retained->wish;
+    apr_pool_cleanup_register(pconf, NULL, forget, apr_pool_cleanup_null);
+}
+
+/* --- doing it ----------------------------------------------------------------------- */
+
+static const char *what_it_said(apr_pool_t *pool)
+{
+    char text[SAID + 1];
+    size_t len;
+
+    rewind(the_look.said);
+    len = fread(text, 1, SAID, the_look.said);
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r')) {
+        len--;
+    }
+    text[len] = '\0';
+    return acme_encode_printable(text, SAID, pool);
+}
+
+/* From the parent's main loop, outside of any request: nobody else is at work. */
+static void on_end(int reason, void *data, int status)
+{
+    look_t *look = data;
+    apr_pool_t *pool;
+
+    if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
+        if (reason == APR_OC_REASON_RESTART) {
+            apr_proc_other_child_unregister(data);
+            kill(look->proc.pid, SIGTERM);
+        }
+        return;
+    }
+    apr_proc_other_child_unregister(data);
+    apr_pool_create(&pool, look->server->process->pool);
+    if (reason == APR_OC_REASON_DEATH && WIFEXITED(status)
+        && WEXITSTATUS(status) == 0) {
+        acme_log_msg(look->server, pool, ACME_I_RELOADS, NULL);
+        kill(getpid(), AP_SIG_GRACEFUL);
+    }
+    else {
+        acme_log_msg(look->server, pool, ACME_E_RELOAD_TEST, what_it_said(pool),
+                     NULL);
+    }
+    apr_pool_destroy(pool);
+    fclose(look->said);
+    look->said = NULL;
+    look->begun = 0;
+}
+
+/* As httpd was started, whatever its name in the list of processes. */
+static const char *find_program(const server_rec *s, apr_pool_t *pool)
+{
+    char path[APR_PATH_MAX + 1];
+    ssize_t len = readlink("/proc/self/exe", path, APR_PATH_MAX);
+
+    return len > 0 && path[0] == '/'
+               ? apr_pstrmemdup(pool, path, (apr_size_t)len)
+               : s->process->argv[0];
+}
+
+static const char **make_argv(const server_rec *s, apr_pool_t *pool)
+{
+    const process_rec *process = s->process;
+    apr_array_header_t *argv =
+        apr_array_make(pool, process->argc + 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < process->argc; i++) {
+        APR_ARRAY_PUSH(argv, const char *) = process->argv[i];
+    }
+    APR_ARRAY_PUSH(argv, const char *) = "-t";
+    APR_ARRAY_PUSH(argv, const char *) = NULL;
+    return (const char **)(void *)argv->elts;
+}
+
+static apr_status_t start_look(look_t *look, apr_pool_t *pool)
+{
+    int fd = fileno(look->said);
+    apr_procattr_t *attr;
+    apr_file_t *file = NULL;
+    apr_status_t rv = apr_procattr_create(&attr, pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_os_file_put(&file, &fd, APR_WRITE, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_procattr_cmdtype_set(attr, APR_PROGRAM_ENV);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_procattr_child_out_set(attr, file, NULL);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_procattr_child_err_set(attr, file, NULL);
+    }
+    return rv == APR_SUCCESS ? apr_proc_create(&look->proc, look->program,
+                                               make_argv(look->server, pool),
+                                               NULL, attr, pool)
+                             : rv;
+}
+
+static void look_at_configuration(server_rec *s, apr_pool_t *pconf)
+{
+    apr_pool_t *pool;
+    apr_status_t rv = APR_EGENERAL;
+
+    apr_pool_create(&pool, pconf);
+    the_look.server = s;
+    the_look.program = find_program(s, pool);
+    the_look.said = tmpfile();
+    if (the_look.said) {
+        rv = start_look(&the_look, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        the_look.begun = apr_time_now();
+        apr_proc_other_child_register(&the_look.proc, on_end, &the_look, NULL,
+                                      pconf);
+    }
+    else {
+        acme_log_err(
+            s, "",
+            acme_err_os(pool, rv, ACME_E_RELOAD_RUN, the_look.program, NULL),
+            pool);
+        if (the_look.said) {
+            fclose(the_look.said);
+        }
+        the_look.said = NULL;
+    }
+    apr_pool_destroy(pool);
+}
+
+static int is_due(apr_time_t now)
+{
+    apr_time_t since = atomic_load(&the_wish->since);
+    apr_interval_time_t interval = atomic_load(&the_wish->interval);
+    apr_time_t join = interval < BUNDLE ? interval : BUNDLE;
+
+    /* clocks go back, too */
+    if (!since || since > now || the_retained->last > now) {
+        the_retained->last =
+            the_retained->last > now ? now : the_retained->last;
+        if (since > now) {
+            atomic_store(&the_wish->since, now);
+        }
+        return 0;
+    }
+    return now >= since + join && now >= the_retained->last + interval;
+}
+
+int acme_reload_monitor(apr_pool_t *pconf, server_rec *s)
+{
+    apr_time_t now;
+
+    if (!the_wish) {
+        return DECLINED;
+    }
+    now = apr_time_now();
+    if (the_look.begun) {
+        if (now > the_look.begun + PATIENT) {
+            kill(the_look.proc.pid, SIGKILL);
+        }
+        return DECLINED;
+    }
+    if (is_due(now)) {
+        the_retained->last = now;
+        look_at_configuration(s, pconf);
+    }
+    return DECLINED;
+}

@@ -1,0 +1,24 @@
+/**
+ * The reload that AcmeActivate asks for: the engine, in a child, says that it is
+ * wanted; the parent does it, in its monitor hook, once its configuration has been
+ * found valid by a child of its own ("httpd -t"): a reload with another one would end
+ * the server.
+ */
+#ifndef ACME_RELOAD_H
+#define ACME_RELOAD_H
+
+#include <httpd.h>
+
+/** Real pass of post_config: a reload has just been done, so that none is wanted.
+ *  @param managed  acme_managed_t *: whether any of them could want one */
+void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
+                        apr_pool_t *pconf);
+
+/** From a child: as soon as others have had a minute to join in, and interval after
+ *  the last one of ours at the earliest. */
+void acme_reload_want(apr_interval_time_t interval);
+
+/** monitor hook: the parent, every ten seconds or so. */
+int acme_reload_monitor(apr_pool_t *pconf, server_rec *s);
+
+#endif

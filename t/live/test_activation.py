@@ -1,0 +1,265 @@
+"""AcmeActivate and AcmeActivateDelay: how certificates come into service, and which never do."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from . import pki
+from .proc import wait_until
+from .test_acmectl import ctl
+from .test_engine import make_drive  # noqa: F401  (a fixture)
+from .test_events import notes, told, write_program
+from .test_issue import SHOP, issue_one, serial
+
+RELOADS = re.compile(r"^\[([^\]]+)\].*ACME1904", re.MULTILINE)
+BY_ADMINISTRATOR = "waiting for reload by the administrator"
+BY_ITSELF = "waiting for reload, which comes by itself"
+
+
+@pytest.fixture
+def later_ca(make_fakeca):
+    """Certificates of a hundred hours; what is issued from the second on is so by a clock that is
+    hours ahead."""
+    ca = make_fakeca(validity=360_000)
+    ca.hours = 0
+
+    def shift(leaf):
+        leaf.not_before += timedelta(hours=ca.hours)
+        leaf.not_after += timedelta(hours=ca.hours)
+
+    ca.on_issue = shift
+    return ca
+
+
+def ahead(ca, drive, hours):
+    """It is so late now, for both."""
+    ca.hours = hours
+    drive.set_clock(hours * 3600)
+
+
+def key_of(server, name=SHOP):
+    """What the status page tells of the first key of a certificate."""
+    found = json.loads(server.acme_status(f"format=json&certificate={name}").text)
+    return found["certificates"][0]["keys"][0]
+
+
+def waits(server, name=SHOP):
+    return (key_of(server, name)["waiting"] or {}).get("text", "")
+
+
+def serials(server, name=SHOP, count=12):
+    """Of as many handshakes, with whichever children."""
+    return {serial(server.served_cert(name)) for _ in range(count)}
+
+
+def promoted(server, name=SHOP):
+    chain = server.store / "certificates" / name / "ecdsa" / "chain.pem"
+    return pki.load_chain(chain.read_bytes())[0].serial_number
+
+
+def reloads(server):
+    """Moments of the reloads that the server has begun by itself, in seconds of a day."""
+    found = [re.search(r"(\d+):(\d+):([\d.]+)", stamp) for stamp in RELOADS.findall(server.log())]
+    return [int(h) * 3600 + int(m) * 60 + float(s) for h, m, s in (one.groups() for one in found)]
+
+
+# --- manual
+
+
+@pytest.mark.all_mpms
+def test_manual_serves_the_old_one_until_the_administrator_reloads(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate manual").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: waits(httpd) == BY_ADMINISTRATOR, 30, httpd.log)
+    assert httpd.served_cert(SHOP).self_signed
+    assert httpd.get("/", host=SHOP, https=True).status == 503
+    assert BY_ADMINISTRATOR in ctl(httpd, "status")
+    assert key_of(httpd)["serving"] is None
+    httpd.graceful()
+    first = serial(httpd.served_cert(SHOP))
+    assert first == promoted(httpd)
+    wait_until(lambda: not waits(httpd) and key_of(httpd)["state"] == "valid", 30, httpd.log)
+
+    assert BY_ADMINISTRATOR in ctl(httpd, "renew", SHOP)
+    assert waits(httpd) == BY_ADMINISTRATOR
+    assert serials(httpd) == {first}
+    shown = ctl(httpd, "show", SHOP)
+    assert re.search(rf"activation *{BY_ADMINISTRATOR}\n *served *set 1, valid until 2", shown), shown
+    assert httpd.server_status()[f"Acme[{SHOP}/ecdsa]Waiting"] == BY_ADMINISTRATOR
+    assert BY_ADMINISTRATOR in httpd.acme_status("").text
+    assert 'acme_certificate_waiting{certificate="shop.example.org",key_type="ecdsa-p256"} 1' in (
+        httpd.acme_status("format=prometheus").text
+    )
+    assert re.search(r"ACME1901: .*set 2 is waiting .* until then set 1 is served", httpd.log())
+    # new children, and the engine in one of them, know what serves
+    for child in httpd.children():
+        httpd.kill_child(child.pid)
+    mark = httpd.mark()
+    httpd.wait_log("looking after", 30, mark)
+    assert serials(httpd) == {first} and waits(httpd) == BY_ADMINISTRATOR
+    httpd.graceful()
+    assert len(serials(httpd) | {promoted(httpd)}) == 1 and first != promoted(httpd)
+    wait_until(lambda: key_of(httpd)["serving"]["set"] == 2 and not waits(httpd), 30, httpd.log)
+    assert not reloads(httpd)
+
+
+def test_expiring_is_told_of_what_serves_while_its_successor_waits(later_ca, make_drive, live_dir):  # noqa: F811
+    program = write_program(live_dir)
+    options = ["--on", f"expiring,renewed {program}", "--warn", "10", "--stay"]
+    make_drive(later_ca, [SHOP]).run()
+    served = json.loads((live_dir / "store/fresh" / SHOP / "ecdsa.1/record.json").read_text())
+    drive = make_drive(later_ca, [SHOP], "--activate", "manual", "--shown", "1", *options)
+    ahead(later_ca, drive, 80)
+    drive.start()
+    drive.wait_text(rf"ACME1901 .*{BY_ADMINISTRATOR}; until then set 1 is served")
+    wait_until(lambda: told(program) == ["renewed"], 10, drive.text)
+    assert notes(program)[0][1]["ACME_ACTIVATION"] == BY_ADMINISTRATOR
+    ahead(later_ca, drive, 95)
+    wait_until(lambda: told(program, "expiring") == ["expiring"], 30, drive.text)
+    assert re.search(r"ACME1907 .*ends at .*\(set 2\) does not serve yet", drive.text())
+    env = notes(program)[-1][1]
+    assert env["ACME_ERROR_CODE"] == "1907"
+    assert (env["ACME_SERIAL"], env["ACME_NOT_AFTER"]) == (served["serial"], served["not_after"])
+    # a new engine knows it as well, and tells it the next day
+    drive.process.kill()
+    ahead(later_ca, drive, 95 + 25)
+    drive.start()
+    wait_until(lambda: len(told(program, "expiring")) == 2, 30, drive.text)
+    assert "ended at" in notes(program)[-1][1]["ACME_ERROR"]
+    assert len(later_ca.certs) == 2
+
+
+# --- reload
+
+
+def test_reloads_bring_several_certificates_at_once_and_keep_their_interval(httpd, fakeca):
+    names = [SHOP, "blog.example.org", "mail.example.org"]
+    httpd.acme(fakeca, "AcmeActivate reload 15s")
+    for name in names:
+        httpd.vhost(name, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: all(waits(httpd, name) == BY_ITSELF for name in names), 30, httpd.log)
+    assert httpd.served_cert(SHOP).self_signed
+    for name in names:
+        httpd.wait_cert(name, timeout=60)
+    assert len(reloads(httpd)) == 1
+    before = {name: serial(httpd.served_cert(name)) for name in names}
+    wait_until(lambda: all(not waits(httpd, name) for name in names), 30, httpd.log)
+
+    assert BY_ITSELF in ctl(httpd, "renew", SHOP)
+    ctl(httpd, "renew", names[1])
+    assert serials(httpd) == {before[SHOP]}
+    for name in names[:2]:
+        httpd.wait_cert(name, lambda s, name=name: serial(s) != before[name], timeout=60)
+    assert serial(httpd.served_cert(names[2])) == before[names[2]]
+    first, second = reloads(httpd)
+    assert (second - first) % 86400 >= 15
+    assert promoted(httpd) == serial(httpd.served_cert(SHOP))
+    assert not re.search(r"ACME19(05|06)", httpd.log())
+
+
+def test_reload_is_not_done_with_a_configuration_that_would_end_the_server(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate reload 10s").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    good = httpd.conf.read_text()
+    httpd.conf.write_text(f"{good}\nNoSuchDirective on\n")
+    httpd.wait_log(r"ACME1905: .*NoSuchDirective", 60)
+    assert httpd.running() and not reloads(httpd)
+    assert httpd.served_cert(SHOP).self_signed and waits(httpd) == BY_ITSELF
+    httpd.conf.write_text(good)
+    httpd.wait_cert(SHOP, timeout=60)
+    assert len(reloads(httpd)) == 1
+
+
+def test_refused_by_root_is_told_and_not_reloaded_for_without_end(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate reload 10s").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: waits(httpd) == BY_ITSELF, 30, httpd.log)
+    (httpd.store / "fresh" / SHOP / "ecdsa.1/chain.pem").write_text("no certificate\n")
+    httpd.wait_log("ACME1109", 60)
+    # the engine goes on from what is whole: a new order, and one more reload
+    httpd.wait_cert(SHOP, timeout=60)
+    assert len(reloads(httpd)) == 2
+    assert promoted(httpd) == serial(httpd.served_cert(SHOP))
+
+
+# --- delay
+
+
+def test_delay_is_kept_by_live_activation_and_by_reloads(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivateDelay 12s").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP, timeout=10))  # nobody waits for the first
+    ctl(httpd, "renew", SHOP)
+    assert waits(httpd).startswith("waiting until 2")
+    assert serials(httpd) == {first}
+    httpd.graceful()
+    assert serials(httpd) == {first} == {promoted(httpd)}
+    wait_until(lambda: waits(httpd).startswith("waiting until 2"), 10, httpd.log)
+    second = serial(httpd.wait_cert(SHOP, lambda s: serial(s) != first, timeout=30))
+    assert re.search(r"ACME1900: .*set 2 is in service now", httpd.log())
+    httpd.graceful()
+    assert serials(httpd) == {second} == {promoted(httpd)}
+
+
+def test_delay_outlives_the_engine_and_ends_with_what_serves(later_ca, make_drive):  # noqa: F811
+    make_drive(later_ca, [SHOP]).run()
+    drive = make_drive(later_ca, [SHOP], "--delay", str(30 * 86400), "--shown", "1", "--stay")
+    ahead(later_ca, drive, 70)
+    drive.start()
+    drive.wait_text(r"ACME1901 .*set 2 is waiting until")
+    drive.process.kill()
+    mark = len(drive.text())
+    ahead(later_ca, drive, 99)
+    drive.start()
+    wait_until(lambda: "ACME1901" in drive.text()[mark:], 20, drive.text)
+    assert "ecdsa 2" not in drive.text()
+    ahead(later_ca, drive, 101)
+    drive.wait_text(f"activate {SHOP} ecdsa 2\n")
+    drive.wait_text("ACME1900 ")
+
+
+# --- tried before, and looked at after
+
+
+def test_pair_that_no_handshake_takes_never_goes_live(httpd, fakeca):
+    rsa_only = "SSLProtocol -all +TLSv1.2\nSSLCipherSuite ECDHE-RSA-AES256-GCM-SHA384"
+    httpd.acme(fakeca, "AcmeKeyType rsa2048")
+    httpd.vhost(SHOP, https_extra=f"AcmeManage on\n{rsa_only}")
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP, version="1.2"))
+    httpd.graceful()
+    httpd.config("AcmeKeyType ecdsa-p256")
+    httpd.graceful()
+    found = httpd.wait_log(r"ACME1902: .*httpd\.conf:\d+: .*", 30)
+    assert "no shared cipher" in found.group(0)
+    for _ in range(2):
+        assert serial(httpd.served_cert(SHOP, version="1.2")) == first
+        error = key_of(httpd)["error"]
+        assert error["code"] == "ACME1902" and "SSLCipherSuite" in error["remedy"]
+        assert not (httpd.store / "certificates" / SHOP / "ecdsa").exists()
+        httpd.restart()
+        wait_until(lambda: key_of(httpd)["error"], 20, httpd.log)
+    assert len(fakeca.certs) == 2  # and not ordered again and again
+    # the administrator mends it
+    httpd.remove_vhost(SHOP)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.graceful()
+    ctl(httpd, "renew", SHOP)
+    assert httpd.served_cert(SHOP).key_type == "ecdsa-p256"
+
+
+def test_set_that_handshakes_do_not_show_gives_way_to_the_last_good_one(later_ca, make_drive):  # noqa: F811
+    make_drive(later_ca, [SHOP]).run()
+    options = ["--shown", "1", "--unshown", "2", "--retry", "1", "--stay"]
+    drive = make_drive(later_ca, [SHOP], *options)
+    ahead(later_ca, drive, 70)
+    drive.start()
+    drive.wait_text(r"ACME1903 .*set 2 was put into service, but .*; set 1 serves again")
+    drive.wait_text("activate shop.example.org ecdsa 3\n")
+    told_of = re.findall(r"^activate \S+ ecdsa (\d+)$", drive.text(), re.MULTILINE)
+    assert told_of[-3:] == ["2", "1", "3"], drive.text()
+    fresh = {path.name for path in (drive.store / "fresh" / SHOP).iterdir()}
+    assert fresh == {"ecdsa.3"}
