@@ -5,7 +5,9 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/blame.h"
 #include "core/encode.h"
+#include "engine/skips.h"
 
 /** One CA, whatever the accounts. Lives as long as the engine. */
 struct acme_planner_t {
@@ -151,13 +153,17 @@ int acme_planner_window_left(const acme_link_t *link)
 
 /* --- holding back ------------------------------------------------------------------ */
 
+/* @param idents  asked for: the certificate's, but for those that are left out */
 static acme_limits_order_t order_of(const acme_link_t *link,
-                                    const acme_job_t *job, apr_time_t now)
+                                    const acme_job_t *job,
+                                    const apr_array_header_t *idents,
+                                    apr_time_t now)
 {
     const acme_ari_t *ari = &job->ari;
+    int all = idents->nelts == job->managed->idents->nelts;
     acme_limits_order_t order = { .account = link->account_dir,
-                                  .idents = job->managed->idents,
-                                  .renewal = job->same_names
+                                  .idents = idents,
+                                  .renewal = job->same_names && all
                                              && job->from_ca == job->ca };
     order.exempt = ari->start && ari->start <= now && now < ari->end
                    && acme_job_replaces(job, acme_session_kid(link->session));
@@ -222,14 +228,15 @@ int acme_planner_holds(acme_link_t *link, acme_job_t *job, apr_time_t rank)
     acme_engine_t *engine = link->engine;
     acme_limits_t *limits = link->planner->limits;
     apr_time_t now = acme_engine_now(engine);
-    acme_limits_order_t order = order_of(link, job, now);
     acme_status_t *status = &job->status;
     acme_limits_wait_t wait = { 0 };
+    acme_limits_order_t order;
     apr_pool_t *pool;
 
     status->limit_until = 0;
     ACME_REMARK(status, limit, "", job->pool);
     apr_pool_create(&pool, engine->scratch);
+    order = order_of(link, job, acme_skips_idents(job, now, pool), now);
     if (job->requested != ACME_REQUESTED_NOW && !job->kept) {
         acme_limits_check(&wait, limits, &order, now, pool);
     }
@@ -272,8 +279,7 @@ void acme_planner_begun(acme_run_t *run)
     acme_link_t *link = run->link;
     apr_time_t now = acme_engine_now(run->engine);
 
-    run->cost = order_of(link, run->job, now);
-    run->cost.idents = run->config.idents;
+    run->cost = order_of(link, run->job, run->config.idents, now);
     run->spent = 1;
     run->unanswered = 1;
     link->unanswered++;
@@ -305,6 +311,26 @@ static int is_failed_validation(acme_msg_t msg)
            || msg == ACME_E_CA_PROBLEM_TLS;
 }
 
+/* The CA counts each name, whichever the failure is called after. */
+static void count_failures(acme_run_t *run, const acme_err_t *err,
+                           apr_time_t now)
+{
+    const acme_link_t *link = run->link;
+    acme_limits_t *limits = link->planner->limits;
+
+    for (int i = 0; err->blames && i < err->blames->nelts; i++) {
+        const acme_blame_t *blame =
+            &APR_ARRAY_IDX(err->blames, i, acme_blame_t);
+
+        if (is_failed_validation(blame->msg)) {
+            acme_limits_fail(limits, link->account_dir, blame->name, now);
+        }
+    }
+    if (!err->blames && err->identifier && is_failed_validation(err->msg)) {
+        acme_limits_fail(limits, link->account_dir, err->identifier, now);
+    }
+}
+
 void acme_planner_failed(acme_run_t *run, const acme_err_t *err)
 {
     acme_link_t *link = run->link;
@@ -315,9 +341,7 @@ void acme_planner_failed(acme_run_t *run, const acme_err_t *err)
         run->spent = 0;
         acme_limits_refund(limits, &run->cost, now);
     }
-    if (err->identifier && is_failed_validation(err->msg)) {
-        acme_limits_fail(limits, link->account_dir, err->identifier, now);
-    }
+    count_failures(run, err, now);
     if (run->unanswered && err->msg == ACME_E_CA_PROBLEM_RATE) {
         apr_time_t until = err->retry_at > now
                                ? err->retry_at

@@ -20,8 +20,9 @@
  *     --until-failed      end when every name has failed
  *     --stop-at N         stop where it looks at the N-th certificate
  *     --clock FILE        seconds by which the clock is wrong, read each time
- *     --limits O/S,D/S,N/S  orders, certificates of a domain and of a set of names
- *                         that the CA is taken to allow in S seconds
+ *     --limits O/S,D/S,N/S,F/S  orders, certificates of a domain and of a set of
+ *                         names, and failed validations of a name that the CA is
+ *                         taken to allow in S seconds
  *     --staple            fetch OCSP responses
  *     --resolver ADDRESS  look into DNS, there
  *
@@ -494,8 +495,8 @@ static int drive_names(const options_t *options, char **names, int count)
 static void parse_limits(const char *text)
 {
     static const acme_limit_t ORDER[] = { ACME_LIMIT_ORDERS, ACME_LIMIT_DOMAIN,
-                                          ACME_LIMIT_SET };
-    for (int i = 0; i < 3; i++) {
+                                          ACME_LIMIT_SET, ACME_LIMIT_FAILURES };
+    for (int i = 0; i < 4; i++) {
         int count = 0, seconds = 0;
         if (sscanf(text, "%d/%d", &count, &seconds) == 2) {
             limits.of[ORDER[i]].count = count;

@@ -107,6 +107,41 @@ def test_limits_what_is_never_sent_costs_nothing(make_fakeca, make_drive, make_p
     assert [names_of(one) for one in orders(ca)] == [[names[1]]]
 
 
+FAILURES = f"{NO_LIMIT},{NO_LIMIT},{NO_LIMIT},1/600"  # of a name
+
+
+def bad_names(ca):
+    ca.challenge_result = lambda identifier, _: (
+        f.challenge_error("dns", "NXDOMAIN") if identifier["value"].startswith("bad") else None
+    )
+
+
+def test_limits_every_name_that_failed_has_failed(make_fakeca, make_drive):  # noqa: F811
+    """Not only the one that the failure of the order is called after."""
+    ca = make_fakeca()
+    bad_names(ca)
+    bad = [f"bad.{name}" for name in apart(3)]
+    retry = ["--limits", FAILURES, "--retry", "3600"]
+    drive = make_drive(ca, [",".join([SHOP, *bad])], *retry, "--stay").start()
+    drive.wait_text(f"ACME1500 .*{SHOP}")
+    drive.process.kill()
+    before = len(orders(ca))
+    drive.argv += bad
+    drive.start()
+    for name in bad:
+        drive.wait_text(rf"status {name} waiting .* 1 failed validations of {name} ")
+    assert len(orders(ca)) == before
+
+
+def test_limits_name_left_out_holds_up_no_others(make_fakeca, make_drive):  # noqa: F811
+    ca = make_fakeca()
+    bad_names(ca)
+    names = [f"{SHOP},bad.example.org"]
+    drive = make_drive(ca, names, "--limits", FAILURES, "--retry", "3600", "--stay").start()
+    drive.wait_text(rf"ACME1500 .*{SHOP}", timeout=15)
+    assert names_of(orders(ca)[-1]) == [SHOP] and len(orders(ca)) == 2
+
+
 # Learned
 
 
