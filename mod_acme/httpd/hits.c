@@ -126,14 +126,13 @@ static unsigned int hash_key(const char *key)
     return hash ? hash : 1;
 }
 
-/* The last octet of a name is never written, so a torn one ends all the same. */
 static int is_of(const watch_t *watch, const char *key)
 {
     unsigned int before, after;
     int same;
 
     before = atomic_load_explicit(&watch->sequence, memory_order_acquire);
-    same = !strcasecmp(watch->name, key);
+    same = !strncasecmp(watch->name, key, sizeof(watch->name));
     atomic_thread_fence(memory_order_acquire);
     after = atomic_load_explicit(&watch->sequence, memory_order_relaxed);
     return same && before == after && !(before & 1);
@@ -314,6 +313,14 @@ static int read_place(acme_hit_t *hit, const place_t *place,
     memcpy(hit, &place->hit, sizeof(*hit));
     atomic_thread_fence(memory_order_acquire);
     after = atomic_load_explicit(&place->sequence, memory_order_relaxed);
+    /* whoever wrote it */
+    hit->peer[sizeof(hit->peer) - 1] = hit->host[sizeof(hit->host) - 1] = '\0';
+    hit->agent[sizeof(hit->agent) - 1] = '\0';
+    hit->server[sizeof(hit->server) - 1] = '\0';
+    hit->where[sizeof(hit->where) - 1] = '\0';
+    if (hit->type != ACME_PROOF_TLS_ALPN_01) {
+        hit->type = ACME_PROOF_HTTP_01;
+    }
     return before == after && !(before & 1) && before && found == opening;
 }
 

@@ -1,6 +1,5 @@
 #include "httpd/live_impl.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -65,25 +64,30 @@ static void *take(char **at, apr_size_t count, apr_size_t size)
 
 static segment_t *share_segment(const acme_live_table_t *table, int capacity)
 {
+    apr_pool_t *process = table->server->process->pool;
     apr_size_t count = (apr_size_t)capacity;
-    apr_size_t head = sizeof(segment_t) + count * sizeof(acme_slot_t);
     apr_size_t each =
         sizeof(told_t) + sizeof(acme_remarks_t) + sizeof(told_events_t);
-    segment_t *segment = acme_shared_make(
-        head + ACME_FAMILIES * (count * each + 3 * sizeof(void *)),
-        ACME_E_LIVE_MEMORY, table->server);
-    char *at = (char *)segment + head;
+    char *at =
+        acme_shared_make(count * (sizeof(numbers_t) + ACME_FAMILIES * each)
+                             + (1 + 3 * ACME_FAMILIES) * sizeof(void *),
+                         ACME_E_LIVE_MEMORY, table->server);
+    segment_t *segment;
     int i;
 
-    if (!segment) {
+    if (!at) {
         return NULL;
     }
+    segment = apr_pcalloc(process, sizeof(*segment));
+    segment->number = table->retained->segment_count;
+    segment->capacity = capacity;
+    segment->slots = apr_pcalloc(process, count * sizeof(acme_slot_t));
+    segment->numbers = take(&at, count, sizeof(numbers_t));
     for (i = 0; i < ACME_FAMILIES; ++i) {
         segment->told[i] = take(&at, count, sizeof(told_t));
         segment->remarks[i] = take(&at, count, sizeof(acme_remarks_t));
         segment->events[i] = take(&at, count, sizeof(told_events_t));
     }
-    segment->capacity = capacity;
     return segment;
 }
 
@@ -159,17 +163,16 @@ acme_slot_t *acme_live_slot(const acme_live_table_t *table, const char *name)
 /* One more slot; there is room. */
 static void add_slot(acme_live_table_t *table, const char *name)
 {
-    acme_slot_t *slot;
     int i;
 
     for (i = 0; i < table->retained->segment_count; ++i) {
         segment_t *segment = table->retained->segments[i];
 
         if (segment->used < segment->capacity) {
-            slot = &segment->slots[segment->used];
-            apr_cpystrn(slot->name, name, sizeof(slot->name));
+            acme_slot_t *slot = &segment->slots[segment->used++];
+
+            slot->name = apr_pstrdup(table->server->process->pool, name);
             slot->segment = segment;
-            segment->used++;
             apr_hash_set(table->slots, slot->name, APR_HASH_KEY_STRING, slot);
             return;
         }
@@ -218,53 +221,42 @@ int acme_live_add_staples(acme_live_table_t *table)
     return 1;
 }
 
-static int holds(const segment_t *segment, const acme_slot_t *slot)
+static int index_of(const acme_slot_t *slot)
 {
-    return (uintptr_t)slot >= (uintptr_t)segment->slots
-           && (uintptr_t)slot < (uintptr_t)(segment->slots + segment->capacity);
+    return (int)(slot - slot->segment->slots);
 }
 
 acme_staples_t *acme_live_staples(const acme_slot_t *slot, acme_family_t family)
 {
-    const retained_t *retained = the_table ? the_table->retained : NULL;
-    int i;
+    acme_staples_t *first =
+        the_table ? the_table->retained->staples[slot->segment->number] : NULL;
 
-    for (i = 0; retained && i < retained->segment_count; ++i) {
-        const segment_t *segment = retained->segments[i];
-
-        if (holds(segment, slot)) {
-            int index = (int)(slot - segment->slots) * ACME_FAMILIES;
-
-            return retained->staples[i] ? acme_staples_at(retained->staples[i],
-                                                          index + (int)family)
-                                        : NULL;
-        }
-    }
-    return NULL;
+    return first ? acme_staples_at(first,
+                                   index_of(slot) * ACME_FAMILIES + (int)family)
+                 : NULL;
 }
 
 int acme_live_staples_new(const acme_live_table_t *table,
                           const acme_slot_t *slot)
 {
-    int i, is_new = 0;
+    return table->staples_new[slot->segment->number];
+}
 
-    for (i = 0; i < table->retained->segment_count && !is_new; ++i) {
-        is_new =
-            table->staples_new[i] && holds(table->retained->segments[i], slot);
-    }
-    return is_new;
+static _Atomic int *generation_of(const acme_slot_t *slot, acme_family_t family)
+{
+    return &slot->segment->numbers[index_of(slot)].generation[family];
 }
 
 int acme_live_generation(const acme_slot_t *slot, acme_family_t family)
 {
-    return atomic_load_explicit(&slot->generation[family],
+    return atomic_load_explicit(generation_of(slot, family),
                                 memory_order_acquire);
 }
 
 void acme_live_set_generation(acme_slot_t *slot, acme_family_t family,
                               int number)
 {
-    atomic_store_explicit(&slot->generation[family], number,
+    atomic_store_explicit(generation_of(slot, family), number,
                           memory_order_release);
 }
 
@@ -272,17 +264,17 @@ void acme_live_set_generation(acme_slot_t *slot, acme_family_t family,
 
 static told_t *told_of(const acme_slot_t *slot, acme_family_t family)
 {
-    return &slot->segment->told[family][slot - slot->segment->slots];
+    return &slot->segment->told[family][index_of(slot)];
 }
 
 static acme_remarks_t *remarks_of(const acme_slot_t *slot, acme_family_t family)
 {
-    return &slot->segment->remarks[family][slot - slot->segment->slots];
+    return &slot->segment->remarks[family][index_of(slot)];
 }
 
 static acme_event_t *events_of(const acme_slot_t *slot, acme_family_t family)
 {
-    return slot->segment->events[family][slot - slot->segment->slots].ring;
+    return slot->segment->events[family][index_of(slot)].ring;
 }
 
 void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
@@ -301,9 +293,12 @@ void acme_live_set_status(acme_slot_t *slot, acme_family_t family,
     acme_live_end_write(&told->sequence, odd);
 }
 
-/* After a killed writer the copy may be torn. */
-static void terminate_texts(acme_status_t *status, acme_remarks_t *remarks)
+/* After a killed writer the copy may be torn; or it is somebody else's nonsense. */
+static void make_sound(acme_status_t *status, acme_remarks_t *remarks)
 {
+    if ((unsigned int)status->state > ACME_STATE_MANUAL) {
+        status->state = ACME_STATE_UNKNOWN;
+    }
 #define TERMINATE(text) (text)[sizeof(text) - 1] = '\0'
     TERMINATE(status->serial);
     TERMINATE(status->issuer);
@@ -346,7 +341,7 @@ void acme_live_get_status(acme_status_t *status, const acme_slot_t *slot,
     if (!remarked) {
         memset(&remarks, 0, sizeof(remarks));
     }
-    terminate_texts(status, &remarks);
+    make_sound(status, &remarks);
     status->remarks =
         remarked ? apr_pmemdup(pool, &remarks, sizeof(remarks)) : NULL;
 }

@@ -32,20 +32,28 @@ typedef struct told_events_t {
     acme_event_t ring[ACME_MAX_EVENTS];
 } told_events_t;
 
-struct acme_slot_t {
-    char name[NAME_MAX_LEN];
+typedef struct numbers_t {
     _Atomic int generation[ACME_FAMILIES];
+} numbers_t;
+
+struct acme_slot_t {
+    const char *name;
     struct segment_t *segment; /* its own */
 };
 
+/* Where things are. Each process has its own copy, from before it was forked:
+ * root must not go by what a child can write, which is everything that the
+ * pointers to shared memory lead to. */
 typedef struct segment_t {
+    int number;
     int capacity;
     int used; /* changed by the parent alone */
-    /* by the slot's index */
+    acme_slot_t *slots;
+    /* shared, by the slot's index */
+    numbers_t *numbers;
     told_t *told[ACME_FAMILIES];
     acme_remarks_t *remarks[ACME_FAMILIES];
     told_events_t *events[ACME_FAMILIES];
-    acme_slot_t slots[];
 } segment_t;
 
 typedef struct token_t {

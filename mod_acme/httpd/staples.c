@@ -46,6 +46,16 @@ acme_staples_t *acme_staples_at(acme_staples_t *first, int index)
     return first + index;
 }
 
+/* Every child could have written there: nothing leads out of the room.
+ * @return entry; 0: it cannot be one */
+static apr_uint64_t sane(apr_uint64_t entry)
+{
+    return OFFSET_OF(entry) + SIZE_OF(entry) <= ROOM
+                   && SIZE_OF(entry) >= (int)sizeof(head_t)
+               ? entry
+               : 0;
+}
+
 /* --- writing ------------------------------------------------------------------- */
 
 static int nibble(char c)
@@ -174,7 +184,7 @@ void acme_staples_put(acme_staples_t *area, const acme_staple_t *staple)
     head.len = (unsigned short)staple->len;
     head.must = staple->must != 0;
     for (index = 0; index < ENTRIES; ++index) {
-        entries[index] = atomic_load(&area->entries[index]);
+        entries[index] = sane(atomic_load(&area->entries[index]));
     }
     index = choose(area, entries, &head);
     if (staple->len) {
@@ -222,7 +232,7 @@ static int get(unsigned char **der, const acme_staples_t *area, int index,
         apr_uint64_t entry =
             atomic_load_explicit(&area->entries[index], memory_order_acquire);
 
-        if (!entry) {
+        if (!sane(entry)) {
             return 0;
         }
         *der = NULL;

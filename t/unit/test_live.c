@@ -191,6 +191,28 @@ static void test_remarks_come_and_go_one_family_apart(void **state)
     assert_string_equal(acme_remarks(&read)->error, "");
 }
 
+static void test_nonsense_in_the_memory_is_made_sound(void **state)
+{
+    apr_pool_t *pconf;
+    acme_slot_t *slot =
+        acme_live_slot(configure(&pconf, 0, 1), "h0.example.org");
+    acme_remarks_t remarks;
+    acme_status_t status, read;
+
+    (void)state;
+    memset(&status, 0xff, sizeof(status));
+    memset(&remarks, 'x', sizeof(remarks));
+    status.remarks = &remarks;
+    acme_live_set_status(slot, ACME_FAMILY_ECDSA, &status);
+    acme_live_get_status(&read, slot, ACME_FAMILY_ECDSA, pconf);
+    assert_int_equal(read.state, ACME_STATE_UNKNOWN);
+    assert_int_equal(strlen(read.serial), sizeof(read.serial) - 1);
+    assert_int_equal(strlen(acme_remarks(&read)->error),
+                     sizeof(remarks.error) - 1);
+    assert_int_equal(strlen(acme_remarks(&read)->left_out),
+                     sizeof(remarks.left_out) - 1);
+}
+
 /* A status of one letter all over; a reader must never see two. */
 static void fill(acme_status_t *status, int letter)
 {
@@ -446,6 +468,7 @@ int main(void)
         TEST(test_slots_many_growing_restarts_lose_none),
         TEST(test_slots_hosts_added_one_reload_at_a_time_find_room),
         TEST(test_remarks_come_and_go_one_family_apart),
+        TEST(test_nonsense_in_the_memory_is_made_sound),
         TEST(test_status_read_while_written_is_whole),
         TEST(test_token_is_found_for_its_host_alone),
         TEST(test_handshake_is_found_by_name_and_http_by_token),

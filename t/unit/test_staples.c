@@ -207,6 +207,28 @@ static void test_readers_never_see_half_a_response(void **state)
 
 #define AREA_TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
+/* As a process that was taken over may leave it; the sanitizer looks on. */
+static void test_nonsense_in_the_memory_leads_nowhere(void **state)
+{
+    apr_size_t size = acme_staples_size(1), i;
+    unsigned int seed = 7;
+
+    (void)state;
+    memset(area, 0xff, size);
+    assert_int_equal(get(0x1234, 1), 0);
+    put("1234", 5000, NOW + 1, 0);
+    assert_int_equal(get(0x1234, 1), 5000);
+    for (int round = 0; round < 2000; round++) {
+        for (i = 0; i < 64; i++) {
+            seed = seed * 1103515245u + 12345u;
+            ((unsigned char *)area)[i] = (unsigned char)(seed >> 16);
+        }
+        put("1234", (int)(seed % 6000), NOW + 1, 0);
+        put("1234", 0, NOW + 1, 0);
+        (void)get(0x1235, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +239,7 @@ int main(void)
         AREA_TEST(test_response_can_be_taken_away),
         AREA_TEST(test_odd_serials_and_sizes_are_left_out),
         AREA_TEST(test_any_sizes_in_any_order_fit),
+        AREA_TEST(test_nonsense_in_the_memory_leads_nowhere),
         AREA_TEST(test_readers_never_see_half_a_response),
     };
 
