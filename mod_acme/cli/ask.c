@@ -84,7 +84,10 @@ static ctl_exit_t watch_until(watch_t *watch, acme_control_reply_t **last)
     apr_pool_t *round;
     apr_pool_create(&round, ctl->pool);
 
-    while (!ctl_interrupted) {
+    for (;;) {
+        /* Looked at before the reply: what was taken up since the look before
+         * is not said to be withdrawn. */
+        int stop = ctl_interrupted;
         acme_control_reply_t *reply = NULL;
         apr_pool_clear(round);
         acme_err_t *err =
@@ -102,12 +105,14 @@ static ctl_exit_t watch_until(watch_t *watch, acme_control_reply_t **last)
             watch->accepted = 1;
             show(watch, reply, round);
         }
+        if (stop) {
+            return interrupted(watch);
+        }
         if (is_late(watch)) {
             return too_late(watch);
         }
         apr_sleep(LOOK_EVERY);
     }
-    return interrupted(watch);
 }
 
 ctl_exit_t ctl_ask(ctl_t *ctl, acme_control_t *request,

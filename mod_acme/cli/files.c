@@ -83,10 +83,28 @@ static int write_new(int at, const char *name, const ctl_file_t *file)
     return close(fd) == 0 ? rv : -1;
 }
 
+/* A file takes the place of a file alone: /dev/stdout would be gone from this
+ * machine, and a file "-" is not what whoever names it thinks of. */
+static const char *why_not(const char *path)
+{
+    struct stat st;
+
+    if (!strcmp(path, "-")) {
+        return "it is not written to standard output (./- names a file)";
+    }
+    return stat(path, &st) != 0 || S_ISREG(st.st_mode)
+               ? NULL
+               : "there is something other than a file";
+}
+
 ctl_exit_t ctl_put_file(ctl_t *ctl, const char *path, const ctl_file_t *file)
 {
     const char *temp = beside(ctl, path);
+    const char *why = why_not(path);
 
+    if (why) {
+        return cannot(ctl, path, why);
+    }
     if (write_new(AT_FDCWD, temp, file) != 0 || rename(temp, path) != 0) {
         ctl_exit_t status = failed(ctl, path);
         unlink(temp);

@@ -177,6 +177,9 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
     const json_t *limit = json_object_get(key, "limit");
     const json_t *window = json_object_get(key, "suggested");
     const char *until = text_of(key, "not_after", pool);
+    const char *action = text_of(next, "action", pool);
+    const char *time = text_of(next, "time", pool);
+    const char *why = text_of(window, "explanation", pool);
 
     if (*until) {
         put_line("valid", apr_psprintf(pool, "%s to %s (%s)",
@@ -184,11 +187,10 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
                                        left_until(until, pool)));
     }
     put_waiting(key, pool);
-    put_line("next",
-             *text_of(next, "action", pool) ? apr_psprintf(
-                 pool, "%s %s: %s", text_of(next, "action", pool),
-                 text_of(next, "time", pool), text_of(next, "why", pool))
-                                            : "");
+    put_line("next", *action ? apr_psprintf(pool, "%s%s%s: %s", action,
+                                            *time ? " " : "", time,
+                                            text_of(next, "why", pool))
+                             : "");
     if (json_is_object(limit)) {
         put_line("held back", apr_psprintf(pool, "until %s: %s",
                                            text_of(limit, "until", pool),
@@ -196,10 +198,10 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
     }
     if (json_is_object(window)) {
         put_line("CA suggests",
-                 apr_psprintf(pool, "%s to %s %s",
+                 apr_psprintf(pool, "%s to %s%s%s",
                               text_of(window, "start", pool),
-                              text_of(window, "end", pool),
-                              text_of(window, "explanation", pool)));
+                              text_of(window, "end", pool), *why ? ": " : "",
+                              why));
     }
 }
 

@@ -98,6 +98,7 @@ def test_acmectl_show_tells_names_dates_and_what_comes_next(acme_httpd):
         shown = ctl(acme_httpd, "show", name)
         assert f"{SHOP}, {ALIAS}" in shown and "ecdsa-p256: valid" in shown
         assert f"{serial(issued):x}" in shown and "renew 20" in shown
+        assert not re.search(r" $| :", shown, re.MULTILINE), shown
     assert json.loads(ctl(acme_httpd, "show", SHOP, "--json"))["name"] == SHOP
     acme_httpd.stop()
     assert f"{serial(issued):x}" in ctl(acme_httpd, "show", ALIAS)
@@ -187,6 +188,28 @@ def test_acmectl_interrupted_leaves_the_server_at_work(httpd, make_fakeca, numbe
     httpd.wait_cert(SHOP, lambda served: serial(served) != before, timeout=60)
 
 
+def test_acmectl_says_of_what_was_just_taken_up_that_it_goes_on(httpd, make_fakeca):
+    """Taken up between its last look and the interruption: not withdrawn."""
+    ca = make_fakeca()
+    httpd.acme(ca)
+    issue_one(httpd)
+    ca.script("finalize", faults.silence())
+    children = [child.pid for child in httpd.children()]
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    asking = Process("acmectl", acmectl_argv(httpd, "renew", SHOP), httpd.folder / "ctl.log")
+    wait_until(lambda: list((httpd.store / "control").glob("*.json")), 20, "the request")
+    os.kill(asking.popen.pid, signal.SIGSTOP)
+    for pid in children:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: list((httpd.store / "replies").glob("*.json")), 20, "the reply")
+    os.kill(asking.popen.pid, signal.SIGINT)
+    os.kill(asking.popen.pid, signal.SIGCONT)
+    assert asking.wait(10) and asking.popen.returncode == 4, asking.log.read_text()
+    assert "ACME1704" in asking.log.read_text()
+    ca.clear_script()
+
+
 def test_acmectl_not_in_time(httpd, make_fakeca):
     ca = make_fakeca()
     httpd.acme(ca)
@@ -220,6 +243,8 @@ def test_acmectl_outlives_the_server_that_worked_for_it(httpd, make_fakeca, what
     asking = Process("acmectl", acmectl_argv(httpd, "renew", what), httpd.folder / "ctl.log")
     wait_until(lambda: taken_up(asking), 20, "the request to be taken up")
     ca.wait_request("finalize", 4)
+    shown = ctl(httpd, "show", SHOP)
+    assert what == "--all" or " renew: asked for by" in shown, shown
     httpd.kill()
     ca.clear_script()
     httpd.start()
@@ -385,6 +410,14 @@ def test_acmectl_export_writes_files_that_fit_together(acme_httpd, stopped):
     assert public(own) == public(leaf) and leaf == chain[0] and more == chain[1:]
     for path in (bundle, p12):
         assert path.stat().st_mode & 0o7777 == 0o600
+    # nor what is no file: a device would be gone from the machine
+    pipe = acme_httpd.folder / "pipe"
+    os.mkfifo(pipe)
+    link = acme_httpd.folder / "stdout"
+    link.symlink_to(pipe)
+    for other in (pipe, link, "-"):
+        assert "ACME1712" in ctl(acme_httpd, "export", SHOP, "--pem", other, code=1)
+    assert pipe.is_fifo() and link.is_symlink()
     assert list(acme_httpd.folder.glob("*.acmectl-*")) == []
 
 
