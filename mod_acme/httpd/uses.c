@@ -1,10 +1,14 @@
 #include "httpd/uses.h"
 
+#include <apr_hash.h>
+#include <apr_strings.h>
 #include <unixd.h>
 
 #include "engine/policy.h"
 #include "httpd/config.h"
 #include "httpd/log.h"
+
+#define NAMED 20 /* hosts that are gone; the rest is counted */
 
 static acme_store_t *open_again(apr_pool_t *pool)
 {
@@ -17,6 +21,36 @@ static acme_store_t *open_again(apr_pool_t *pool)
     acme_err_t *none = acme_store_open(&store, &options, pool);
 
     return none ? NULL : store;
+}
+
+/* A host that is lost by mistake is not found out when its certificate ends. Told
+ * once: the next start compares with this one. */
+static void tell_gone(server_rec *s, const apr_array_header_t *uses,
+                      acme_store_t *store, apr_pool_t *pool)
+{
+    apr_array_header_t *before;
+    apr_hash_t *now = apr_hash_make(pool);
+    int gone = 0;
+
+    if (acme_store_get_uses(&before, NULL, store, pool) || !before) {
+        return; /* what is damaged is written anew */
+    }
+    for (int i = 0; i < uses->nelts; ++i) {
+        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        apr_hash_set(now, use->name, APR_HASH_KEY_STRING, use);
+    }
+    for (int i = 0; i < before->nelts; ++i) {
+        const acme_use_t *use = &APR_ARRAY_IDX(before, i, acme_use_t);
+        if (!apr_hash_get(now, use->name, APR_HASH_KEY_STRING)
+            && ++gone <= NAMED) {
+            acme_log_msg(s, pool, ACME_W_HOST_GONE, use->name,
+                         use->where ? use->where : "?", NULL);
+        }
+    }
+    if (gone > NAMED) {
+        acme_log_msg(s, pool, ACME_W_HOSTS_GONE,
+                     apr_itoa(pool, gone - NAMED), NULL);
+    }
 }
 
 void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
@@ -34,6 +68,9 @@ void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
             (acme_use_t){ one->name, one->where, one->in_use };
     }
     store = store ? store : open_again(sub);
+    if (store) {
+        tell_gone(s, uses, store, sub);
+    }
     const acme_ports_t ports = { acme_config_global()->port_80,
                                  acme_config_global()->port_443 };
     acme_err_t *err =

@@ -1,5 +1,6 @@
 /**
- * What is managed, told to acmectl by way of the store.
+ * What is managed, told to acmectl by way of the store; and what is not any more, to
+ * the error log.
  */
 #ifndef ACME_USES_H
 #define ACME_USES_H

@@ -282,6 +282,8 @@ def test_acmectl_delete_what_is_not_configured_any_more(acme_httpd, stopped):
         wait_until(lambda: not certificates(acme_httpd)[1][BLOG]["managed"], 30, "the reload")
     _, found = certificates(acme_httpd)
     assert not found[BLOG]["managed"] and found[SHOP]["managed"]
+    gone = re.findall(r"ACME1038: (\S+), which was configured at (\S+),", acme_httpd.log())
+    assert [name for name, _ in gone] == [BLOG] and "httpd.conf:" in gone[0][1]
     assert "not managed any more" in ctl(acme_httpd, "status")
     assert f"done: {BLOG}" in ctl(acme_httpd, "delete", BLOG)
     assert leftovers(acme_httpd, BLOG) == []

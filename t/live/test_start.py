@@ -222,3 +222,20 @@ def test_ten_hosts_more_with_each_of_several_reloads(scripted):  # noqa: F811
     assert {name: serial(httpd.served_cert(name)) for name in serials} == serials
     assert len(ca.accounts) == 1
     assert len(ca.requests_to("new-order")) == len(ca.certs) == 60
+
+
+def test_hosts_that_are_gone_are_told_by_name_once(httpd, make_fakeca):
+    httpd.acme(make_fakeca())
+    names = [f"h{i}.example.org" for i in range(23)]
+    for name in names:
+        httpd.vhost(name, https_extra="AcmeManage on", http=False)
+    httpd.start()
+    assert "ACME1038" not in httpd.log()
+    for name in names[1:]:
+        httpd.remove_vhost(name)
+    httpd.graceful()
+    said = re.findall(r"ACME1038: (\S+), which was configured at", httpd.log())
+    assert said == sorted(names[1:])[:20]
+    assert len(re.findall("ACME1039: 2 more hosts are not managed any more", httpd.log())) == 1
+    httpd.graceful()
+    assert httpd.log().count("ACME1038") == 20 and httpd.log().count("ACME1039") == 1

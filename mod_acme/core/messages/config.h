@@ -61,6 +61,10 @@
       "Mend the file: it is looked at with each attempt to reach the CA, which fails until then. httpd -t refuses such a file.") \
     M(1037, W_ACCOUNT_SHARED, WARNING, CONFIG, "%s (%s) shares the account of %s (%s) at the CA %s but not%s: the settings of the latter hold for the account", \
       "Give all certificates of one CA the same AcmeContact, AcmeCATrustFile, AcmeProxy and type in AcmeAccountKey.") \
+    M(1038, W_HOST_GONE, WARNING, CONFIG, "%s, which was configured at %s, is not managed any more: no certificate is renewed for it", \
+      "Where that was not meant, bring back the virtual host of that ServerName, or its AcmeManage. Else acmectl delete removes what is kept of it.") \
+    M(1039, W_HOSTS_GONE, WARNING, CONFIG, "%s more hosts are not managed any more: no certificate is renewed for them", \
+      "List them with acmectl status.")                                        \
     M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
       "Add the CA to AcmeCA, or correct the name.") \
     M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \
