@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "core/ident.h"
+#include "core/reason.h"
+#include "engine/job.h"
 #include "engine/report.h"
 
 #define PATIENCE    10 /* seconds: an engine answers at its next look */
@@ -104,6 +106,24 @@ static void learn_failures(acme_status_t *status, const json_t *doc,
                 sizeof(status->next_action));
 }
 
+static void learn_withdrawn(acme_status_t *status, const json_t *doc,
+                            apr_pool_t *pool)
+{
+    acme_withdrawn_t withdrawn = { 0 };
+
+    if (!acme_withdrawn_parse(&withdrawn, doc)
+        || strcmp(withdrawn.serial, status->serial) != 0) {
+        return;
+    }
+    const char *reason = acme_reason_name(withdrawn.reason);
+    const acme_err_t *err =
+        acme_err_make(pool, ACME_I_REVOKED, status->serial,
+                      reason ? reason : "no reason given", "", NULL);
+    status->state = ACME_STATE_ERROR;
+    status->error_code = ACME_I_REVOKED;
+    ACME_REMARK(status, error, err->text, pool);
+}
+
 static json_t *read_doc(ctl_t *ctl, const char *dir, acme_family_t family,
                         acme_doc_t which, apr_pool_t *pool)
 {
@@ -141,6 +161,7 @@ static const acme_record_t *learn_key(acme_report_t *report, ctl_t *ctl,
         learn_record(status, record, pool);
     }
     learn_failures(status, failures, apr_time_now(), pool);
+    learn_withdrawn(status, failures, pool);
     if (order) {
         apr_cpystrn(status->progress,
                     "an order is under way; it goes on when "

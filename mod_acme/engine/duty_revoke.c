@@ -11,6 +11,7 @@
 /** One certificate to be revoked. */
 struct acme_target_t {
     acme_target_t *next;
+    const char *dir;
     acme_family_t family;
     const acme_record_t *record;
     EVP_PKEY *public_key;
@@ -50,6 +51,7 @@ static acme_err_t *read_target(acme_target_t **target, acme_duty_t *duty,
     }
     apr_pool_cleanup_register(duty->pool, der, free_octets,
                               apr_pool_cleanup_null);
+    made->dir = apr_pstrdup(duty->pool, dir);
     made->family = family;
     made->record = record;
     made->public_key = X509_get0_pubkey(chain->leaf);
@@ -233,6 +235,20 @@ static void replace(acme_duty_t *duty, acme_job_t *job,
     }
 }
 
+/* Nobody looks after it now: it must not be taken for a good one when somebody does
+ * again. */
+static void note(const acme_duty_t *duty, const acme_target_t *target)
+{
+    acme_engine_t *engine = duty->engine;
+    acme_err_t *err = acme_engine_note(
+        engine, acme_withdrawn_note(engine->store, target->dir, target->family,
+                                    target->record->serial, duty->reason,
+                                    engine->scratch));
+    if (err) {
+        acme_engine_log_error(engine, NULL, err);
+    }
+}
+
 static const char *consequence(const acme_job_t *job)
 {
     if (!job) {
@@ -258,6 +274,9 @@ static acme_err_t *revoke_done(acme_duty_t *duty)
                   NULL);
     if (job) {
         replace(duty, job, target);
+    }
+    else {
+        note(duty, target);
     }
     const char *line = apr_psprintf(
         duty->pool, "%s certificate with serial %s is revoked%s; %s",

@@ -246,11 +246,13 @@ void acme_job_learn_withdrawn(acme_job_t *job);
 void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job);
 /** Part of acme_job_parse. */
 void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc);
-/** The same for a set of which no server knows while none runs: the next one finds
- *  it in the store. Under the lease. */
+/** The same for a set that no job looks after, for want of a host or of a server: the
+ *  next job finds it in the store. Under the lease. */
 acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
                                 acme_family_t family, const char *serial,
                                 int reason, apr_pool_t *pool) ACME_MUST_CHECK;
+/** From what was noted. @return 0: nothing was */
+int acme_withdrawn_parse(acme_withdrawn_t *withdrawn, const json_t *doc);
 /** Whether the newest set's key must not be used again. */
 int acme_job_shuns_key(const acme_job_t *job);
 

@@ -43,18 +43,24 @@ void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job)
     }
 }
 
-void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc)
+int acme_withdrawn_parse(acme_withdrawn_t *withdrawn, const json_t *doc)
 {
     const json_t *revoked = json_object_get(doc, "revoked");
     const char *serial = acme_json_string(revoked, "serial");
     json_t *reason = json_object_get(revoked, "reason");
 
     if (serial) {
-        apr_cpystrn(job->withdrawn.serial, serial,
-                    sizeof(job->withdrawn.serial));
-        job->withdrawn.reason = json_is_integer(reason)
-                                    ? (int)json_integer_value(reason)
-                                    : ACME_REASON_NONE;
+        apr_cpystrn(withdrawn->serial, serial, sizeof(withdrawn->serial));
+        withdrawn->reason = json_is_integer(reason)
+                                ? (int)json_integer_value(reason)
+                                : ACME_REASON_NONE;
+    }
+    return serial != NULL;
+}
+
+void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc)
+{
+    if (acme_withdrawn_parse(&job->withdrawn, doc)) {
         acme_job_learn_withdrawn(job);
     }
 }

@@ -470,6 +470,15 @@ def test_certificate_of_a_host_that_is_gone_can_be_revoked(acme_httpd, pebble):
     acme_httpd.wait_cert("other.example.org")
     done(acme_httpd, "revoke", SHOP)
     assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+    for _ in range(2):
+        shown = done(acme_httpd, "show", SHOP)
+        assert "ACME1755" in shown and "was revoked" in shown and ": valid" not in shown
+        acme_httpd.stop()
+    # nor does it serve on, if the host comes back
+    acme_httpd.vhost(SHOP, https_extra="AcmeManage on")
+    acme_httpd.start()
+    acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
+    assert "order: it was revoked" in acme_httpd.log()
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["own-key", "key-file"])
