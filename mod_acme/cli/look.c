@@ -197,11 +197,10 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
                                            text_of(limit, "what", pool)));
     }
     if (json_is_object(window)) {
-        put_line("CA suggests",
-                 apr_psprintf(pool, "%s to %s%s%s",
-                              text_of(window, "start", pool),
-                              text_of(window, "end", pool), *why ? ": " : "",
-                              why));
+        put_line("CA suggests", apr_psprintf(pool, "%s to %s%s%s",
+                                             text_of(window, "start", pool),
+                                             text_of(window, "end", pool),
+                                             *why ? ": " : "", why));
     }
 }
 

@@ -48,8 +48,8 @@ static void tell_gone(server_rec *s, const apr_array_header_t *uses,
         }
     }
     if (gone > NAMED) {
-        acme_log_msg(s, pool, ACME_W_HOSTS_GONE,
-                     apr_itoa(pool, gone - NAMED), NULL);
+        acme_log_msg(s, pool, ACME_W_HOSTS_GONE, apr_itoa(pool, gone - NAMED),
+                     NULL);
     }
 }
 
