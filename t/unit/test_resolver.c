@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dns_test.h"
+#include "memory_test.h"
 #include "engine/resolver.h"
 #include "engine/transport.h"
 
@@ -609,21 +610,6 @@ static void pass_rounds(int count, apr_time_t *now)
     }
 }
 
-/* Octets: APR may map what its pools hold, past malloc. */
-static long mapped(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-    skip(); /* it keeps what was freed */
-#endif
-    FILE *file = fopen("/proc/self/statm", "re");
-    long pages = 0;
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*d %*d %*d %*d %*d %ld", &pages), 1);
-    fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 static void test_waiting_takes_no_more_memory(void **state)
 {
     result_t waiting = { 0 };
@@ -635,9 +621,9 @@ static void test_waiting_takes_no_more_memory(void **state)
     dns.flags[NS2] = 5; /* REFUSED: why is kept */
     acme_lookup_t *lookup = await_for_ever(&waiting, now);
     pass_rounds(50, &now);
-    long before = mapped();
+    long before = test_mapped();
     pass_rounds(2000, &now);
-    assert_true(mapped() <= before + 65536);
+    assert_true(test_mapped() <= before + 65536);
     acme_lookup_forget(lookup);
     finish();
 }
@@ -682,9 +668,9 @@ static void test_servers_not_asked_any_more_are_closed(void **state)
     add_txt(NS1, "other");
     acme_lookup_t *lookup = await_for_ever(&waiting, now);
     ask_servers(0, 160, now);
-    long before = mapped();
+    long before = test_mapped();
     ask_servers(160, 320, now);
-    assert_true(mapped() <= before + 1024 * 1024);
+    assert_true(test_mapped() <= before + 1024 * 1024);
     /* and a server is there again when it is needed again */
     pass_rounds(2, &now);
     acme_lookup_forget(lookup);
