@@ -165,8 +165,8 @@ void ctl_sign(ctl_t *ctl, acme_control_t *request);
 /* --- commands ---------------------------------------------------------------------- */
 
 extern const ctl_command_t ctl_status, ctl_show, ctl_renew, ctl_delete,
-    ctl_export, ctl_backup, ctl_restore, ctl_explain, ctl_revoke, ctl_check,
-    ctl_account_show, ctl_account_import, ctl_account_rollover,
+    ctl_export, ctl_log, ctl_backup, ctl_restore, ctl_explain, ctl_revoke,
+    ctl_check, ctl_account_show, ctl_account_import, ctl_account_rollover,
     ctl_account_contact, ctl_account_deactivate, ctl_account_new,
     ctl_migrate_md, ctl_migrate_certbot;
 

@@ -4,6 +4,8 @@ static ctl_exit_t run_renew(ctl_t *ctl)
 {
     acme_control_t request = { .action = "renew" };
 
+    ctl_sign(ctl, &request);
+
     if (ctl_option(ctl, "--all")) {
         acme_control_set_flag(&request, "all", ctl->pool);
     }

@@ -29,6 +29,7 @@ static const ctl_command_t *const COMMANDS[] = {
     &ctl_account_contact,
     &ctl_account_deactivate,
     &ctl_account_new,
+    &ctl_log,
     &ctl_export,
     &ctl_backup,
     &ctl_restore,

@@ -43,6 +43,7 @@ typedef enum acme_level_t {
 #include "core/messages/account.h"
 #include "core/messages/server.h"
 #include "core/messages/activation.h"
+#include "core/messages/audit.h"
 #include "core/messages/migrate.h"
 
 #define ACME_MESSAGES(M)                                                       \
@@ -55,6 +56,7 @@ typedef enum acme_level_t {
     ACME_MESSAGES_ACCOUNT(M)                                                   \
     ACME_MESSAGES_SERVER(M)                                                    \
     ACME_MESSAGES_ACTIVATION(M)                                                \
+    ACME_MESSAGES_AUDIT(M)                                                     \
     ACME_MESSAGES_MIGRATE(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */

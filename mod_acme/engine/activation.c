@@ -124,6 +124,9 @@ static acme_err_t *go_live(acme_engine_t *engine, acme_job_t *job,
     note_served(job, record);
     note_wait(engine, job, ACME_WAIT_NONE, 0);
     acme_engine_event(engine, job, "in service", "");
+    acme_engine_log(engine, job, ACME_I_ACTIVATED,
+                    apr_itoa(engine->scratch, record->number), record->serial,
+                    NULL);
     return NULL;
 }
 
@@ -357,10 +360,6 @@ void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer)
     err = try_and_enter(engine, job, newest);
     if (err && !engine->lost) {
         acme_engine_fail(engine, job, err, 0);
-    }
-    else if (!acme_activation_waits(job)) {
-        acme_engine_log(engine, job, ACME_I_ACTIVATED,
-                        apr_itoa(engine->scratch, job->served.number), NULL);
     }
     acme_events_plan(engine, job);
     acme_engine_report(engine, job);

@@ -308,7 +308,14 @@ void acme_asked_accept(acme_engine_t *engine, const acme_control_t *request,
     }
     else {
         const acme_job_t *job = asked->all ? NULL : &engine->jobs[asked->first];
-        acme_engine_log(engine, job, ACME_I_REQUESTED, request->id, NULL);
+        const char *by = acme_control_text(request, "by");
+        acme_engine_log(
+            engine, job, ACME_I_REQUESTED,
+            by ? apr_pstrcat(engine->scratch, " by ",
+                             acme_encode_printable(by, 64, engine->scratch),
+                             NULL)
+               : "",
+            request->id, NULL);
         reply(engine, asked, "accepted",
               job ? job->managed->name : "all certificates", 0);
     }

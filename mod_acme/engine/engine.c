@@ -40,11 +40,29 @@ static const char *prefix_of(const acme_job_t *job, apr_pool_t *pool)
                         job->run ? acme_order_state_name(job->run->order) : "");
 }
 
+/* To the log and, where it is of account, to the audit trail. */
+void acme_engine_say(acme_engine_t *engine, acme_msg_t msg, const char *prefix,
+                     const char *text)
+{
+    acme_err_t *err = NULL;
+
+    engine->callbacks->log(engine->callbacks->baton, msg, prefix, text);
+    if (acme_audit_event(msg) && !engine->lost) {
+        err = acme_engine_note(
+            engine,
+            acme_audit_add(&engine->audit, engine->store, msg, prefix, text,
+                           acme_engine_now(engine), engine->scratch));
+    }
+    if (err && !engine->lost) {
+        engine->callbacks->log(engine->callbacks->baton, err->msg, "",
+                               acme_err_line(err, engine->scratch));
+    }
+}
+
 void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
                           acme_msg_t msg, const char *text)
 {
-    engine->callbacks->log(engine->callbacks->baton, msg,
-                           prefix_of(job, engine->scratch), text);
+    acme_engine_say(engine, msg, prefix_of(job, engine->scratch), text);
 }
 
 void acme_engine_log_under(acme_engine_t *engine, const char *prefix,
@@ -55,7 +73,7 @@ void acme_engine_log_under(acme_engine_t *engine, const char *prefix,
     }
     acme_err_t *line = acme_err_make(engine->scratch, msg, args[0], args[1],
                                      args[2], args[3], NULL);
-    engine->callbacks->log(engine->callbacks->baton, msg, prefix, line->text);
+    acme_engine_say(engine, msg, prefix, line->text);
 }
 
 void acme_engine_log(acme_engine_t *engine, const acme_job_t *job,

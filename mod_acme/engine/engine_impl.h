@@ -38,6 +38,7 @@
 #include "core/ocsp.h"
 #include "core/order.h"
 #include "core/session.h"
+#include "engine/audit.h"
 #include "engine/engine.h"
 #include "engine/job.h"
 #include "engine/keymaker.h"
@@ -101,6 +102,7 @@ struct acme_engine_t {
     struct acme_prober_t *prober;
     struct acme_solver_t *solver;
     struct acme_notify_t *notify; /* programs of AcmeOn */
+    acme_audit_t audit;           /* where the trail ends */
     acme_job_t *jobs;
     int job_count;
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */
@@ -250,6 +252,9 @@ void acme_engine_log_under(acme_engine_t *engine, const char *prefix,
                            acme_msg_t msg, va_list list);
 void acme_engine_log_error(acme_engine_t *engine, const acme_job_t *job,
                            const acme_err_t *err);
+/** What all of these come to: a line of the log, and of the audit trail. */
+void acme_engine_say(acme_engine_t *engine, acme_msg_t msg, const char *prefix,
+                     const char *text);
 /** A message of the table with a text of one's own. */
 void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
                           acme_msg_t msg, const char *text);

@@ -22,10 +22,10 @@ static void keep(acme_engine_t *engine, acme_job_t *job)
     const acme_raised_t *raised = &job->raised;
     apr_pool_t *scratch = engine->scratch;
     json_t *doc =
-        json_pack("{s:s, s:s, s:i, s:s}", "expiring",
-                  acme_time_format(raised->expiring, scratch), "errored",
-                  acme_time_format(raised->errored, scratch), "error_code",
-                  raised->error_code, "revoked", raised->revoked);
+        json_pack("{s:i, s:s, s:s, s:i, s:s}", "reloaded", raised->reloaded,
+                  "expiring", acme_time_format(raised->expiring, scratch),
+                  "errored", acme_time_format(raised->errored, scratch),
+                  "error_code", raised->error_code, "revoked", raised->revoked);
     if (doc && job->ending && job->ending->told) {
         json_object_set_new(
             doc, "proof_ending",
@@ -51,7 +51,21 @@ static apr_time_t get_time(const json_t *doc, const char *name)
     return text ? acme_time_parse_rfc3339(text) : 0;
 }
 
-void acme_events_load(acme_engine_t *engine, acme_job_t *job)
+/* Root, who puts a set into service at a reload, writes in no trail of ours. */
+static void note_reload(acme_engine_t *engine, acme_job_t *job)
+{
+    if (job->managed->policy->activate != ACME_ACTIVATE_LIVE
+        && job->served.number && !acme_activation_waits(job)
+        && job->raised.reloaded != job->served.number) {
+        job->raised.reloaded = job->served.number;
+        acme_engine_log(engine, job, ACME_I_RELOADED,
+                        apr_itoa(engine->scratch, job->served.number),
+                        job->served.serial, NULL);
+        keep(engine, job);
+    }
+}
+
+static void load(acme_engine_t *engine, acme_job_t *job)
 {
     apr_time_t now = acme_engine_now(engine);
     const char *json = NULL, *serial;
@@ -65,10 +79,11 @@ void acme_events_load(acme_engine_t *engine, acme_job_t *job)
     if (acme_engine_note(engine, err) || !json
         || (err = acme_json_parse(&doc, json, len, ACME_MAX_JSON, "events",
                                   engine->scratch))) {
-        acme_events_plan(engine, job);
         return;
     }
     serial = acme_json_string(doc, "revoked");
+    job->raised.reloaded =
+        (int)json_integer_value(json_object_get(doc, "reloaded"));
     job->raised.expiring = get_time(doc, "expiring");
     job->raised.errored = get_time(doc, "errored");
     job->raised.error_code =
@@ -85,6 +100,12 @@ void acme_events_load(acme_engine_t *engine, acme_job_t *job)
         apr_time_t told = get_time(doc, "proof_ending");
         job->ending->told = told > now ? 0 : told;
     }
+}
+
+void acme_events_load(acme_engine_t *engine, acme_job_t *job)
+{
+    load(engine, job);
+    note_reload(engine, job);
     acme_events_plan(engine, job);
 }
 

@@ -27,6 +27,7 @@ typedef struct acme_turn_t {
 typedef struct acme_raised_t {
     apr_time_t expiring, errored; /* 0: not */
     int error_code;
+    int reloaded;     /* set that came into service by a reload; 0: none */
     char revoked[48]; /* serial */
 } acme_raised_t;
 

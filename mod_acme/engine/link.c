@@ -78,8 +78,7 @@ static const char *prefix_of(const acme_link_t *link, apr_pool_t *pool)
 void acme_link_log(acme_link_t *link, acme_msg_t msg, const char *text)
 {
     acme_engine_t *engine = link->engine;
-    engine->callbacks->log(engine->callbacks->baton, msg,
-                           prefix_of(link, engine->scratch), text);
+    acme_engine_say(engine, msg, prefix_of(link, engine->scratch), text);
 }
 
 /* The administrator asks: a session that waits for its next attempt is begun

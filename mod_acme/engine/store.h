@@ -25,6 +25,8 @@
  *   fresh/<certificate>/refused.<family>.<n>/ worker    the same, of no use
  *   replies/<id>.json                        worker
  *   journal/<id>.json                        worker     what is to be undone
+ *   audit/<n>.jsonl                          worker     audit trail
+ *   audit.json                               root 0600  where it once was, verified
  *   lock                                     worker     lease
  */
 #ifndef ACME_STORE_H
@@ -340,6 +342,29 @@ acme_err_t *acme_store_get_limits(const char **json, apr_size_t *len,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
 acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
                                   const char *json,
+                                  apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/* --- audit trail: see audit.h ------------------------------------------------ */
+
+/** The worker, under the lease: add a line, which goes to the disk at once. Files
+ *  of half a megabyte; the last 32 are kept.
+ *  @param line  without its end
+ *  @param half  the one before it has no end: it gets one first */
+acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
+                                    int half,
+                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+/** Names of its files, the oldest first. @param names  const char * */
+acme_err_t *acme_store_list_audit(apr_array_header_t **names,
+                                  acme_store_t *store,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
+                                 acme_store_t *store, const char *name,
+                                 apr_pool_t *pool) ACME_MUST_CHECK;
+/** What root knows of it. *json NULL: nothing. */
+acme_err_t *acme_store_get_anchor(const char **json, apr_size_t *len,
+                                  acme_store_t *store,
+                                  apr_pool_t *pool) ACME_MUST_CHECK;
+acme_err_t *acme_store_put_anchor(acme_store_t *store, const char *json,
                                   apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /* --- the administrator's: root ------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* 1900-1919: how certificates come into service. See ../messages.h. */
 /* clang-format off */
 #define ACME_MESSAGES_ACTIVATION(M)                                            \
-    M(1900, I_ACTIVATED, NOTICE, NONE, "set %s is in service now", "")         \
+    M(1900, I_ACTIVATED, INFO, NONE, "set %s is in service now, serial %s", "") \
     M(1901, I_WAITS, NOTICE, NONE, "set %s is %s; until then %s is served", "") \
     M(1902, E_SELF_TEST, ERR, CONFIG, "the new certificate (set %s) does not come into service, because no handshake with it would succeed at %s: %s", \
       "What was served before is served on. See whether SSLCipherSuite, SSLProtocol and the security level of the virtual host allow this AcmeKeyType; after a change, reload and run acmectl renew.") \
@@ -15,5 +15,6 @@
     M(1907, W_EXPIRING_WAITS, WARNING, LOCAL, "the certificate in service %s %s, and the one to follow it (set %s) does not serve yet: %s", \
       "Reload the server (apachectl graceful). If it was refused, see the error log of the last reload; AcmeActivate live needs no reload.") \
     M(1908, E_RELOAD_MEMORY, ERR, LOCAL, "cannot get %s octets of shared memory for AcmeActivate reload, so that the server is not reloaded by itself", \
-      "Free memory or raise its limit, then restart.")
+      "Free memory or raise its limit, then restart.")                         \
+    M(1909, I_RELOADED, INFO, NONE, "set %s is in service since a reload, serial %s", "")
 /* clang-format on */

@@ -18,7 +18,7 @@
       "Nothing need be done: it is written anew.")                             \
     M(1510, W_JOB_DAMAGED, WARNING, LOCAL, "what was known of earlier failures is lost: %s", \
       "Nothing need be done. If it comes again, check the disk and who else writes to AcmeStore.") \
-    M(1511, I_REQUESTED, NOTICE, NONE, "renewal asked for (request %s)", "")   \
+    M(1511, I_REQUESTED, NOTICE, NONE, "renewal asked for%s (request %s)", "")   \
     M(1512, E_REQUEST_NAME, WARNING, CONFIG, "this server manages no certificate named %s", \
       "Look at the status page for the names of certificates; a host needs AcmeManage on, and the server a reload after that.") \
     M(1513, E_REQUEST_ACTION, WARNING, CONFIG, "unknown request %s",           \

@@ -1,0 +1,61 @@
+/**
+ * The audit trail: what has been done with accounts and certificates, by whom and
+ * when, one JSON object a line. Each line has the SHA-256 of the one before it, so
+ * that none can be changed, taken out or put in without all that follow changing as
+ * well. What was true at some time is kept by root (the anchor), out of reach of
+ * whoever could write all of it anew.
+ *
+ * The engine tells it by telling the log: a message that is of account is a line
+ * in both. A line that a killed writer has left half is ended, and the next says so
+ * ("after_torn"). No line has a secret: none has more than the log.
+ */
+#ifndef ACME_AUDIT_H
+#define ACME_AUDIT_H
+
+#include <apr_tables.h>
+
+#include "core/err.h"
+#include "engine/store.h"
+
+#define ACME_AUDIT_HASH 65 /* hexadecimal digits and NUL */
+
+/** Where the trail ends. Zeroed: it has not been looked at. */
+typedef struct acme_audit_t {
+    apr_int64_t seq; /* of the last line; 0: there is none */
+    char hash[ACME_AUDIT_HASH];
+    int torn;     /* and it is not whole */
+    int open_end; /* nor does it end */
+    int known;
+} acme_audit_t;
+
+/** Whether a message is of account. @return "issued" ..., static; or NULL */
+const char *acme_audit_event(acme_msg_t msg);
+
+/** Add a line, under the lease. @param audit  of the one writer that there is
+ *  @param prefix  as in the log: "[shop.example/ecdsa]", or "" */
+acme_err_t *acme_audit_add(acme_audit_t *audit, acme_store_t *store,
+                           acme_msg_t msg, const char *prefix, const char *text,
+                           apr_time_t now, apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** What became of a look at all of it. */
+typedef struct acme_audit_report_t {
+    apr_int64_t first, last;    /* lines there are; 0: none */
+    int torn;                   /* half lines, each owned up to by the next */
+    char hash[ACME_AUDIT_HASH]; /* of the last one */
+} acme_audit_report_t;
+
+/** Called for each whole line, the oldest first. @param line  JSON */
+typedef void acme_audit_line_fn_t(void *baton, const char *line);
+
+/** Read all there is, and see whether it holds together, with the anchor too.
+ *  @return E_AUDIT_BROKEN: where it does not; all lines are told all the same */
+acme_err_t *acme_audit_read(acme_audit_report_t *report, acme_store_t *store,
+                            acme_audit_line_fn_t *tell, void *baton,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Root: what was just found good is the anchor from now on. */
+acme_err_t *acme_audit_anchor(acme_store_t *store,
+                              const acme_audit_report_t *report,
+                              apr_pool_t *scratch) ACME_MUST_CHECK;
+
+#endif

@@ -1,0 +1,153 @@
+/* The audit trail's files: appended to by the worker, under the lease, and read by
+ * whoever may. Their names are numbers that grow; the oldest go. */
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/store_impl.h"
+
+#define SUFFIX      ".jsonl"
+#define DIGITS      10
+#define FILE_MAX    (512 * 1024) /* then another one is begun */
+#define FILES_MAX   32
+#define ANCHOR_FILE "audit.json"
+
+typedef struct append_t {
+    acme_store_t *store;
+    const char *line;
+    int half; /* the line before it has no end */
+} append_t;
+
+static int is_name(const char *name)
+{
+    return strspn(name, "0123456789") == DIGITS
+           && !strcmp(name + DIGITS, SUFFIX);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+acme_err_t *acme_store_list_audit(apr_array_header_t **names,
+                                  acme_store_t *store, apr_pool_t *pool)
+{
+    apr_array_header_t *all;
+    apr_array_header_t *found = apr_array_make(pool, 8, sizeof(const char *));
+
+    ACME_TRY(
+        acme_fsfile_list(&all, &store->parts[ACME_PART_AUDIT], NULL, pool));
+    for (int i = 0; all && i < all->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(all, i, const char *);
+        if (is_name(name)) {
+            APR_ARRAY_PUSH(found, const char *) = name;
+        }
+    }
+    qsort(found->elts, (size_t)found->nelts, sizeof(const char *), compare);
+    *names = found;
+    return NULL;
+}
+
+acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
+                                 acme_store_t *store, const char *name,
+                                 apr_pool_t *pool)
+{
+    *text = NULL;
+    return is_name(name)
+               ? acme_fsfile_read(text, len, &store->parts[ACME_PART_AUDIT],
+                                  name, store->worker, pool)
+               : acme_err_make(pool, ACME_E_STORE_NAME, name, NULL);
+}
+
+static const char *next_name(const apr_array_header_t *names, apr_pool_t *pool)
+{
+    long last =
+        names->nelts ? strtol(
+            APR_ARRAY_IDX(names, names->nelts - 1, const char *), NULL, 10)
+                     : 0;
+
+    return apr_psprintf(pool, "%0*ld" SUFFIX, DIGITS, last + 1);
+}
+
+static acme_err_t *write_line(const acme_place_t *place, const char *name,
+                              const char *line, apr_pool_t *scratch)
+{
+    int fd =
+        openat(place->fd, name,
+               O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    size_t len = strlen(line);
+    acme_err_t *err = NULL;
+
+    if (fd < 0) {
+        return acme_fsfile_error("open", place, name, scratch);
+    }
+    acme_fsfile_step();
+    ssize_t written = write(fd, line, len);
+    if (written != (ssize_t)len || fdatasync(fd) != 0) {
+        errno = written >= 0 && written < (ssize_t)len ? ENOSPC : errno;
+        err = acme_fsfile_error("write", place, name, scratch);
+    }
+    close(fd);
+    return err;
+}
+
+static acme_err_t *append(void *baton, apr_pool_t *scratch)
+{
+    const append_t *what = baton;
+    const acme_place_t *place = &what->store->parts[ACME_PART_AUDIT];
+    apr_array_header_t *names;
+    struct stat st;
+
+    ACME_TRY(acme_store_list_audit(&names, what->store, scratch));
+    const char *last =
+        names->nelts ? APR_ARRAY_IDX(names, names->nelts - 1, const char *)
+                     : NULL;
+    int half = what->half;
+    if (!last
+        || (fstatat(place->fd, last, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && st.st_size >= FILE_MAX)) {
+        half = 0; /* the file's end is its end */
+        last = next_name(names, scratch);
+        for (int i = 0; i <= names->nelts - FILES_MAX; i++) {
+            ACME_TRY(acme_fsfile_remove(
+                place, APR_ARRAY_IDX(names, i, const char *), scratch));
+        }
+    }
+    return write_line(
+        place, last,
+        apr_pstrcat(scratch, half ? "\n" : "", what->line, "\n", NULL),
+        scratch);
+}
+
+acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
+                                    int half, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    append_t what = { store, line, half };
+
+    return acme_store_leave(acme_store_commit(store, append, &what, sub), sub,
+                            scratch);
+}
+
+acme_err_t *acme_store_get_anchor(const char **json, apr_size_t *len,
+                                  acme_store_t *store, apr_pool_t *pool)
+{
+    return acme_fsfile_read(json, len, &store->base, ANCHOR_FILE, store->owner,
+                            pool);
+}
+
+acme_err_t *acme_store_put_anchor(acme_store_t *store, const char *json,
+                                  apr_pool_t *scratch)
+{
+    const acme_fsfile_entry_t entry = { ANCHOR_FILE, 0600, json, strlen(json) };
+    int lock;
+
+    ACME_TRY(acme_store_lock_root(&lock, store, scratch));
+    acme_err_t *err = acme_fsfile_put(&store->base, &entry, scratch);
+    close(lock);
+    return err;
+}

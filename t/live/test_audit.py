@@ -1,0 +1,80 @@
+"""The audit trail, as a server writes it and acmectl shows it."""
+
+import json
+import re
+
+import pytest
+
+from .proc import wait_until
+from .test_acmectl import ctl
+from .test_issue import SHOP, issue_one, serial
+
+def events(server, *args):
+    lines = ctl(server, "log", "--json", *args).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def trail(server):
+    return sorted((server.store / "audit").iterdir())
+
+
+@pytest.mark.all_mpms
+def test_audit_tells_what_was_done_by_whom_and_holds_together(httpd, fakeca):
+    httpd.acme(fakeca)
+    issue_one(httpd)
+    first = serial(httpd.served_cert(SHOP))
+    wait_until(lambda: "activated" in ctl(httpd, "log"), 10, httpd.log)
+    ctl(httpd, "renew", SHOP)
+    ctl(httpd, "revoke", SHOP, "--reason", "superseded")
+    found = events(httpd)
+    assert [one["event"] for one in found[:5]] == [
+        "account", "issued", "activated", "requested", "issued",
+    ]  # fmt: skip
+    by = {one["event"]: one for one in found}
+    assert re.search(r"asked for by \S+ ", by["requested"]["text"])
+    assert "superseded" in by["revoked"]["text"]
+    assert found[2]["subject"] == f"{SHOP}/ecdsa" and f"{first:x}" in found[2]["text"]
+    assert [one["seq"] for one in found] == list(range(1, len(found) + 1))
+    assert fakeca.directory_url.rsplit("/", 1)[0] in by["account"]["text"]
+    # the engine's next process goes on with it, and so does the next server
+    httpd.graceful()
+    ctl(httpd, "renew", SHOP)
+    assert re.search(r"holds together: entries 1 to \d+\nSHA-256", ctl(httpd, "log", "--verify"))
+    httpd.stop()
+    assert "holds together" in ctl(httpd, "log", "--verify")
+    last = ctl(httpd, "log", SHOP, "--last", "1")
+    assert re.fullmatch(rf"2\S+Z  activated   {SHOP}/ecdsa: set \d+ is in service now.*\n", last)
+    assert "PRIVATE" not in trail(httpd)[0].read_text()
+    assert trail(httpd)[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_audit_that_was_changed_is_found(httpd, fakeca):
+    httpd.acme(fakeca)
+    issue_one(httpd)
+    wait_until(lambda: "activated" in ctl(httpd, "log"), 10, httpd.log)
+    httpd.stop()
+    good = trail(httpd)[0].read_bytes()
+    trail(httpd)[0].write_bytes(good.replace(b"Fake Intermediate", b"Another One"))
+    assert re.search(r"ACME1920: .*changed: entry 3", ctl(httpd, "log", "--verify", code=1))
+    assert "Another One" in ctl(httpd, "log")
+    trail(httpd)[0].write_bytes(good)
+    ctl(httpd, "log", "--verify")
+    trail(httpd)[0].write_bytes(good[: good.index(b"\n") + 1])
+    assert "the end is missing" in ctl(httpd, "log", "--verify", code=1)
+    trail(httpd)[0].write_bytes(good)
+    assert "ACME1921" in ctl(httpd, "log", "--last", "many", code=1)
+
+
+def test_audit_of_an_engine_killed_in_the_middle_of_a_line_goes_on(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate manual")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: "waits" in ctl(httpd, "log"), 20, httpd.log)
+    httpd.kill()
+    path = trail(httpd)[0]
+    path.write_bytes(path.read_bytes()[:-30])
+    httpd.start()
+    wait_until(lambda: events(httpd)[-1]["event"] == "activated", 20, httpd.log)
+    assert events(httpd)[-1]["after_torn"] is True
+    assert "since a reload" in events(httpd)[-1]["text"]
+    assert "and 1 that their writer was killed in" in ctl(httpd, "log", "--verify")
