@@ -136,6 +136,10 @@ typedef void ctl_progress_fn_t(void *baton, const acme_control_reply_t *reply);
 ctl_exit_t ctl_ask_and_show(ctl_t *ctl, acme_control_t *request,
                             acme_control_reply_t **reply,
                             ctl_progress_fn_t *progress, void *baton);
+/** The same for a request that was put already, as several at once are. */
+ctl_exit_t ctl_await(ctl_t *ctl, const acme_control_t *request,
+                     acme_control_reply_t **reply, ctl_progress_fn_t *progress,
+                     void *baton);
 
 /* --- names.c ----------------------------------------------------------------------- */
 

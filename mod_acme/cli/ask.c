@@ -125,11 +125,17 @@ ctl_exit_t ctl_ask_and_show(ctl_t *ctl, acme_control_t *request,
                             acme_control_reply_t **reply,
                             ctl_progress_fn_t *progress, void *baton)
 {
-    acme_control_reply_t *last = NULL;
     acme_err_t *err = acme_store_put_request(request, ctl->store, ctl->pool);
-    if (err) {
-        return ctl_say_error(err, ctl->pool);
-    }
+
+    return err ? ctl_say_error(err, ctl->pool)
+               : ctl_await(ctl, request, reply, progress, baton);
+}
+
+ctl_exit_t ctl_await(ctl_t *ctl, const acme_control_t *request,
+                     acme_control_reply_t **reply, ctl_progress_fn_t *progress,
+                     void *baton)
+{
+    acme_control_reply_t *last = NULL;
     watch_t watch = { .ctl = ctl,
                       .id = request->id,
                       .start = apr_time_now(),

@@ -10,44 +10,88 @@
 #include "engine/job.h"
 #include "engine/report.h"
 
-#define PATIENCE    10 /* seconds: an engine answers at its next look */
+#define PATIENCE 10 /* seconds: an engine answers at its next look */
+#define PAGES                                                                  \
+    10 /* asked for at once: each is a file of up to a million octets */
 #define SERVER_TIME apr_time_from_sec(3)
 #define LOOK_EVERY  apr_time_from_msec(200)
 
 /* --- the server's word --------------------------------------------------------------- */
 
-static ctl_exit_t ask_some(ctl_t *ctl, const char *name, apr_int64_t from,
-                           json_t *list, apr_int64_t *total)
+typedef struct page_t {
+    acme_control_t request; /* id NULL: not asked for */
+    apr_int64_t from;       /* certificates before it */
+} page_t;
+
+static acme_err_t *ask_page(page_t *page, ctl_t *ctl, const char *name,
+                            apr_int64_t from)
 {
-    acme_control_t request = { .action = "status", .certificate = name };
+    page->request = (acme_control_t){ .action = "status", .certificate = name };
+    page->from = from;
+    acme_control_set_number(&page->request, "from", from, ctl->pool);
+    return acme_store_put_request(&page->request, ctl->store, ctl->pool);
+}
+
+/* @param size  certificates in it; 0: what came before it was shorter than thought */
+static ctl_exit_t take_page(apr_int64_t *size, page_t *page, ctl_t *ctl,
+                            json_t *list, apr_int64_t *total)
+{
     acme_control_reply_t *reply;
     ctl_t quick = *ctl;
 
+    *size = 0;
     quick.timeout = PATIENCE;
-    if (from) {
-        acme_control_set_number(&request, "from", from, ctl->pool);
-    }
-    ctl_exit_t status = ctl_ask(&quick, &request, &reply);
-    if (status == CTL_DONE) {
+    ctl_exit_t status = ctl_await(&quick, &page->request, &reply, NULL, NULL);
+    if (status == CTL_DONE
+        && page->from == (apr_int64_t)json_array_size(list)) {
         json_t *some = json_object_get(reply->result, "certificates");
         *total = json_integer_value(json_object_get(reply->result, "total"));
+        *size = (apr_int64_t)json_array_size(some);
         json_array_extend(list, some);
-        if (!json_array_size(some)) {
-            *total = 0;
+    }
+    return status;
+}
+
+/* The server looks for requests once a second. @param size  of a page */
+static ctl_exit_t take_pages(ctl_t *ctl, json_t *list, apr_int64_t size,
+                             apr_int64_t *total)
+{
+    page_t pages[PAGES] = { 0 };
+    apr_int64_t begin = (apr_int64_t)json_array_size(list), got;
+    ctl_exit_t status = CTL_DONE;
+
+    for (int i = 0; i < PAGES && status == CTL_DONE; i++) {
+        apr_int64_t from = begin + i * size;
+        acme_err_t *err =
+            from < *total ? ask_page(&pages[i], ctl, NULL, from) : NULL;
+        status = err ? ctl_say_error(err, ctl->pool) : CTL_DONE;
+    }
+    for (int i = 0; i < PAGES && pages[i].request.id; i++) {
+        if (status == CTL_DONE) {
+            status = take_page(&got, &pages[i], ctl, list, total);
         }
+        else {
+            acme_store_remove_request(ctl->store, pages[i].request.id,
+                                      ctl->pool);
+        }
+    }
+    if ((apr_int64_t)json_array_size(list) == begin) {
+        *total = 0; /* fewer than there were: the server was reloaded */
     }
     return status;
 }
 
 static ctl_exit_t ask_all(ctl_t *ctl, const char *name, json_t *list)
 {
-    apr_int64_t total = 0;
-    ctl_exit_t status = ask_some(ctl, name, 0, list, &total);
+    page_t first;
+    apr_int64_t total = 0, size = 0;
+    acme_err_t *err = ask_page(&first, ctl, name, 0);
+    ctl_exit_t status = err ? ctl_say_error(err, ctl->pool)
+                            : take_page(&size, &first, ctl, list, &total);
 
-    while (status == CTL_DONE && !name
+    while (status == CTL_DONE && !name && size
            && (apr_int64_t)json_array_size(list) < total) {
-        status = ask_some(ctl, name, (apr_int64_t)json_array_size(list), list,
-                          &total);
+        status = take_pages(ctl, list, size, &total);
     }
     return status;
 }

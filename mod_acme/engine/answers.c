@@ -5,8 +5,8 @@
 
 #include "engine/report.h"
 
-#define AT_ONCE                                                                \
-    200 /* certificates; each takes some two to four thousand octets */
+#define AT_ONCE 200 /* certificates; most take two to four thousand octets */
+#define ROOM    (ACME_CONTROL_RESULT - 4096) /* some have a hundred long names */
 
 /* --- status ------------------------------------------------------------------------- */
 
@@ -28,13 +28,20 @@ static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
 {
     const apr_array_header_t *managed = engine->config->managed;
     json_t *list = json_array();
+    size_t octets = 0;
 
     for (apr_int64_t i = from;
          i >= 0 && i < managed->nelts && i < from + AT_ONCE; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
-        json_array_append_new(
-            list, report_of(engine, apr_hash_get(engine->by_name, one->name,
-                                                 APR_HASH_KEY_STRING)));
+        json_t *report =
+            report_of(engine, apr_hash_get(engine->by_name, one->name,
+                                           APR_HASH_KEY_STRING));
+        octets += json_dumpb(report, NULL, 0, JSON_COMPACT) + 1;
+        if (i > from && octets > ROOM) {
+            json_decref(report);
+            break;
+        }
+        json_array_append_new(list, report);
     }
     return list;
 }

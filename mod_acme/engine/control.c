@@ -176,7 +176,7 @@ int acme_control_flag(const acme_control_t *request, const char *name)
 static acme_err_t *dump(const char **json, json_t *object, const char *what,
                         apr_pool_t *pool)
 {
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
     if (!text) {

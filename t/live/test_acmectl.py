@@ -92,6 +92,30 @@ def test_acmectl_shows_error_with_number_and_remedy_running_and_stopped(httpd, m
     assert f"{code}: " in ctl(httpd, "show", SHOP) and remedy in ctl(httpd, "show", SHOP)
 
 
+def test_acmectl_status_of_many_asks_for_all_at_once(httpd, make_fakeca):
+    """A server looks for requests once a second: of thousands, one by one would take long. An
+    answer has room for so many octets, whatever the number of names."""
+    ca = make_fakeca()
+    httpd.acme(ca)
+    ca.stop()  # they are there, and wait
+    far = "x" * 40
+    for i in range(700):
+        names = " ".join(f"{far}-{k}.h{i:03}.example.org" for k in range(99 if i < 200 else 1))
+        httpd.config(
+            f"<AcmeCertificate h{i:03}.example.org {names}>\nAcmeRenewMode always\n</AcmeCertificate>"
+        )
+    httpd.start()
+    httpd.wait_log("ACME1501")
+    asking = Process("acmectl", acmectl_argv(httpd, "status", "--json"), httpd.folder / "ctl.log")
+    together = 0
+    while asking.running():
+        together = max(together, len(list((httpd.store / "control").glob("*.json"))))
+    survey = json.loads(asking.log.read_text())
+    assert survey["server"] == "running" and survey["total"] == 700
+    assert [one["name"] for one in survey["certificates"]] == [f"h{i:03}.example.org" for i in range(700)]
+    assert together >= 3
+
+
 def test_acmectl_show_tells_names_dates_and_what_comes_next(acme_httpd):
     issued = issue_one(acme_httpd)
     for name in (SHOP, ALIAS, SHOP.upper()):
