@@ -331,6 +331,8 @@ acme_err_t *acme_store_remove_journal(acme_store_t *store, const char *id,
 acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
                                    acme_err_t **damage, acme_store_t *store,
                                    apr_pool_t *pool) ACME_MUST_CHECK;
+/** Whether there is anything in it. For root as well: no entry is read. */
+int acme_store_is_owed(acme_store_t *store, apr_pool_t *scratch);
 
 /** AcmeStore itself, for messages and programs. */
 const char *acme_store_root(const acme_store_t *store);

@@ -57,23 +57,36 @@ acme_err_t *acme_store_remove_journal(acme_store_t *store, const char *id,
     return commit_entry(store, id, NULL, scratch);
 }
 
+/* @return NULL: the file is none of ours */
+static const char *id_of(const char *name, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(name), end = sizeof(SUFFIX) - 1;
+    const char *id;
+
+    if (len <= end || strcmp(name + len - end, SUFFIX) != 0) {
+        return NULL;
+    }
+    id = apr_pstrndup(pool, name, len - end);
+    return id_valid(id, len - end) ? id : NULL;
+}
+
 static acme_err_t *read_entry(apr_array_header_t *entries,
                               const acme_store_t *store, const char *name,
                               apr_pool_t *pool)
 {
+    const char *id = id_of(name, pool);
     acme_journal_t *entry;
-    apr_size_t len = strlen(name), end = sizeof(SUFFIX) - 1;
+    apr_size_t len;
     const char *json;
 
-    if (len <= end || strcmp(name + len - end, SUFFIX) != 0
-        || !id_valid(apr_pstrndup(pool, name, len - end), len - end)) {
-        return NULL; /* not ours */
+    if (!id) {
+        return NULL;
     }
     ACME_TRY(acme_fsfile_read(&json, &len, &store->parts[ACME_PART_JOURNAL],
                               name, store->worker, pool));
     if (json) {
         entry = apr_palloc(pool, sizeof(*entry));
-        entry->id = apr_pstrndup(pool, name, strlen(name) - end);
+        entry->id = id;
         entry->json = json;
         entry->len = len;
         APR_ARRAY_PUSH(entries, acme_journal_t *) = entry;
@@ -97,6 +110,21 @@ acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
         *damage = *damage ? *damage : err;
     }
     return NULL;
+}
+
+int acme_store_is_owed(acme_store_t *store, apr_pool_t *scratch)
+{
+    apr_array_header_t *names = NULL;
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    acme_err_t *err =
+        acme_fsfile_list(&names, &store->parts[ACME_PART_JOURNAL], NULL, sub);
+    int owed = 0;
+
+    for (int i = 0; !err && names && i < names->nelts && !owed; i++) {
+        owed = id_of(APR_ARRAY_IDX(names, i, const char *), sub) != NULL;
+    }
+    apr_pool_destroy(sub);
+    return owed;
 }
 
 const char *acme_store_root(const acme_store_t *store)

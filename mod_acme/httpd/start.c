@@ -66,18 +66,24 @@ static void tell(const start_t *start, server_rec *s, const char *prefix,
     }
 }
 
+static acme_store_options_t store_options(int create)
+{
+    const acme_store_options_t options = {
+        .root = acme_config_global()->store,
+        .worker_uid = ap_unixd_config.user_id,
+        .worker_gid = ap_unixd_config.group_id,
+        .create = create,
+    };
+
+    return options;
+}
+
 /* Without a store the server starts all the same: with what is promoted, if that
  * can be read, and else with placeholders that live as long as this
  * configuration. */
 static void open_store(start_t *start, server_rec *s)
 {
-    const acme_global_config_t *global = acme_config_global();
-    const acme_store_options_t options = {
-        .root = global->store,
-        .worker_uid = ap_unixd_config.user_id,
-        .worker_gid = ap_unixd_config.group_id,
-        .create = 1,
-    };
+    const acme_store_options_t options = store_options(1);
     acme_err_t *err = acme_store_open(&start->store, &options, start->pconf);
 
     if (!err) {
@@ -94,7 +100,7 @@ static void open_store(start_t *start, server_rec *s)
         start->store = NULL;
     }
     tell(start, s, "",
-         acme_err_make(start->scratch, ACME_E_STORE_UNUSABLE, global->store,
+         acme_err_make(start->scratch, ACME_E_STORE_UNUSABLE, options.root,
                        NULL));
 }
 
@@ -475,6 +481,23 @@ static void begin_engine(start_t *start, server_rec *s,
     }
 }
 
+/* Whether a DNS record is to be taken away, or a gate to be shut, of a host that is
+ * managed no more: that needs an engine, even for no certificate. */
+static int is_owed(start_t *start)
+{
+    if (!start->store && !start->unusable) {
+        const acme_store_options_t options = store_options(0);
+        acme_err_t *none =
+            acme_store_open(&start->store, &options, start->pconf);
+
+        if (none) {
+            start->store = NULL;
+        }
+    }
+    return start->store && !start->unusable
+           && acme_store_is_owed(start->store, start->scratch);
+}
+
 static void begin_service(start_t *start, server_rec *s)
 {
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
@@ -484,7 +507,7 @@ static void begin_service(start_t *start, server_rec *s)
     }
     adopt_hostless(start, s, managed);
     acme_reload_settle(s, managed, start->pconf);
-    if (managed->nelts) {
+    if (managed->nelts || is_owed(start)) {
         begin_engine(start, s, managed);
     }
     acme_require_https_plan(s, start->pconf, start->scratch);

@@ -344,6 +344,22 @@ def test_killed_server_tears_down_what_it_had_set_up(acme_httpd, pebble, at):
     wait_until(lambda: not first & program.left(), 30, program.calls)
 
 
+@pytest.mark.parametrize("how", ["another", "none"])
+def test_record_of_a_host_that_is_managed_no_more_is_torn_down(acme_httpd, pebble, how):
+    """Also where no host is managed any more, and no engine would be needed else."""
+    program = Program(acme_httpd, pebble, "exit 0")  # the record is looked for in vain
+    acme_httpd.config(directives(program, pebble, "300s") + "AcmeChallenges dns-01")
+    acme_httpd.vhost(SHOP, https_extra="AcmeManage on")
+    acme_httpd.start()
+    acme_httpd.wait_log(r"ACME1522: ")
+    assert journal(acme_httpd)
+    acme_httpd.clear_config().acme(pebble)
+    if how == "another":
+        acme_httpd.vhost("blog.example.org", https_extra="AcmeManage on")
+    acme_httpd.graceful()
+    wait_until(lambda: not program.left() and not journal(acme_httpd), 20, program.calls)
+
+
 def test_no_program_outlives_its_server(acme_httpd, pebble):
     program = Program(acme_httpd, pebble, "echo $$ >pid.new; mv pid.new pid; sleep 300")
     acme_httpd.config(directives(program, pebble) + "AcmeChallenges dns-01")

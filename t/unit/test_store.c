@@ -421,7 +421,9 @@ static void use_journal(acme_store_t *store, void *baton)
     acme_err_t *damage;
 
     (void)baton;
+    must_be(!acme_store_is_owed(store, pool));
     must(acme_store_put_journal(store, "00ff", "{\"a\":1}", pool));
+    must_be(acme_store_is_owed(store, pool));
     must(acme_store_put_journal(store, "00ff", "{\"a\":2}", pool));
     must(acme_store_put_journal(store, "11", "{}", pool));
     must(acme_store_get_journal(&entries, &damage, store, pool));
