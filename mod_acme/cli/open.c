@@ -5,6 +5,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A part of it is enough: then what is missing is told. */
+static int has_part(const ctl_t *ctl)
+{
+    static const char *const parts[] = { "/store.json", "/certificates",
+                                         "/replies" };
+    struct stat st;
+    int found = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        found |=
+            stat(apr_pstrcat(ctl->pool, ctl->root, parts[i], NULL), &st) == 0;
+    }
+    return found;
+}
+
 /* Requests are root's alone (or the owner's, where httpd runs without root), so
  * that a script which runs as the server's user cannot make any. */
 static ctl_exit_t check_owner(const ctl_t *ctl)
@@ -14,9 +29,11 @@ static ctl_exit_t check_owner(const ctl_t *ctl)
     if (stat(ctl->root, &st) != 0) {
         return ctl_say(ctl, ACME_E_CTL_NO_STORE, ctl->root, NULL);
     }
-    return st.st_uid == geteuid()
-               ? CTL_DONE
-               : ctl_say(ctl, ACME_E_CTL_NOT_OWNER, ctl->root, NULL);
+    if (st.st_uid != geteuid()) {
+        return ctl_say(ctl, ACME_E_CTL_NOT_OWNER, ctl->root, NULL);
+    }
+    return has_part(ctl) ? CTL_DONE
+                         : ctl_say(ctl, ACME_E_CTL_NO_STORE, ctl->root, NULL);
 }
 
 ctl_exit_t ctl_open(ctl_t *ctl)

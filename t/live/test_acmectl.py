@@ -328,6 +328,7 @@ NEEDS_STORE = (
 @pytest.mark.parametrize("args", NEEDS_STORE, ids=" ".join)
 def test_acmectl_is_for_the_owner_of_the_store_alone(acme_httpd, args):
     issue_one(acme_httpd)
+    acme_httpd.wait_log(r"ACME153[01]: ")  # nothing more is written
     before = sorted(str(path) for path in acme_httpd.store.rglob("*"))
     done = subprocess.run(
         acmectl_argv(acme_httpd, *args), user="www-data", group="www-data", extra_groups=[],
@@ -342,6 +343,10 @@ def test_acmectl_is_for_the_owner_of_the_store_alone(acme_httpd, args):
 def test_acmectl_without_a_store_says_how_to_name_it(acme_httpd, args):
     assert "ACME1700" in ctl(acme_httpd, *args, code=1)
     assert not acme_httpd.store.exists()
+    acme_httpd.store.mkdir()
+    acme_httpd.store.joinpath("passwd").write_text("it is another directory")
+    assert "ACME1700" in ctl(acme_httpd, *args, code=1)
+    assert len(list(acme_httpd.store.iterdir())) == 1
 
 
 def test_acmectl_store_of_a_newer_version(acme_httpd):
