@@ -338,9 +338,20 @@ class FakeCA:
             self.note_violation(f"{exchange.method} {exchange.path}: {err}")
             return problem_reply(Problem("malformed", str(err)))
         except Problem as err:
-            if err.violation:
+            if err.violation and not self._is_sent_anew(exchange):
                 self.note_violation(f"{exchange.method} {exchange.path}: {err}")
             return problem_reply(err)
+
+    def _is_sent_anew(self, exchange):
+        """The same octets as a request whose connection ended without a word: HTTP libraries
+        (RFC 9110 section 9.2.2 notwithstanding) send it once more where the connection was an
+        old one, and then it has the same nonce."""
+        with self._lock:
+            return any(
+                one.raw == exchange.raw and (one.reply is None or not one.reply.status)
+                for one in self.requests
+                if one is not exchange and exchange.raw
+            )
 
     def note_violation(self, text):
         with self._lock:

@@ -415,6 +415,24 @@ def test_fakeca_refuses_a_wrong_signature(make_fakeca):
     assert "does not verify" in refused.value.problem["detail"]
 
 
+def test_fakeca_knows_what_a_library_sends_anew_from_a_nonce_used_twice(make_fakeca):
+    ca = make_fakeca()
+    client = MiniClient(ca).register()
+    url, order = client.directory["newOrder"], {"identifiers": [{"type": "dns", "value": "a.example"}]}
+    ca.script("new-order", fake.reset())
+    with pytest.raises(OSError):
+        client.post(url, order)
+    lost = ca.requests_to("new-order")[0].raw
+    with pytest.raises(Refused) as refused:
+        client.fetch(url, lost)
+    assert refused.value.kind == "badNonce" and ca.violations == []
+    client.new_order(["a.example"])
+    ca.allow_violations = True
+    with pytest.raises(Refused):
+        client.fetch(url, ca.requests_to("new-order")[-1].raw)
+    assert len(ca.violations) == 1
+
+
 def test_fakeca_refuses_a_nonce_used_before_a_scripted_reply(make_fakeca):
     ca = make_fakeca()
     ca.allow_violations = True
