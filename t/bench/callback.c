@@ -45,6 +45,12 @@ acme_staples_t *acme_live_staples(const acme_slot_t *slot, acme_family_t family)
     return acme_staples_at(the_staples, family);
 }
 
+int acme_led_is(apr_time_t now)
+{
+    (void)now;
+    return 1;
+}
+
 acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
                                   const char *dir, acme_family_t family,
                                   int number, apr_pool_t *pool)

@@ -199,7 +199,7 @@ def test_delay_is_kept_by_live_activation_and_by_reloads(httpd, fakeca):
     assert serials(httpd) == {first} == {promoted(httpd)}
     wait_until(lambda: waits(httpd).startswith("waiting until 2"), 10, httpd.log)
     second = serial(httpd.wait_cert(SHOP, lambda s: serial(s) != first, timeout=30))
-    assert re.search(r"ACME1900: .*set 2 is in service now", httpd.log())
+    httpd.wait_log(r"ACME1900: .*set 2 is in service now")
     httpd.graceful()
     assert serials(httpd) == {second} == {promoted(httpd)}
 
