@@ -15,9 +15,10 @@
 #include "httpd/config.h"
 #include "httpd/log.h"
 
-#define MAX_SECRET   (64 * 1024) /* octets of a file */
-#define MAX_PHRASE   1024        /* OpenSSL takes no longer ones */
-#define PROGRAM_TIME apr_time_from_sec(30)
+#define MAX_SECRET      (64 * 1024)    /* octets of a file */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin with it */
+#define MAX_PHRASE      1024           /* OpenSSL takes no longer ones */
+#define PROGRAM_TIME    apr_time_from_sec(30)
 
 /** Zeroed when its pool is cleaned. */
 typedef struct secret_t {
@@ -135,6 +136,9 @@ static const char *split(const char **kid, const char **hmac, char *text)
     char *last = NULL, *line;
     int count = 0;
 
+    if (!strncmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
+        text += strlen(BYTE_ORDER_MARK);
+    }
     for (line = apr_strtok(text, "\r\n", &last); line;
          line = apr_strtok(NULL, "\r\n", &last)) {
         char *next = NULL, *word;

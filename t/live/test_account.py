@@ -36,12 +36,13 @@ def documents(httpd):
 # External account binding
 
 
-@pytest.mark.parametrize("form", ["url-safe", "standard", "file"])
+@pytest.mark.parametrize("form", ["url-safe", "standard", "file", "bom"])
 def test_external_account_is_bound(httpd, make_pebble, form):
     pebble = make_pebble(http_port=httpd.http_port, eab={"kid-1": URLSAFE})
     told = {"url-safe": f"kid-1 {URLSAFE}", "standard": f"kid-1 {STANDARD}"}.get(form)
     if not told:
-        told = secret_file(httpd, "eab.txt", f"# from the web page\nkid-1\n  {STANDARD}\n")
+        begin = "\ufeff" if form == "bom" else "# from the web page\n"
+        told = secret_file(httpd, "eab.txt", f"{begin}kid-1\n  {STANDARD}\n")
         assert os.geteuid() != 0 or not httpd.user_can_read(told)
     httpd.acme(pebble, f"AcmeExternalAccount {told}")
     issue_one(httpd)
