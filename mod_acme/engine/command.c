@@ -310,6 +310,11 @@ static const char **copy_list(const char *first, const char *const *list,
     return (const char **)copy->elts;
 }
 
+const char *const *acme_command_env(const char *const *env, apr_pool_t *pool)
+{
+    return (const char *const *)copy_list(PATH_OF_ALL, env, pool);
+}
+
 acme_command_t *acme_command_start(acme_commands_t *commands,
                                    const acme_command_spec_t *spec,
                                    const acme_command_callbacks_t *callbacks)

@@ -52,6 +52,9 @@ typedef struct acme_command_callbacks_t {
     void (*ended)(void *baton, acme_err_t *err, int status);
 } acme_command_callbacks_t;
 
+/** Its environment: PATH, and what is given. @param env  NULL at the end */
+const char *const *acme_command_env(const char *const *env, apr_pool_t *pool);
+
 /** Where pool ends every program still running is ended, and nobody told. */
 acme_commands_t *acme_commands_create(acme_watches_t *watches,
                                       apr_pool_t *pool);

@@ -11,6 +11,7 @@
 #include "engine/store.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
+#include "httpd/farewell.h"
 #include "httpd/live.h"
 #include "httpd/log.h"
 #include "httpd/managed.h"
@@ -509,6 +510,9 @@ static void begin_service(start_t *start, server_rec *s)
     acme_reload_settle(s, managed, start->pconf);
     if (managed->nelts || is_owed(start)) {
         begin_engine(start, s, managed);
+    }
+    if (start->store && !start->unusable) {
+        acme_farewell_plan(s, start->store, start->pconf);
     }
     acme_require_https_plan(s, start->pconf, start->scratch);
     acme_installed_run(start->installed, s, start->scratch);

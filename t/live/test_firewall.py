@@ -399,6 +399,26 @@ def test_port_is_shut_after_a_kill_of_the_server_and_a_start(guarded):
     guarded.finish(mark)
 
 
+def test_port_is_shut_when_the_server_is_stopped(guarded):
+    before = guarded.firewall.rules()
+    guarded.start_until_validating()
+    mark = guarded.httpd.mark()
+    guarded.httpd.stop()
+    assert not guarded.is_open() and guarded.firewall.rules() == before
+    assert "ACME1568" in guarded.httpd.log_since(mark)
+    guarded.httpd.start()
+    guarded.httpd.wait_log("ACME1567", since=mark, timeout=60)
+    guarded.finish(mark)
+
+
+def test_port_stays_open_over_a_reload(guarded):
+    guarded.start_until_validating()
+    mark = guarded.httpd.mark()
+    guarded.httpd.graceful()
+    assert guarded.is_open() and "ACME1568" not in guarded.httpd.log_since(mark)
+    guarded.finish(mark)
+
+
 def test_port_is_opened_anew_and_shut_after_a_reboot(guarded):
     guarded.start_until_validating()
     guarded.httpd.kill()
