@@ -239,10 +239,20 @@ static acme_err_t *check_secrets(const acme_link_t *link)
     const acme_external_t *external = link->settings->external;
     acme_err_t *fault = own_key(link) ? own_key(link)->fault : NULL;
 
-    if (!fault && external) {
+    if (!fault && external && !external->kid) {
         fault = external->fault;
     }
     return acme_err_dup(fault, link->engine->scratch);
+}
+
+/* The binding is needed once: to register. */
+static acme_err_t *check_binding(const acme_link_t *link)
+{
+    const acme_external_t *external = link->settings->external;
+
+    return external && external->fault && !link->account->state.kid
+               ? acme_err_dup(external->fault, link->engine->scratch)
+               : NULL;
 }
 
 static acme_err_t *check_account(acme_link_t *link)
@@ -280,6 +290,7 @@ acme_err_t *acme_link_open(acme_link_t *link)
         return NULL;
     }
     ACME_TRY(check_account(link));
+    ACME_TRY(check_binding(link));
     config->directory_url = link->settings->url;
     config->key = link->account->key;
     config->adopted = own_key(link) != NULL;
@@ -289,7 +300,7 @@ acme_err_t *acme_link_open(acme_link_t *link)
     config->contacts = link->managed->policy->contacts;
     config->retry_first = link->engine->config->retry_first;
     config->retry_max = link->engine->config->retry_max;
-    config->eab_kid = external ? external->kid : NULL;
+    config->eab_kid = external && external->hmac ? external->kid : NULL;
     config->eab_hmac = external ? external->hmac : NULL;
     apr_pool_create(&link->session_pool, link->pool);
     link->session = acme_session_create(config, link->session_pool);

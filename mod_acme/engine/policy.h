@@ -28,7 +28,8 @@ typedef enum acme_renew_mode_t {
 typedef struct acme_external_t {
     const char *file; /* NULL: it stands in the configuration */
     const char *kid, *hmac;
-    acme_err_t *fault; /* it cannot be used; or NULL */
+    acme_err_t *fault; /* it cannot be used; or NULL. With kid: that of the last
+                          start, which will do for a registered account */
 } acme_external_t;
 
 /** AcmeAccountKey: how the account's key is made, or whose it is. */

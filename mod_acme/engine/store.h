@@ -406,11 +406,19 @@ typedef struct acme_ports_t {
 } acme_ports_t;
 
 /** At a start: so that it is known while the server is stopped. Written only
- *  where it is another than before. @param uses  acme_use_t */
+ *  where it is another than before.
+ *  @param uses       acme_use_t
+ *  @param externals  of AcmeExternalAccount: file -> key identifier */
 acme_err_t *acme_store_put_uses(acme_store_t *store,
                                 const apr_array_header_t *uses,
                                 const acme_ports_t *ports,
+                                const apr_table_t *externals,
                                 apr_pool_t *scratch) ACME_MUST_CHECK;
+/** What the last start has said of AcmeExternalAccount. @param externals  never
+ *  NULL; empty where nothing is known */
+acme_err_t *acme_store_get_externals(apr_table_t **externals,
+                                     acme_store_t *store,
+                                     apr_pool_t *pool) ACME_MUST_CHECK;
 /** *uses NULL: no server has ever said.
  *  @param ports  80 and 443 where it is not known; or NULL: of no interest */
 acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,

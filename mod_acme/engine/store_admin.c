@@ -214,9 +214,23 @@ acme_err_t *acme_store_remove_fresh(acme_store_t *store, const char *dir,
 
 /* --- what is managed -------------------------------------------------------------------- */
 
+static json_t *format_externals(const apr_table_t *externals)
+{
+    const apr_array_header_t *rows = apr_table_elts(externals);
+    json_t *object = json_object();
+
+    for (int i = 0; i < rows->nelts; i++) {
+        const apr_table_entry_t *row =
+            &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+        json_object_set_new(object, row->key, json_string(row->val));
+    }
+    return object;
+}
+
 static acme_err_t *put_uses(const acme_store_t *store,
                             const apr_array_header_t *uses,
-                            const acme_ports_t *ports, apr_pool_t *scratch)
+                            const acme_ports_t *ports,
+                            const apr_table_t *externals, apr_pool_t *scratch)
 {
     json_t *list = json_array();
     const char *before;
@@ -234,6 +248,9 @@ static acme_err_t *put_uses(const acme_store_t *store,
     json_t *doc =
         json_pack("{s:i, s:[i,i], s:o}", "version", 1, "ports", ports->port_80,
                   ports->port_443, "certificates", list);
+    if (doc && !apr_is_empty_table(externals)) {
+        json_object_set_new(doc, "externals", format_externals(externals));
+    }
     char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
     if (!text) {
@@ -256,10 +273,13 @@ static acme_err_t *put_uses(const acme_store_t *store,
 
 acme_err_t *acme_store_put_uses(acme_store_t *store,
                                 const apr_array_header_t *uses,
-                                const acme_ports_t *ports, apr_pool_t *scratch)
+                                const acme_ports_t *ports,
+                                const apr_table_t *externals,
+                                apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
-    return acme_store_leave(put_uses(store, uses, ports, sub), sub, scratch);
+    return acme_store_leave(put_uses(store, uses, ports, externals, sub), sub,
+                            scratch);
 }
 
 static void get_ports(acme_ports_t *ports, const json_t *list)
@@ -274,11 +294,41 @@ static void get_ports(acme_ports_t *ports, const json_t *list)
     }
 }
 
-acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
-                                acme_store_t *store, apr_pool_t *pool)
+/* @param doc  NULL: nothing has been said */
+static acme_err_t *read_uses(json_t **doc, const acme_store_t *store,
+                             apr_pool_t *pool)
 {
     const char *text;
     apr_size_t len;
+
+    *doc = NULL;
+    ACME_TRY(acme_fsfile_read(&text, &len, &store->base, USES_FILE,
+                              store->owner, pool));
+    return text ? acme_json_parse(doc, text, len, ACME_FSFILE_MAX, USES_FILE,
+                                  pool)
+                : NULL;
+}
+
+acme_err_t *acme_store_get_externals(apr_table_t **externals,
+                                     acme_store_t *store, apr_pool_t *pool)
+{
+    const char *file;
+    json_t *doc, *kid;
+
+    *externals = apr_table_make(pool, 2);
+    ACME_TRY(read_uses(&doc, store, pool));
+    json_object_foreach(json_object_get(doc, "externals"), file, kid)
+    {
+        if (json_is_string(kid)) {
+            apr_table_set(*externals, file, json_string_value(kid));
+        }
+    }
+    return NULL;
+}
+
+acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
+                                acme_store_t *store, apr_pool_t *pool)
+{
     json_t *doc, *row;
     size_t i;
 
@@ -286,13 +336,10 @@ acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
     if (ports) {
         get_ports(ports, NULL);
     }
-    ACME_TRY(acme_fsfile_read(&text, &len, &store->base, USES_FILE,
-                              store->owner, pool));
-    if (!text) {
+    ACME_TRY(read_uses(&doc, store, pool));
+    if (!doc) {
         return NULL;
     }
-    ACME_TRY(
-        acme_json_parse(&doc, text, len, ACME_FSFILE_MAX, USES_FILE, pool));
     apr_array_header_t *found = apr_array_make(pool, 16, sizeof(acme_use_t));
     if (ports) {
         get_ports(ports, json_object_get(doc, "ports"));

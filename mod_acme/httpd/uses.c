@@ -53,6 +53,34 @@ static void tell_gone(server_rec *s, const apr_array_header_t *uses,
     }
 }
 
+/* A file of AcmeExternalAccount that is gone, or cannot be read, is still known by
+ * the key identifier that it held at an earlier start: accounts are told apart by
+ * that. @return all that are known */
+static apr_table_t *recall_externals(acme_store_t *store, apr_pool_t *pool)
+{
+    apr_hash_t *all = acme_config_global()->externals;
+    apr_table_t *before = apr_table_make(pool, 2), *known;
+    apr_hash_index_t *at;
+
+    known = apr_table_make(pool, 2);
+    if (store && apr_hash_count(all)
+        && acme_store_get_externals(&before, store, pool)) {
+        before = apr_table_make(pool, 2); /* damaged: written anew */
+    }
+    for (at = apr_hash_first(pool, all); at; at = apr_hash_next(at)) {
+        acme_external_t *external = apr_hash_this_val(at);
+        const char *kid = apr_table_get(before, external->file);
+
+        if (external->fault && !external->kid && kid) {
+            external->kid = apr_pstrdup(apr_hash_pool_get(all), kid);
+        }
+        if (external->kid) {
+            apr_table_setn(known, external->file, external->kid);
+        }
+    }
+    return known;
+}
+
 void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
                     acme_store_t *store, apr_pool_t *scratch)
 {
@@ -73,8 +101,9 @@ void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
     }
     const acme_ports_t ports = { acme_config_global()->port_80,
                                  acme_config_global()->port_443 };
+    const apr_table_t *externals = recall_externals(store, sub);
     acme_err_t *err =
-        store ? acme_store_put_uses(store, uses, &ports, sub) : NULL;
+        store ? acme_store_put_uses(store, uses, &ports, externals, sub) : NULL;
     if (err) {
         acme_log_err(s, "", err, sub);
     }

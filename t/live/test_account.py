@@ -61,6 +61,29 @@ def test_external_account_is_used_at_registration_alone(httpd, make_fakeca):
     assert len(ca.requests_to("new-account")) == 1
 
 
+def test_external_account_file_may_go_once_the_account_is_registered(httpd, make_fakeca):
+    ca = make_fakeca(eab={"kid-1": URLSAFE})
+    path = secret_file(httpd, "eab.txt", f"kid-1 {URLSAFE}\n")
+    httpd.acme(ca, f"AcmeExternalAccount {path}")
+    first = serial(issue_one(httpd))
+    path.unlink()
+    for _ in range(2):  # what is known of it outlives more than one start
+        httpd.stop()
+        httpd.start()
+        done = acmectl(httpd, "renew", SHOP)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert serial(httpd.served_cert(SHOP)) != first
+    assert len(ca.requests_to("new-account")) == 1 and len(documents(httpd)) == 1
+    # nobody is registered at another CA without it
+    other = make_fakeca(eab={"kid-1": URLSAFE})
+    httpd.clear_config().acme(other, f"AcmeExternalAccount {path}")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    mark = httpd.mark()
+    httpd.graceful()
+    httpd.wait_log(r"ACME1056: \[.*", since=mark)
+    assert not other.accounts
+
+
 def test_external_account_file_is_for_root_alone(httpd, make_fakeca):
     """Also in a folder that no child can enter."""
     ca = make_fakeca(eab={"kid-1": URLSAFE})

@@ -107,6 +107,7 @@ def fill(busy):
     seen_soon(look, r"work/.*\.ocsp")
     httpd.graceful()
     ctl(httpd, "renew", SHOP)
+    ctl(httpd, "log", "--verify")
     httpd.graceful()  # into the archive
     # one that the CA is still validating
     ca.validation_gate.clear()

@@ -240,12 +240,13 @@ def test_md_directives_in_words_of_mod_acme(httpd, pebble, live_dir):
         "AcmeRequireHttps temporary",
         "AcmeStatus off",
         "AcmeRetry 10s",
+        "AcmeActivateDelay 1d",
         f"AcmeDnsCommand /usr/local/libexec/mod_acme/dns-mod_md {live_dir}/dns",
         f"<AcmeCertificate {SHOP} {ALIAS}>",
     ):
         assert line in text.splitlines(), line
     assert "nobody@" not in text and "acmectl does not know" not in text
-    for remark in ("MDStapling: ", "MDActivationDelay: ", "MDStoreLocks: "):
+    for remark in ("MDStapling: ", "MDStoreLocks: "):
         assert remark in text
     assert re.search(rf"#   {included}:3  MDStoreLocks", text)
     known = subprocess.run(
