@@ -8,6 +8,8 @@
 #include "engine/duty.h"
 #include "engine/events.h"
 
+#define NO_REASON "no reason given"
+
 /** One certificate to be revoked. */
 struct acme_target_t {
     acme_target_t *next;
@@ -222,7 +224,11 @@ static void replace(acme_duty_t *duty, acme_job_t *job,
                     const acme_target_t *target)
 {
     acme_engine_t *engine = duty->engine;
-    const acme_happening_t what = { ACME_EVENT_REVOKED, job, NULL };
+    const char *reason = acme_reason_name(duty->reason);
+    const acme_err_t *said =
+        acme_err_make(engine->scratch, ACME_I_REVOKED, target->record->serial,
+                      reason ? reason : NO_REASON, acme_duty_by(duty), NULL);
+    const acme_happening_t what = { ACME_EVENT_REVOKED, job, said };
 
     acme_job_withdraw(job, target->record->serial, duty->reason);
     acme_engine_keep(engine, job);
@@ -270,8 +276,7 @@ static acme_err_t *revoke_done(acme_duty_t *duty)
                                       acme_family_name(target->family));
 
     acme_duty_log(duty, prefix, ACME_I_REVOKED, target->record->serial,
-                  reason ? reason : "no reason given", acme_duty_by(duty),
-                  NULL);
+                  reason ? reason : NO_REASON, acme_duty_by(duty), NULL);
     if (job) {
         replace(duty, job, target);
     }

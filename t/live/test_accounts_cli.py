@@ -12,6 +12,8 @@ from . import faults, jose, pki
 from .miniclient import MiniClient
 from .proc import wait_until
 from .test_account import documents, jwk_private, pem, secret_file
+from .test_events import notes, write_program
+from .test_events import told as told_events
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one, serial
 
 
@@ -373,7 +375,9 @@ def test_account_must_be_named_where_there_are_several(httpd, make_fakeca):
 # Revocation
 
 
-def test_revoked_certificate_serves_until_the_next_is_there(acme_httpd, pebble):
+def test_revoked_certificate_serves_until_the_next_is_there(acme_httpd, pebble, live_dir):
+    program = write_program(live_dir)
+    acme_httpd.config(f"AcmeOn revoked,renewed {program}")
     first = issue_one(acme_httpd)
     told = done(acme_httpd, "revoke", SHOP)
     assert f"{serial(first):x}" in told.lower().replace(":", "")
@@ -382,6 +386,10 @@ def test_revoked_certificate_serves_until_the_next_is_there(acme_httpd, pebble):
     assert f"[{SHOP}/ecdsa]" in acme_httpd.log() and "asked for by " in said
     second = acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
     assert pebble.cert_status(serial(second))["Status"] == "Valid"
+    wait_until(lambda: told_events(program, "renewed") == ["renewed"] * 2, 20, acme_httpd.log)
+    ((_, env),) = [note for note in notes(program) if note[0][0] == "revoked"]
+    assert env["ACME_CERTIFICATE"] == SHOP and f"{serial(first):x}" in env["ACME_SERIAL"].lower()
+    assert env["ACME_ERROR_CODE"] == "1755"
     done(acme_httpd, "renew", SHOP)
     assert registrations(pebble) == 1
 
