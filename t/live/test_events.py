@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -352,6 +353,24 @@ def test_hosts_add_their_programs_to_those_of_the_server(acme_httpd, live_dir):
     wait_until(lambda: len(notes(one)) == 2 and len(notes(every)) == 2, 60, acme_httpd.log)
     assert sorted(args[1] for args, _ in notes(every)) == ["own.example.org", "plain.example.org"]
     assert sorted(args[1] for args, _ in notes(one)) == ["alone.example.org", "own.example.org"]
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [('test "$1" = challenge-open', "ended with status 1"),
+     ('test "$1" = challenge-open || exec sleep 1000', None)],
+    ids=["fails", "hangs"],
+)  # fmt: skip
+def test_program_that_shuts_nothing_holds_up_no_stop(make_waiting, live_dir, body, said):
+    program = write_program(live_dir, body)
+    httpd, _, start = make_waiting(f"AcmeOn challenge-open,challenge-close {program}\nAcmeChallenges http-01")
+    start("shop.example.org")
+    begun, mark = time.monotonic(), httpd.mark()
+    httpd.stop()
+    assert time.monotonic() - begun < 15
+    assert told(program) == ["challenge-open", "challenge-close"]
+    if said:
+        assert re.search(f"ACME1569: .*{said}.* the next start", httpd.log_since(mark))
 
 
 def uid_program(folder, name="installed"):
