@@ -98,6 +98,8 @@ static int make_server(trial_t *trial, SSL_CTX *ctx)
     }
     SSL_set_num_tickets(trial->server, 0);
     if (!set) {
+        /* a visitor's handshake may be loading it, and others see the old one */
+        acme_tls_settle(config->live);
         acme_tls_choose(trial->server, config->live);
         return 1;
     }

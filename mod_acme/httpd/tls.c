@@ -321,6 +321,26 @@ static pair_t *newer(acme_live_t *live, acme_family_t which)
     return pair;
 }
 
+void acme_tls_settle(acme_live_t *live)
+{
+    family_t *family;
+    int i;
+
+    for (i = 0; i < ACME_FAMILIES && live->slot; ++i) {
+        int number = acme_live_generation(live->slot, i);
+        pair_t *pair;
+
+        family = &live->families[i];
+        pair = acquire(family);
+        if (number && number != family->base
+            && (!pair || pair->number != number)) {
+            release(pair);
+            pair = refresh(live, i, number, 1);
+        }
+        release(pair);
+    }
+}
+
 static int has_name(X509 *leaf, const char *name)
 {
     return X509_check_host(leaf, name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
