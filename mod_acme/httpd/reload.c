@@ -18,7 +18,7 @@
 #include "httpd/shared.h"
 
 /* Changes with any change of the structs below. */
-#define LAYOUT "mod_acme-reload-1"
+#define LAYOUT "mod_acme-reload-2"
 
 #define BUNDLE apr_time_from_sec(60) /* how long others may join in */
 #define PATIENT                                                                \
@@ -36,6 +36,9 @@ typedef struct wish_t {
 typedef struct retained_t {
     wish_t *wish;
     apr_time_t last; /* attempt of ours */
+    /* the shortest of the configuration: whoever writes the wish, every child
+     * could, makes no more reloads than the administrator allows */
+    apr_interval_time_t least;
 } retained_t;
 
 /* The look at the configuration, while it lasts. */
@@ -80,17 +83,22 @@ static apr_status_t forget(void *data)
     return APR_SUCCESS;
 }
 
-static int is_wanted_ever(const apr_array_header_t *managed)
+/* @return 0: nobody could want one */
+static apr_interval_time_t least_interval(const apr_array_header_t *managed)
 {
+    apr_interval_time_t least = 0;
     int i;
 
     for (i = 0; i < managed->nelts; i++) {
-        if (APR_ARRAY_IDX(managed, i, const acme_managed_t *)->policy->activate
-            == ACME_ACTIVATE_RELOAD) {
-            return 1;
+        const acme_policy_t *policy =
+            APR_ARRAY_IDX(managed, i, const acme_managed_t *)->policy;
+
+        if (policy->activate == ACME_ACTIVATE_RELOAD
+            && (!least || policy->reload_interval < least)) {
+            least = policy->reload_interval;
         }
     }
-    return 0;
+    return least;
 }
 
 void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
@@ -101,11 +109,12 @@ void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
     if (!retained) {
         retained = ap_retained_data_create(LAYOUT, sizeof(*retained));
     }
-    if (!retained->wish && is_wanted_ever(managed)) {
+    retained->least = least_interval(managed);
+    if (!retained->wish && retained->least) {
         retained->wish =
             acme_shared_make(sizeof(wish_t), ACME_E_RELOAD_MEMORY, s);
     }
-    if (!retained->wish) {
+    if (!retained->wish || !retained->least) {
         return;
     }
     atomic_store(&retained->wish->since, 0);
@@ -245,7 +254,12 @@ static int is_due(apr_time_t now)
 {
     apr_time_t since = atomic_load(&the_wish->since);
     apr_interval_time_t interval = atomic_load(&the_wish->interval);
-    apr_time_t join = interval < BUNDLE ? interval : BUNDLE;
+    apr_time_t join;
+
+    if (interval < the_retained->least) {
+        interval = the_retained->least;
+    }
+    join = interval < BUNDLE ? interval : BUNDLE;
 
     /* clocks go back, too */
     if (!since || since > now || the_retained->last > now) {

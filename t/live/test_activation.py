@@ -1,7 +1,10 @@
 """AcmeActivate and AcmeActivateDelay: how certificates come into service, and which never do."""
 
+import contextlib
 import json
 import re
+import struct
+import time
 from datetime import timedelta
 
 import pytest
@@ -158,6 +161,44 @@ def test_reloads_bring_several_certificates_at_once_and_keep_their_interval(http
     assert (second - first) % 86400 >= 15
     assert promoted(httpd) == serial(httpd.served_cert(SHOP))
     assert not re.search(r"ACME19(05|06)", httpd.log())
+
+
+def wishes(pid, interval):
+    """Where the wish for a reload lies in the memory that processes share."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end = (int(text, 16) for text in line.split()[0].split("-"))
+            if "rw-s" not in line or end - begin > 65536:
+                continue
+            memory.seek(begin)
+            head = memory.read(64)
+            for at in range(0, 48, 8):
+                since, wanted = struct.unpack_from("<qq", head, at)
+                if wanted == interval and abs(since / 1e6 - time.time()) < 600:
+                    yield begin + at
+
+
+@pytest.mark.needs_root
+def test_worker_that_was_taken_over_gets_no_more_reloads_than_are_allowed(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate reload 1h").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: waits(httpd) == BY_ITSELF, 30, httpd.log)
+    places = [at for child in httpd.children() for at in wishes(child.pid, 3600 * 10**6)]
+    assert places and len(set(places)) == 1
+
+    def wish():
+        """Since two minutes ago, as often as you like."""
+        for child in httpd.children()[:1]:
+            with contextlib.suppress(OSError):  # it has just ended
+                with open(f"/proc/{child.pid}/mem", "r+b", 0) as memory:
+                    memory.seek(places[0])
+                    memory.write(struct.pack("<qq", int((time.time() - 120) * 1e6), 0))
+        return reloads(httpd)
+
+    wait_until(wish, 30, httpd.log)
+    end = time.monotonic() + 25  # the parent looks every ten seconds
+    wait_until(lambda: wish() and time.monotonic() > end, 40, httpd.log)
+    assert len(reloads(httpd)) == 1
 
 
 def test_reload_is_not_done_with_a_configuration_that_would_end_the_server(httpd, fakeca):
