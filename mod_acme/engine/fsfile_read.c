@@ -107,8 +107,7 @@ static acme_err_t *check_readable(const struct stat *st,
     }
     /* Of our own files nobody else can make links that do harm; whoever keeps
      * backups by links does. None at all: it was replaced just now. */
-    if (owner != ACME_FSFILE_ANYONE && owner != geteuid()
-        && st->st_nlink > 1) {
+    if (owner != ACME_FSFILE_ANYONE && owner != geteuid() && st->st_nlink > 1) {
         return acme_err_make(pool, ACME_E_STORE_OWNER,
                              acme_fsfile_path(place, name, pool),
                              "it has a second name (hard link)", NULL);
