@@ -196,38 +196,48 @@ static void on_output(void *baton, int fd, int events)
 
 /* --- its end ------------------------------------------------------------------------ */
 
-static acme_err_t *failure(const acme_command_t *command, const char *how)
+static acme_err_t *failure(const char *program, const char *how,
+                           apr_pool_t *pool)
 {
-    acme_err_t *err = acme_err_make(command->pool, ACME_E_COMMAND_FAILED,
-                                    command->argv[0], how, NULL);
+    return acme_err_make(pool, ACME_E_COMMAND_FAILED, program, how, NULL);
+}
 
-    if (command->last[0]) {
-        err->detail = apr_pstrdup(command->pool, command->last);
+acme_err_t *acme_command_judge(const acme_command_spec_t *spec,
+                               const acme_child_report_t *said,
+                               apr_pool_t *pool)
+{
+    const char *program = spec->argv[0];
+
+    switch (said->end) {
+    case ACME_CHILD_EXITED:
+        return said->value ? failure(
+                   program, apr_psprintf(pool, "status %d", said->value), pool)
+                           : NULL;
+    case ACME_CHILD_SIGNALED:
+        return failure(program, apr_psprintf(pool, "signal %d", said->value),
+                       pool);
+    case ACME_CHILD_TIME:
+        return acme_err_make(pool, ACME_E_COMMAND_TIME, program,
+                             acme_duration_text(spec->limit, pool), NULL);
+    case ACME_CHILD_NO_EXEC:
+        return acme_err_os(pool, said->value, ACME_E_COMMAND_START, program,
+                           NULL);
+    default:
+        return failure(program, "nobody knows which status", pool);
     }
-    return err;
 }
 
 static acme_err_t *judge(const acme_command_t *command,
                          const acme_child_report_t *said)
 {
-    apr_pool_t *pool = command->pool;
+    const acme_command_spec_t spec = { .argv = command->argv,
+                                       .limit = command->limit };
+    acme_err_t *err = acme_command_judge(&spec, said, command->pool);
 
-    switch (said->end) {
-    case ACME_CHILD_EXITED:
-        return said->value ? failure(
-                   command, apr_psprintf(pool, "status %d", said->value))
-                           : NULL;
-    case ACME_CHILD_SIGNALED:
-        return failure(command, apr_psprintf(pool, "signal %d", said->value));
-    case ACME_CHILD_TIME:
-        return acme_err_make(pool, ACME_E_COMMAND_TIME, command->argv[0],
-                             acme_duration_text(command->limit, pool), NULL);
-    case ACME_CHILD_NO_EXEC:
-        return acme_err_os(pool, said->value, ACME_E_COMMAND_START,
-                           command->argv[0], NULL);
-    default:
-        return failure(command, "nobody knows which status");
+    if (err && err->msg == ACME_E_COMMAND_FAILED && command->last[0]) {
+        err->detail = apr_pstrdup(command->pool, command->last);
     }
+    return err;
 }
 
 static void end(acme_command_t *command, const acme_child_report_t *said)

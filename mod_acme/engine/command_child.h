@@ -1,10 +1,12 @@
 /**
- * Internal to command.c: the processes of one program.
+ * The processes of one program: for command.c, and for who must wait for it.
  */
 #ifndef ACME_COMMAND_CHILD_H
 #define ACME_COMMAND_CHILD_H
 
 #include <sys/types.h>
+
+#include "engine/command.h"
 
 typedef enum acme_child_end_t {
     ACME_CHILD_EXITED = 1, /* value: its status */
@@ -31,5 +33,11 @@ typedef struct acme_child_t {
  *  @return 0, or errno */
 int acme_child_start(acme_child_t *child, char *const *argv, char *const *env,
                      int limit);
+
+/** What a report means, in words (command.c). @param said  end 0: none has come
+ *  @return NULL: it ended with status 0. As acme_command_callbacks_t.ended */
+acme_err_t *acme_command_judge(const acme_command_spec_t *spec,
+                               const acme_child_report_t *said,
+                               apr_pool_t *pool);
 
 #endif

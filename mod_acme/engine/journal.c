@@ -6,13 +6,22 @@
 
 #define MAX_ENTRY (64 * 1024)
 
+acme_err_t *acme_journal_kind(const char **kind, json_t **object,
+                              const acme_journal_t *entry, apr_pool_t *pool)
+{
+    *kind = NULL;
+    ACME_TRY(acme_json_parse(object, entry->json, entry->len, MAX_ENTRY,
+                             "entry", pool));
+    *kind = acme_json_string(*object, "kind");
+    return NULL;
+}
+
 static const char *take(acme_engine_t *engine, const acme_journal_t *entry,
                         apr_pool_t *pool)
 {
     json_t *object;
-    acme_err_t *err = acme_json_parse(&object, entry->json, entry->len,
-                                      MAX_ENTRY, "entry", pool);
-    const char *kind = err ? NULL : acme_json_string(object, "kind");
+    const char *kind;
+    acme_err_t *err = acme_journal_kind(&kind, &object, entry, pool);
 
     if (!kind) {
         return err ? err->text : NULL;
