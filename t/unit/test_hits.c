@@ -11,59 +11,22 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <httpd.h>
-#include <http_config.h>
 
 #include "httpd/hits.h"
-#include "httpd/log.h"
+#include "httpd_test.h"
 
 #define NOW    apr_time_from_sec(1800000000)
 #define MINUTE apr_time_from_sec(60)
 
-static apr_pool_t *process_pool, *pconf;
-static void *retained;
-static process_rec process;
-static server_rec server;
+static apr_pool_t *pconf;
 static const acme_ident_t SHOP = { ACME_IDENT_DNS, "shop.example.org" };
-
-AP_DECLARE(void *) ap_retained_data_get(const char *key)
-{
-    (void)key;
-    return retained;
-}
-
-AP_DECLARE(void *) ap_retained_data_create(const char *key, apr_size_t size)
-{
-    (void)key;
-    retained = apr_pcalloc(process_pool, size);
-    return retained;
-}
-
-void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
-                  apr_pool_t *scratch)
-{
-    (void)s;
-    (void)prefix;
-    (void)scratch;
-    print_error("%s\n", err->text);
-}
 
 static int start(void **state)
 {
     (void)state;
-    apr_pool_create(&process_pool, NULL);
+    test_start_httpd();
     apr_pool_create(&pconf, process_pool);
-    process.pool = process_pool;
-    server.process = &process;
-    retained = NULL;
     assert_non_null(acme_hits_open(&server, pconf));
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    apr_pool_destroy(process_pool);
     return 0;
 }
 
@@ -289,7 +252,7 @@ static void test_without_memory_nothing_is_recorded(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, test_stop_httpd)
     const struct CMUnitTest tests[] = {
         TEST(test_visits_of_names_that_nobody_proves_are_not_kept),
         TEST(test_visits_are_expected_a_while_longer_than_the_order),

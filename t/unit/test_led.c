@@ -9,52 +9,14 @@
 #include <cmocka.h>
 
 #include <apr_general.h>
-#include <httpd.h>
-#include <http_config.h>
 
 #include "httpd/led.h"
-#include "httpd/log.h"
-
-static apr_pool_t *pool;
-static void *retained;
-static process_rec process;
-static server_rec server;
-
-AP_DECLARE(void *) ap_retained_data_get(const char *key)
-{
-    (void)key;
-    return retained;
-}
-
-AP_DECLARE(void *) ap_retained_data_create(const char *key, apr_size_t size)
-{
-    (void)key;
-    return retained = apr_pcalloc(pool, size);
-}
-
-void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
-                  apr_pool_t *scratch)
-{
-    (void)s;
-    (void)prefix;
-    (void)scratch;
-    print_error("%s\n", err->text);
-}
+#include "httpd_test.h"
 
 static int start(void **state)
 {
     (void)state;
-    apr_pool_create(&pool, NULL);
-    process.pool = pool;
-    server.process = &process;
-    retained = NULL;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    apr_pool_destroy(pool);
+    test_start_httpd();
     return 0;
 }
 
@@ -135,7 +97,7 @@ static void test_led_missed_is_told_by_one_process_now_and_again(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, test_stop_httpd)
     const struct CMUnitTest tests[] = {
         TEST(test_led_a_start_has_time_to_find_an_engine),
         TEST(test_led_is_known_in_every_process_and_after_a_restart),

@@ -11,31 +11,13 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <httpd.h>
-#include <http_config.h>
 
 #include "httpd/live.h"
-#include "httpd/log.h"
+#include "httpd_test.h"
 
 #define THUMB "0123456789012345678901234567890123456789012"
 
-static apr_pool_t *process_pool;
-static void *retained;
-
 /* --- of httpd and log.c -------------------------------------------------------- */
-
-AP_DECLARE(void *) ap_retained_data_get(const char *key)
-{
-    (void)key;
-    return retained;
-}
-
-AP_DECLARE(void *) ap_retained_data_create(const char *key, apr_size_t size)
-{
-    (void)key;
-    retained = apr_pcalloc(process_pool, size);
-    return retained;
-}
 
 void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg, ...)
 {
@@ -44,34 +26,10 @@ void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg, ...)
     print_error("message %d\n", (int)msg);
 }
 
-void acme_log_err(server_rec *s, const char *prefix, const acme_err_t *err,
-                  apr_pool_t *scratch)
-{
-    (void)s;
-    (void)prefix;
-    (void)scratch;
-    print_error("%s\n", err->text);
-}
-
-/* --- a server ------------------------------------------------------------------ */
-
-static process_rec process;
-static server_rec server;
-
 static int start(void **state)
 {
     (void)state;
-    apr_pool_create(&process_pool, NULL);
-    process.pool = process_pool;
-    server.process = &process;
-    retained = NULL;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    apr_pool_destroy(process_pool);
+    test_start_httpd();
     return 0;
 }
 
@@ -462,7 +420,7 @@ static void test_token_read_while_replaced_is_whole_or_missed(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, test_stop_httpd)
     const struct CMUnitTest tests[] = {
         TEST(test_slots_outlive_a_restart_and_never_move),
         TEST(test_slots_many_growing_restarts_lose_none),
