@@ -1,0 +1,78 @@
+"""make dist: who makes the tarball, where, when and under which umask shows in none of its bytes."""
+
+import os
+import shutil
+import subprocess
+from datetime import datetime, timezone
+
+import pytest
+
+from .httpd import TOP
+
+NAME = "mod_acme-"
+WHEN = 1767225600
+
+pytestmark = pytest.mark.skipif(
+    not (TOP / ".git").exists() or not shutil.which("git"), reason="needs a checkout and git"
+)
+
+
+def run(*argv, cwd, env=None, **more):
+    done = subprocess.run(
+        argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=300, check=False, **more,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def commit_of_tree(folder):
+    """A repository of one commit, of what the tree has now, edits included."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=TOP)
+    for name in filter(None, listed.split("\0")):
+        if (TOP / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TOP / name, folder / name)
+    env = {**os.environ, "GIT_COMMITTER_DATE": f"{WHEN} +0000"}
+    git = ["git", "-c", "user.name=a test", "-c", "user.email=", "-c", "gc.auto=0"]
+    run("git", "init", "-q", cwd=folder)
+    run(*git, "add", "-A", cwd=folder)
+    run(*git, "commit", "-q", "-m", "the tree", cwd=folder, env=env)
+
+
+def dist(folder, env, **who):
+    """The bytes of the tarball that is made in a source folder."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
+    if not (folder / "configure").exists():
+        run("autoreconf", "-i", cwd=folder, env=env, **who)
+    run("./configure", "-q", f"--cache-file={folder.parent}/config.cache", cwd=folder, env=env, **who)
+    run("make", "-s", "dist", cwd=folder, env=env, **who)
+    (tarball,) = folder.glob(f"{NAME}*.tar.*")
+    return tarball.read_bytes()
+
+
+def test_dist_tarball_is_the_same_wherever_it_is_made(live_dir):
+    one, other, again = live_dir / "one", live_dir / "deep/er/other", live_dir / "again"
+    one.mkdir()
+    commit_of_tree(one)
+    other.parent.mkdir(parents=True)
+    run("git", "clone", "-q", str(one), str(other), cwd=live_dir, umask=0o077)
+    first = dist(one, {"TZ": "UTC", "LC_ALL": "C"}, umask=0o022)
+
+    # another folder, umask, user, zone, language and time of the files
+    who = {"umask": 0o077}
+    shutil.copy(live_dir / "config.cache", other.parent)
+    if os.geteuid() == 0:
+        run("chown", "-R", "65534:65534", str(other.parent), cwd=live_dir)
+        who |= {"user": 65534, "group": 65534, "extra_groups": []}
+    old = datetime(2001, 2, 3, tzinfo=timezone.utc).timestamp()
+    for path in other.rglob("*"):
+        os.utime(path, (old, old))
+    assert dist(other, {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "XZ_OPT": "-0"}, **who) == first
+
+    # what the tarball itself makes is that tarball
+    (tarball,) = one.glob(f"{NAME}*.tar.*")
+    again.mkdir()
+    run("tar", "xf", str(tarball), "--strip-components=1", cwd=again)
+    assert (again / "configure").stat().st_mtime == WHEN
+    assert dist(again, {}, umask=0o002) == first
