@@ -68,21 +68,23 @@ static const char *fresh_binding(const char *dir, const char *set,
     return apr_pstrcat(pool, "fresh ", dir, " ", set, NULL);
 }
 
+/* What was unsealed goes with scratch, the key with pool. */
 static acme_err_t *read_fresh_key(EVP_PKEY **key, const acme_store_t *store,
                                   const acme_place_t *place,
-                                  const char *binding, apr_pool_t *pool)
+                                  const char *binding, apr_pool_t *pool,
+                                  apr_pool_t *scratch)
 {
     const char *sealed;
     const unsigned char *der;
     apr_size_t len, der_len;
 
     ACME_TRY(
-        acme_fsfile_read(&sealed, &len, place, "key", store->worker, pool));
+        acme_fsfile_read(&sealed, &len, place, "key", store->worker, scratch));
     if (!sealed) {
         return missing(place, "key", pool);
     }
     ACME_TRY(acme_unseal(&der, &der_len, store->secret, binding,
-                         (const unsigned char *)sealed, len, pool));
+                         (const unsigned char *)sealed, len, scratch));
     return acme_key_from_der(key, der, der_len, pool);
 }
 
@@ -112,7 +114,7 @@ acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
     }
     if (!err) {
         err = read_fresh_key(&made->key, store, place,
-                             fresh_binding(dir, set_name, sub), pool);
+                             fresh_binding(dir, set_name, sub), pool, sub);
     }
     if (!err
         && EVP_PKEY_eq(X509_get0_pubkey(made->chain->leaf), made->key) != 1) {

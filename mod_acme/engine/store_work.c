@@ -326,15 +326,20 @@ static acme_err_t *parse_key(EVP_PKEY **key, const acme_store_t *store,
     const char *text = acme_json_string(object, name);
     const unsigned char *sealed, *der;
     apr_size_t len, der_len;
+    apr_pool_t *sub = acme_store_subpool(pool);
 
     if (!text
-        || acme_decode_base64url(&sealed, &len, text, pool) != APR_SUCCESS) {
+        || acme_decode_base64url(&sealed, &len, text, sub) != APR_SUCCESS) {
         return account_damaged(store, dir, "a key of it is missing", pool);
     }
-    ACME_TRY(acme_unseal(&der, &der_len, store->secret,
-                         account_binding(dir, *name == 'n', pool), sealed, len,
-                         pool));
-    return acme_key_from_der(key, der, der_len, pool);
+    acme_err_t *err =
+        acme_unseal(&der, &der_len, store->secret,
+                    account_binding(dir, *name == 'n', sub), sealed, len, sub);
+    if (!err) {
+        err = acme_key_from_der(key, der, der_len, pool);
+    }
+    /* What was unsealed must not last as long as the key. */
+    return acme_store_leave(err, sub, pool);
 }
 
 static acme_err_t *parse_account(acme_account_t *account,

@@ -95,7 +95,7 @@
       "The HTTP proxy that connections to the CA go through, by CONNECT: `http://proxy.example.org:3128`, or " \
       "`https://` for one that is spoken to by TLS, verified against the system's trust or the PEM file given. " \
       "A user and a password stand before the host, `http://user:password@...`, with percent escapes where " \
-      "needed; they are shown in no log or status (but mod_info shows every directive). The environment " \
+      "needed; they are shown in no log or status, and not by mod_info. The environment " \
       "(`http_proxy`, `no_proxy` and the like) is not looked at. " \
       "It belongs to the account, which all certificates of a CA share: write the same for all of them (`httpd -t` warns of others).") \
     D("AcmeKeyType", 1, 2, "type ...", "ecdsa-p256", CERTIFICATE, set_key_type, \

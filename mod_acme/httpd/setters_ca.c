@@ -114,6 +114,15 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
     return acme_trust_add(&settings->trust_file, argv[0], to->cmd);
 }
 
+/* What mod_info and httpd -D DUMP_CONFIG show of a directive is its line. */
+static void hide_arguments(ap_directive_t *directive, const char *shown)
+{
+    char *args = (char *)(apr_uintptr_t)directive->args;
+
+    OPENSSL_cleanse(args, strlen(args));
+    directive->args = shown;
+}
+
 const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
 {
     static const acme_proxy_t none;
@@ -129,6 +138,12 @@ const char *acme_setters_proxy(acme_target_t *to, int argc, char *const argv[])
     err = acme_proxy_parse(&proxy, argv[0], pool);
     if (err) {
         return acme_setters_sentence(err, pool);
+    }
+    if (proxy->user) {
+        hide_arguments(
+            to->cmd->directive,
+            apr_pstrcat(pool, proxy->url, " (user and password are not shown)",
+                        argc == 2 ? " " : "", argc == 2 ? argv[1] : "", NULL));
     }
     if (argc == 2 && strncmp(proxy->url, "https:", 6)) {
         return apr_psprintf(pool,
@@ -237,15 +252,6 @@ const char *acme_setters_profile(acme_target_t *to, int argc,
 }
 
 /* --- accounts ---------------------------------------------------------------- */
-
-/* What mod_info and httpd -D DUMP_CONFIG show of a directive is its line. */
-static void hide_arguments(ap_directive_t *directive, const char *shown)
-{
-    char *args = (char *)(apr_uintptr_t)directive->args;
-
-    OPENSSL_cleanse(args, strlen(args));
-    directive->args = shown;
-}
 
 static const char *set_binding(acme_external_t *external, acme_target_t *to,
                                const char *kid, const char *hmac)

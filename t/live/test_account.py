@@ -107,26 +107,6 @@ def test_external_account_file_is_for_root_alone(httpd, make_fakeca):
     assert len(ca.requests_to("new-account")) == 1
 
 
-@pytest.mark.parametrize("form", ["inline", "file"])
-def test_secret_of_external_account_is_shown_nowhere(make_httpd, make_fakeca, form):
-    httpd = make_httpd(modules=("info",), loglevel="trace8")
-    ca = make_fakeca(eab={"kid-1": URLSAFE})
-    told = f"kid-1 {URLSAFE}"
-    if form == "file":
-        told = secret_file(httpd, "eab.txt", told)
-    httpd.acme(ca, f"AcmeExternalAccount {told}")
-    httpd.config("<Location /info>\nSetHandler server-info\n</Location>")
-    issue_one(httpd)
-    info = httpd.get("/info?config", port=httpd.admin_port).text
-    assert "AcmeExternalAccount" in info
-    status = httpd.get("/server-status", port=httpd.admin_port).text
-    argv = b"".join(open(f"/proc/{child.pid}/cmdline", "rb").read() for child in httpd.children())
-    kept = b"".join(path.read_bytes() for path in httpd.store.rglob("*") if path.is_file())
-    for name, text in [("info", info), ("status", status), ("log", httpd.log()),
-                       ("argv", argv.decode()), ("store", kept.decode(errors="replace"))]:  # fmt: skip
-        assert URLSAFE not in text, name
-
-
 @pytest.mark.parametrize(
     "text, mode, why",
     [
