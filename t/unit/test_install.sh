@@ -13,7 +13,8 @@ complain() {
 }
 
 run_make() {
-    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s "$@" DESTDIR="$root" >"$root/make.log" 2>&1 && return
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s "$@" DESTDIR="$root" bindir=/opt/acme/bin \
+        libexecdir=/opt/acme/libexec >"$root/make.log" 2>&1 && return
     cat "$root/make.log"
     exit 1
 }
@@ -44,6 +45,13 @@ for file in "$srcdir"/conf/hooks/*; do
     [ -x "$(find "$root" -path "*/libexec/mod_acme/${file##*/}")" ] || complain "not executable: $file"
 done
 [ -z "$(find "$root" -name '*.la')" ] || complain "libtool's files are installed"
+
+# Documents and programs name each other where they are, not where they would be by default.
+for text in /usr/local/libexec /usr/local/bin/acmectl; do
+    wrong_paths=$(grep -rlI "$text" "$root" || true)
+    [ -z "$wrong_paths" ] || complain "installed with $text in it: $wrong_paths"
+done
+grep -rq /opt/acme/libexec/mod_acme/dns-rfc2136 "$root" || complain "no document names a program"
 
 docs=$(find "$root" -type d -path '*/doc/mod_acme')
 for page in "$docs"/*.md; do
