@@ -9,6 +9,7 @@
 #include "httpd/config.h"
 #include "httpd/hostnames.h"
 #include "httpd/log.h"
+#include "httpd/look.h"
 #include "httpd/managed.h"
 #include "httpd/secrets.h"
 
@@ -290,6 +291,7 @@ int acme_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (testing) {
         acme_secrets_read(check->base, 0, ptemp, ptemp);
         rehearse(check);
+        return acme_look_compare(s, ptemp) ? HTTP_INTERNAL_SERVER_ERROR : OK;
     }
     return OK;
 }

@@ -143,7 +143,9 @@
     D("AcmeActivate", 1, 2, "live | reload [interval] | manual", "live", CERTIFICATE, acme_setters_activate, \
       "How a certificate comes into service once it is issued. `live`: with the next handshake, in every child, " \
       "without a reload. `reload`: mod_acme reloads the server gracefully by itself, after `httpd -t` has found " \
-      "nothing wrong; certificates that come within a minute share one reload, and there is at most one in the " \
+      "nothing wrong, and unless the configuration says something else than when the server read it last: a " \
+      "change that may be half done is left to the administrator's reload, as is said once in the log; " \
+      "certificates that come within a minute share one reload, and there is at most one in the " \
       "interval (`10min`, from 10s to 7d). `manual`: with the administrator's next reload. Until then what was " \
       "served before is served on, at first the placeholder; status page and `acmectl status` say what waits, and " \
       "the event `expiring` is raised about the certificate that is served. Before, and whatever is written " \

@@ -1,21 +1,27 @@
 #include "httpd/reload.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
+#include <apr_env.h>
 #include <apr_portable.h>
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 #include <http_config.h>
+#include <http_log.h>
 #include <mpm_common.h>
 
 #include "core/encode.h"
 #include "engine/policy.h"
 #include "httpd/log.h"
+#include "httpd/look.h"
 #include "httpd/shared.h"
+
+APLOG_USE_MODULE(acme);
 
 /* Changes with any change of the structs below. */
 #define LAYOUT "mod_acme-reload-2"
@@ -23,7 +29,10 @@
 #define BUNDLE apr_time_from_sec(60) /* how long others may join in */
 #define PATIENT                                                                \
     apr_time_from_sec(5 * 60) /* with the look at the configuration */
-#define SAID 1024             /* octets of what that says are told */
+#define SAID 1024             /* octets of what that says last are told */
+/* Our own, and if its file has been replaced since: a reload is done by this one,
+ * too, whatever is there for the next start. */
+#define PROGRAM "/proc/self/exe"
 
 /* Written by the engine, and by the parent in post_config. */
 typedef struct wish_t {
@@ -45,14 +54,17 @@ typedef struct retained_t {
 typedef struct look_t {
     server_rec *server;
     apr_proc_t proc;
-    const char *program;
     FILE *said;
     apr_time_t begun; /* 0: there is none */
+    int overdue;      /* it was killed */
+    int told;         /* that the configuration has been changed */
 } look_t;
 
 static retained_t *the_retained;
 static wish_t *the_wish;
 static look_t the_look;
+static const char
+    *the_digest; /* acme_look_digest of what this server has read */
 
 /* --- wanting it ----------------------------------------------------------------- */
 
@@ -78,8 +90,7 @@ static apr_status_t forget(void *data)
     if (the_look.said) {
         fclose(the_look.said);
     }
-    the_look.said = NULL;
-    the_look.begun = 0;
+    memset(&the_look, 0, sizeof(the_look));
     return APR_SUCCESS;
 }
 
@@ -120,64 +131,82 @@ void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
     atomic_store(&retained->wish->since, 0);
     the_retained = retained;
     the_wish = retained->wish;
+    the_digest = acme_look_digest(pconf);
     apr_pool_cleanup_register(pconf, NULL, forget, apr_pool_cleanup_null);
 }
 
 /* --- doing it ----------------------------------------------------------------------- */
 
-static const char *what_it_said(apr_pool_t *pool)
+/* Its last words, and how it ended. */
+static const char *what_it_said(const look_t *look, int status,
+                                apr_pool_t *pool)
 {
     char text[SAID + 1];
+    const char *end;
     size_t len;
 
-    rewind(the_look.said);
-    len = fread(text, 1, SAID, the_look.said);
+    if (fseek(look->said, -SAID, SEEK_END) != 0) {
+        rewind(look->said); /* it is shorter */
+    }
+    len = fread(text, 1, SAID, look->said);
     while (len && (text[len - 1] == '\n' || text[len - 1] == '\r')) {
         len--;
     }
     text[len] = '\0';
-    return acme_encode_printable(text, SAID, pool);
+    for (char *c = text; *c; c++) {
+        *c = *c == '\n' ? ' ' : *c;
+    }
+    /* httpd does not tell which of the two it was */
+    end = look->overdue
+              ? "httpd -t took too long, and was killed"
+              : apr_psprintf(pool, "httpd -t ended with status or signal %d",
+                             status);
+    return apr_pstrcat(pool, acme_encode_printable(text, SAID, pool),
+                       len ? "; " : "", end, NULL);
 }
 
-/* From the parent's main loop, outside of any request: nobody else is at work. */
+static void judge(look_t *look, int status, apr_pool_t *pool)
+{
+    switch (status) {
+    case 0:
+        acme_log_msg(look->server, pool, ACME_I_RELOADS, NULL);
+        kill(getpid(), AP_SIG_GRACEFUL);
+        break;
+    case ACME_LOOK_DIFFERS:
+        ap_log_error(APLOG_MARK, APLOG_TRACE1, 0, look->server,
+                     "no reload: the configuration has been changed");
+        if (!look->told) {
+            acme_log_msg(look->server, pool, ACME_W_RELOAD_CHANGED, NULL);
+        }
+        look->told = 1;
+        break;
+    default:
+        acme_log_msg(look->server, pool, ACME_E_RELOAD_TEST,
+                     what_it_said(look, status, pool), NULL);
+    }
+}
+
+/* From the parent's main loop, outside of any request: nobody else is at work. At
+ * a reload meanwhile, which makes ours needless, pconf's end takes all away. */
 static void on_end(int reason, void *data, int status)
 {
     look_t *look = data;
     apr_pool_t *pool;
 
+    if (reason == APR_OC_REASON_RESTART) {
+        apr_proc_other_child_unregister(data);
+        kill(look->proc.pid, SIGTERM);
+    }
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
-        if (reason == APR_OC_REASON_RESTART) {
-            apr_proc_other_child_unregister(data);
-            kill(look->proc.pid, SIGTERM);
-        }
         return;
     }
     apr_proc_other_child_unregister(data);
     apr_pool_create(&pool, look->server->process->pool);
-    if (reason == APR_OC_REASON_DEATH && WIFEXITED(status)
-        && WEXITSTATUS(status) == 0) {
-        acme_log_msg(look->server, pool, ACME_I_RELOADS, NULL);
-        kill(getpid(), AP_SIG_GRACEFUL);
-    }
-    else {
-        acme_log_msg(look->server, pool, ACME_E_RELOAD_TEST, what_it_said(pool),
-                     NULL);
-    }
+    judge(look, status, pool);
     apr_pool_destroy(pool);
     fclose(look->said);
     look->said = NULL;
     look->begun = 0;
-}
-
-/* As httpd was started, whatever its name in the list of processes. */
-static const char *find_program(const server_rec *s, apr_pool_t *pool)
-{
-    char path[APR_PATH_MAX + 1];
-    ssize_t len = readlink("/proc/self/exe", path, APR_PATH_MAX);
-
-    return len > 0 && path[0] == '/'
-               ? apr_pstrmemdup(pool, path, (apr_size_t)len)
-               : s->process->argv[0];
 }
 
 static const char **make_argv(const server_rec *s, apr_pool_t *pool)
@@ -198,6 +227,8 @@ static const char **make_argv(const server_rec *s, apr_pool_t *pool)
 static apr_status_t start_look(look_t *look, apr_pool_t *pool)
 {
     int fd = fileno(look->said);
+    const char *program =
+        access(PROGRAM, X_OK) == 0 ? PROGRAM : look->server->process->argv[0];
     apr_procattr_t *attr;
     apr_file_t *file = NULL;
     apr_status_t rv = apr_procattr_create(&attr, pool);
@@ -214,24 +245,30 @@ static apr_status_t start_look(look_t *look, apr_pool_t *pool)
     if (rv == APR_SUCCESS) {
         rv = apr_procattr_child_err_set(attr, file, NULL);
     }
-    return rv == APR_SUCCESS ? apr_proc_create(&look->proc, look->program,
-                                               make_argv(look->server, pool),
-                                               NULL, attr, pool)
-                             : rv;
+    if (rv == APR_SUCCESS) {
+        rv = apr_procattr_error_check_set(attr, 1);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_env_set(ACME_LOOK_VARIABLE, the_digest, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_proc_create(&look->proc, program,
+                             make_argv(look->server, pool), NULL, attr, pool);
+    }
+    apr_env_delete(ACME_LOOK_VARIABLE, pool);
+    return rv;
 }
 
 static void look_at_configuration(server_rec *s, apr_pool_t *pconf)
 {
     apr_pool_t *pool;
-    apr_status_t rv = APR_EGENERAL;
+    apr_status_t rv;
 
     apr_pool_create(&pool, pconf);
     the_look.server = s;
-    the_look.program = find_program(s, pool);
+    the_look.overdue = 0;
     the_look.said = tmpfile();
-    if (the_look.said) {
-        rv = start_look(&the_look, pool);
-    }
+    rv = the_look.said ? start_look(&the_look, pool) : APR_FROM_OS_ERROR(errno);
     if (rv == APR_SUCCESS) {
         the_look.begun = apr_time_now();
         apr_proc_other_child_register(&the_look.proc, on_end, &the_look, NULL,
@@ -240,7 +277,7 @@ static void look_at_configuration(server_rec *s, apr_pool_t *pconf)
     else {
         acme_log_err(
             s, "",
-            acme_err_os(pool, rv, ACME_E_RELOAD_RUN, the_look.program, NULL),
+            acme_err_os(pool, rv, ACME_E_RELOAD_RUN, s->process->argv[0], NULL),
             pool);
         if (the_look.said) {
             fclose(the_look.said);
@@ -283,6 +320,7 @@ int acme_reload_monitor(apr_pool_t *pconf, server_rec *s)
     now = apr_time_now();
     if (the_look.begun) {
         if (now > the_look.begun + PATIENT) {
+            the_look.overdue = 1;
             kill(the_look.proc.pid, SIGKILL);
         }
         return DECLINED;

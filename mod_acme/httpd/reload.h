@@ -1,8 +1,8 @@
 /**
  * The reload that AcmeActivate asks for: the engine, in a child, says that it is
- * wanted; the parent does it, in its monitor hook, once its configuration has been
- * found valid by a child of its own ("httpd -t"): a reload with another one would end
- * the server.
+ * wanted; the parent does it, in its monitor hook, once a child of its own ("httpd -t",
+ * look.h) has found the configuration as it was read, and valid: another one might end
+ * the server, and is the administrator's to bring into service.
  */
 #ifndef ACME_RELOAD_H
 #define ACME_RELOAD_H

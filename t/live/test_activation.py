@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import struct
 import time
 from datetime import timedelta
@@ -201,17 +202,46 @@ def test_worker_that_was_taken_over_gets_no_more_reloads_than_are_allowed(httpd,
     assert len(reloads(httpd)) == 1
 
 
-def test_reload_is_not_done_with_a_configuration_that_would_end_the_server(httpd, fakeca):
-    httpd.acme(fakeca, "AcmeActivate reload 10s").vhost(SHOP, https_extra="AcmeManage on")
+def test_reload_is_done_only_with_what_the_server_has_read_and_if_that_would_start(
+    httpd, fakeca, live_dir, monkeypatch
+):
+    program, sites = live_dir / "program", live_dir / "sites"
+    shutil.copy(shutil.which("apache2", path="/usr/sbin:/usr/bin"), program)
+    monkeypatch.setenv("ACME_HTTPD", str(program))
+    sites.mkdir()
+    httpd.acme(fakeca, f"AcmeActivate reload 10s\nIncludeOptional {sites}/*.conf")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    cert, key = httpd.self_signed(["own.example.org"])
+    httpd.vhost("own.example.org", cert=(cert, key))
     httpd.start()
-    good = httpd.conf.read_text()
-    httpd.conf.write_text(f"{good}\nNoSuchDirective on\n")
+    monkeypatch.delenv("ACME_HTTPD")
+    # an upgrade of httpd's package: what stands there now is not what runs
+    program.unlink()
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    # another program is in the middle of replacing a pair
+    good = key.read_bytes()
+    key.write_bytes(pki.key_pem(pki.new_key()))
+    found = httpd.wait_log(r"ACME1905: .*", 60).group(0)
+    assert "ACME1911" in found and f"{cert} and {key}: the key is another" in found
+    key.write_bytes(good)
+    # the administrator writes a new host, whose key is not there yet
+    pair = f"SSLCertificateFile {cert}\nSSLCertificateKeyFile {httpd.self_signed(['x.y'])[1]}\n"
+    host = f"<VirtualHost *:{httpd.https_port}>\nServerName n.example.org\nSSLEngine on\n{pair}</VirtualHost>\n"
+    (sites / "new.conf").write_text(host)
+    assert httpd.configtest().returncode == 0
+    changed = "no reload: the configuration has been changed"
+    wait_until(lambda: httpd.log().count(changed) > 1, 60, httpd.log)
+    assert httpd.log().count("ACME1910") == 1
+    (sites / "new.conf").write_text("NoSuchDirective on\n")
     httpd.wait_log(r"ACME1905: .*NoSuchDirective", 60)
     assert httpd.running() and not reloads(httpd)
     assert httpd.served_cert(SHOP).self_signed and waits(httpd) == BY_ITSELF
-    httpd.conf.write_text(good)
+    # never mind
+    (sites / "new.conf").write_text("# nothing yet\n")
     httpd.wait_cert(SHOP, timeout=60)
     assert len(reloads(httpd)) == 1
+    assert "ACME1906" not in httpd.log()
 
 
 def test_refused_by_root_is_told_and_not_reloaded_for_without_end(httpd, fakeca):

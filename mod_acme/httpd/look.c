@@ -1,0 +1,189 @@
+#include "httpd/look.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_tables.h>
+#include <http_config.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <util_cfgtree.h>
+
+#include "core/encode.h"
+#include "httpd/log.h"
+
+/* --- what was read --------------------------------------------------------------- */
+
+static void add_text(EVP_MD_CTX *md, const char *text)
+{
+    EVP_DigestUpdate(md, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+/* Not where it stands: comments and line breaks change nothing. */
+static void add_directives(EVP_MD_CTX *md, const ap_directive_t *node)
+{
+    for (; node; node = node->next) {
+        add_text(md, node->directive);
+        add_text(md, node->args);
+        add_directives(md, node->first_child);
+        add_text(md, NULL);
+    }
+}
+
+const char *acme_look_digest(apr_pool_t *pool)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int len = 0;
+    module **m;
+
+    if (md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1) {
+        /* LoadModule leaves no directive */
+        for (m = ap_loaded_modules; *m; m++) {
+            add_text(md, (*m)->name);
+        }
+        add_directives(md, ap_conftree);
+        EVP_DigestFinal_ex(md, digest, &len);
+    }
+    EVP_MD_CTX_free(md);
+    return acme_encode_hex(digest, len, pool);
+}
+
+/* --- pairs of files ----------------------------------------------------------------- */
+
+/* SSLCertificateFile and SSLCertificateKeyFile of one host: the key of the same
+ * place belongs to a certificate; one without is in the certificate's file. */
+typedef struct pairs_t {
+    apr_array_header_t *certs, *keys; /* const char *, absolute */
+    int off;                          /* SSLEngine */
+} pairs_t;
+
+static void note_file(apr_array_header_t *files, const char *args)
+{
+    const char *name = ap_getword_conf(files->pool, &args);
+    const char *path = ap_server_root_relative(files->pool, name);
+
+    APR_ARRAY_PUSH(files, const char *) = path ? path : name;
+}
+
+static void read_pairs(pairs_t *pairs, const ap_directive_t *node)
+{
+    for (; node; node = node->next) {
+        const char *args = node->args ? node->args : "";
+
+        if (!strcasecmp(node->directive, "SSLCertificateFile")) {
+            note_file(pairs->certs, args);
+        }
+        else if (!strcasecmp(node->directive, "SSLCertificateKeyFile")) {
+            note_file(pairs->keys, args);
+        }
+        else if (!strcasecmp(node->directive, "SSLEngine")) {
+            pairs->off = !strcasecmp(args, "off");
+        }
+    }
+}
+
+static int no_phrase(char *buffer, int size, int writing, void *asked)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    *(int *)asked = 1;
+    return -1;
+}
+
+static int is_token(const char *name)
+{
+    return !strncasecmp(name, "pkcs11:", 7);
+}
+
+/* @return NULL: they fit, or it cannot be told here: tokens and pass phrases are
+ *         httpd's to know */
+static const char *find_fault(const char *cert_file, const char *key_file)
+{
+    BIO *cert_bio = BIO_new_file(cert_file, "r");
+    BIO *key_bio = BIO_new_file(key_file, "r");
+    int unknown = is_token(cert_file) || is_token(key_file);
+    X509 *cert =
+        cert_bio ? PEM_read_bio_X509_AUX(cert_bio, NULL, no_phrase, &unknown)
+                 : NULL;
+    EVP_PKEY *key =
+        key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, no_phrase, &unknown)
+                : NULL;
+    const char *fault = unknown ? NULL
+                        : !cert
+                            ? "the first has no certificate that can be read"
+                        : !key ? "the second has no key that can be read"
+                        : X509_check_private_key(cert, key) != 1
+                            ? "the key is another certificate's"
+                            : NULL;
+
+    ERR_clear_error();
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    BIO_free(key_bio);
+    BIO_free(cert_bio);
+    return fault;
+}
+
+/* mod_ssl (2.4) adds a host's files to those of the main server.
+ * @return how many of node's own certificates would not let the server start */
+static int check_pairs(server_rec *s, const pairs_t *main,
+                       const ap_directive_t *node, apr_pool_t *pool)
+{
+    pairs_t own = { apr_array_copy(pool, main->certs),
+                    apr_array_copy(pool, main->keys), 0 };
+    int i, wrong = 0;
+
+    read_pairs(&own, node);
+    for (i = main->certs->nelts; i < own.certs->nelts && !own.off; i++) {
+        const char *cert = APR_ARRAY_IDX(own.certs, i, const char *);
+        const char *key = i < own.keys->nelts
+                              ? APR_ARRAY_IDX(own.keys, i, const char *)
+                              : cert;
+        const char *fault = find_fault(cert, key);
+
+        if (fault) {
+            acme_log_msg(s, pool, ACME_E_LOOK_PAIR, cert, key, fault, NULL);
+            wrong++;
+        }
+    }
+    return wrong;
+}
+
+static int check_all_pairs(server_rec *s, apr_pool_t *ptemp)
+{
+    const pairs_t none = { apr_array_make(ptemp, 0, sizeof(const char *)),
+                           apr_array_make(ptemp, 0, sizeof(const char *)), 0 };
+    pairs_t main = { apr_array_copy(ptemp, none.certs),
+                     apr_array_copy(ptemp, none.keys), 0 };
+    int wrong = check_pairs(s, &none, ap_conftree, ptemp);
+    const ap_directive_t *node;
+    apr_pool_t *pool;
+
+    read_pairs(&main, ap_conftree);
+    apr_pool_create(&pool, ptemp);
+    for (node = ap_conftree; node; node = node->next) {
+        if (!strcasecmp(node->directive, "<VirtualHost")) {
+            wrong += check_pairs(s, &main, node->first_child, pool);
+            apr_pool_clear(pool);
+        }
+    }
+    apr_pool_destroy(pool);
+    return wrong;
+}
+
+int acme_look_compare(server_rec *s, apr_pool_t *ptemp)
+{
+    const char *served = getenv(ACME_LOOK_VARIABLE);
+
+    if (!served) {
+        return 0;
+    }
+    if (strcmp(served, acme_look_digest(ptemp))) {
+        exit(ACME_LOOK_DIFFERS);
+    }
+    return check_all_pairs(s, ptemp);
+}
