@@ -162,6 +162,19 @@ static int may_die(replay_t *replay)
 
 /* --- carrying requests ---------------------------------------------------- */
 
+static void answer(replay_t *replay, const char *label, const acme_wire_t *wire,
+                   acme_reply_t *reply, apr_pool_t *pool)
+{
+    memset(reply, 0, sizeof(*reply));
+    if (replay->answer) {
+        replay->answer(replay->baton, label, wire, reply, pool);
+    }
+    else {
+        replay->ca->now = replay->now;
+        ca_answer(replay->ca, label, wire, reply, pool);
+    }
+}
+
 /* @return 0: no nonce; 1: sent, and reply filled in from pool; -1: died */
 static int transfer(replay_t *replay, acme_request_t *request,
                     acme_reply_t *reply, apr_pool_t *pool)
@@ -177,9 +190,7 @@ static int transfer(replay_t *replay, acme_request_t *request,
         if (may_die(replay)) {
             return -1;
         }
-        memset(reply, 0, sizeof(*reply));
-        replay->ca->now = replay->now;
-        ca_answer(replay->ca, label, wire, reply, pool);
+        answer(replay, label, wire, reply, pool);
         replay->transcript =
             apr_pstrcat(replay->pool, replay->transcript,
                         *replay->transcript ? " " : "", label, NULL);

@@ -9,9 +9,16 @@
 #include "core/order.h"
 #include "fake_ca.h"
 
+/** Who answers requests in place of the fake CA. */
+typedef void replay_answer_fn_t(void *baton, const char *label,
+                                const acme_wire_t *wire, acme_reply_t *reply,
+                                apr_pool_t *pool);
+
 typedef struct replay_t {
     apr_pool_t *pool;
     ca_t *ca;
+    replay_answer_fn_t *answer; /* NULL: ca does */
+    void *baton;
     acme_session_config_t account;
     acme_order_config_t wanted;
     apr_time_t start, now;

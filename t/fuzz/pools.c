@@ -1,0 +1,156 @@
+/* Each allocation of an APR pool is one of malloc's here, freed when its pool is
+ * cleared: so that the address sanitizer sees what is read or written beside it,
+ * or later. These functions stand in place of APR's for APR itself, too. Without
+ * a sanitizer there is nothing to gain, and APR's own do it. */
+#include <apr_pools.h>
+#include <apr_strings.h>
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+
+#define BUCKETS 1024
+
+typedef struct block_t block_t;
+struct block_t {
+    block_t *next;
+    max_align_t data[];
+};
+
+/* What was allocated from a pool. */
+typedef struct owner_t owner_t;
+struct owner_t {
+    owner_t *next;
+    const apr_pool_t *pool;
+    block_t *blocks;
+};
+
+static owner_t *owners[BUCKETS];
+
+/* Pools begin pages: their addresses have the same last digits. */
+static owner_t **find_owner(const apr_pool_t *pool)
+{
+    apr_uint64_t hash =
+        (apr_uint64_t)(apr_uintptr_t)pool * APR_UINT64_C(0x9E3779B97F4A7C15);
+    owner_t **at = &owners[(hash >> 32) % BUCKETS];
+
+    while (*at && (*at)->pool != pool) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void free_blocks(const apr_pool_t *pool)
+{
+    owner_t **at = find_owner(pool), *owner = *at;
+    block_t *block;
+
+    if (!owner) {
+        return;
+    }
+    while ((block = owner->blocks) != NULL) {
+        owner->blocks = block->next;
+        free(block);
+    }
+    *at = owner->next;
+    free(owner);
+}
+
+void *apr_palloc(apr_pool_t *pool, apr_size_t size)
+{
+    owner_t **at = find_owner(pool);
+    block_t *block = malloc(sizeof(*block) + size);
+
+    FUZZ_MUST(block);
+    if (!*at) {
+        *at = calloc(1, sizeof(**at));
+        FUZZ_MUST(*at);
+        (*at)->pool = pool;
+    }
+    block->next = (*at)->blocks;
+    (*at)->blocks = block;
+    return block->data;
+}
+
+#undef apr_pcalloc
+void *apr_pcalloc(apr_pool_t *pool, apr_size_t size);
+void *apr_pcalloc(apr_pool_t *pool, apr_size_t size)
+{
+    return memset(apr_palloc(pool, size), 0, size);
+}
+
+/* APR's writes into its pool directly. */
+char *apr_pvsprintf(apr_pool_t *pool, const char *format, va_list arguments)
+{
+    apr_size_t size = 256;
+
+    for (;;) {
+        char *text = malloc(size), *copy;
+        va_list again;
+        int len;
+
+        va_copy(again, arguments);
+        len = apr_vsnprintf(text, size, format, again);
+        va_end(again);
+        copy = (apr_size_t)len + 1 < size ? apr_pstrdup(pool, text) : NULL;
+        free(text);
+        if (copy) {
+            return copy;
+        }
+        size *= 2;
+    }
+}
+
+char *apr_psprintf(apr_pool_t *pool, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    text = apr_pvsprintf(pool, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+typedef void end_fn_t(apr_pool_t *pool);
+
+static end_fn_t *end_of_apr(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    end_fn_t *end;
+
+    FUZZ_MUST(found);
+    memcpy(&end, &found, sizeof(end));
+    return end;
+}
+
+#undef apr_pool_clear
+void apr_pool_clear(apr_pool_t *pool)
+{
+    static end_fn_t *clear;
+
+    clear = clear ? clear : end_of_apr("apr_pool_clear");
+    clear(pool);
+    free_blocks(pool);
+}
+
+#undef apr_pool_destroy
+void apr_pool_destroy(apr_pool_t *pool)
+{
+    static end_fn_t *destroy;
+
+    destroy = destroy ? destroy : end_of_apr("apr_pool_destroy");
+    destroy(pool);
+    free_blocks(pool);
+}
+
+#endif
