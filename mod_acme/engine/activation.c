@@ -73,6 +73,19 @@ static acme_err_t *try_set(acme_engine_t *engine, const acme_job_t *job,
     return err;
 }
 
+acme_err_t *acme_activation_check_reloaded(acme_engine_t *engine,
+                                           const acme_job_t *job)
+{
+    int number = job->served.number;
+    acme_err_t *err = try_set(engine, job, number);
+
+    return err && err->msg == ACME_E_SELF_TEST
+               ? acme_err_make(engine->scratch, ACME_E_RELOADED_FAILS,
+                               apr_itoa(engine->scratch, number), err->text,
+                               NULL)
+               : NULL;
+}
+
 static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
                    const acme_err_t *why)
 {
@@ -93,6 +106,15 @@ static int is_passing(const acme_err_t *err)
     return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY;
 }
 
+/* It is tried again in a while. */
+static void put_off(acme_engine_t *engine, acme_job_t *job,
+                    const acme_err_t *why)
+{
+    acme_engine_log_error(engine, job, why);
+    note_wait(engine, job, ACME_WAIT_DELAY,
+              acme_engine_now(engine) + LOOK_AGAIN);
+}
+
 /* --- into service ---------------------------------------------------------------- */
 
 /* @param issued  a moment ago */
@@ -111,6 +133,12 @@ static acme_err_t *go_live(acme_engine_t *engine, acme_job_t *job,
     }
     if (err) {
         show(engine, job, before);
+    }
+    if (err && is_passing(err)) {
+        put_off(engine, job, err);
+        return NULL;
+    }
+    if (err) {
         return acme_err_make(
             engine->scratch, ACME_E_NOT_SERVED,
             apr_itoa(engine->scratch, record->number), err->text,
@@ -142,19 +170,6 @@ static apr_time_t ready_at(const acme_job_t *job, const acme_record_t *record)
     return due < job->served.not_after ? due : job->served.not_after;
 }
 
-static void tell_wait(acme_engine_t *engine, const acme_job_t *job, int number)
-{
-    const char *words = acme_report_waiting(&job->status, engine->scratch);
-
-    acme_engine_event(engine, job, words, "");
-    acme_engine_log(engine, job, ACME_I_WAITS,
-                    apr_itoa(engine->scratch, number), words,
-                    job->served.number ? apr_psprintf(engine->scratch, "set %d",
-                                                      job->served.number)
-                                       : "the placeholder",
-                    NULL);
-}
-
 /* Root puts it into service, at a reload that he does for us or for his own sake. */
 static void wait_for_reload(acme_engine_t *engine, acme_job_t *job,
                             const acme_record_t *record)
@@ -172,7 +187,7 @@ static void wait_for_reload(acme_engine_t *engine, acme_job_t *job,
     if (wait == ACME_WAIT_RELOAD && callbacks->reload) {
         callbacks->reload(callbacks->baton, policy->reload_interval);
     }
-    tell_wait(engine, job, record->number);
+    acme_events_wait(engine, job);
 }
 
 /* The set has been tried. */
@@ -183,7 +198,7 @@ static acme_err_t *proceed(acme_engine_t *engine, acme_job_t *job,
 
     if (ready > acme_engine_now(engine)) {
         note_wait(engine, job, ACME_WAIT_DELAY, ready);
-        tell_wait(engine, job, record->number);
+        acme_events_wait(engine, job);
         return NULL;
     }
     if (job->managed->policy->activate == ACME_ACTIVATE_LIVE) {
@@ -214,10 +229,8 @@ acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,
     acme_err_t *err = try_set(engine, job, record->number);
 
     note_wait(engine, job, ACME_WAIT_NONE, 0);
-    if (err && is_passing(err)) { /* it is tried again in a while */
-        acme_engine_log_error(engine, job, err);
-        note_wait(engine, job, ACME_WAIT_DELAY,
-                  acme_engine_now(engine) + LOOK_AGAIN);
+    if (err && is_passing(err)) {
+        put_off(engine, job, err);
         return NULL;
     }
     if (err) {
@@ -351,13 +364,18 @@ void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer)
     acme_record_t *newest = find_newest(engine, job, &unreadable);
     acme_err_t *err = NULL;
 
-    if (!newest || newest->from != ACME_RECORD_FRESH
-        || newest->number != job->status.set_number) {
+    if (!newest) {
         note_wait(engine, job, ACME_WAIT_DELAY,
                   acme_engine_now(engine) + LOOK_AGAIN);
         return;
     }
-    err = try_and_enter(engine, job, newest);
+    if (newest->from == ACME_RECORD_FRESH
+        && newest->number == job->status.set_number) {
+        err = try_and_enter(engine, job, newest);
+    }
+    else { /* another httpd on this store has put it into service */
+        acme_activation_load(engine, job);
+    }
     if (err && !engine->lost) {
         acme_engine_fail(engine, job, err, 0);
     }

@@ -27,6 +27,11 @@ acme_err_t *acme_activation_enter(acme_engine_t *engine, acme_job_t *job,
 /** Its time has come. */
 void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer);
 
+/** A set that a reload has put into service, tried under the configuration of now.
+ *  @return E_RELOADED_FAILS, from scratch; NULL also where it cannot be tried */
+acme_err_t *acme_activation_check_reloaded(
+    acme_engine_t *engine, const acme_job_t *job) ACME_MUST_CHECK;
+
 /** Whether the newest set is not the one that is served. */
 int acme_activation_waits(const acme_job_t *job);
 

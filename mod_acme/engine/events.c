@@ -21,11 +21,12 @@ static void keep(acme_engine_t *engine, acme_job_t *job)
 {
     const acme_raised_t *raised = &job->raised;
     apr_pool_t *scratch = engine->scratch;
-    json_t *doc =
-        json_pack("{s:i, s:s, s:s, s:i, s:s}", "reloaded", raised->reloaded,
-                  "expiring", acme_time_format(raised->expiring, scratch),
-                  "errored", acme_time_format(raised->errored, scratch),
-                  "error_code", raised->error_code, "revoked", raised->revoked);
+    json_t *doc = json_pack(
+        "{s:i, s:i, s:i, s:s, s:s, s:i, s:s}", "reloaded", raised->reloaded,
+        "waits", raised->waits, "wait", (int)raised->wait, "expiring",
+        acme_time_format(raised->expiring, scratch), "errored",
+        acme_time_format(raised->errored, scratch), "error_code",
+        raised->error_code, "revoked", raised->revoked);
     if (doc && job->ending && job->ending->told) {
         json_object_set_new(
             doc, "proof_ending",
@@ -57,12 +58,39 @@ static void note_reload(acme_engine_t *engine, acme_job_t *job)
     if (job->managed->policy->activate != ACME_ACTIVATE_LIVE
         && job->served.number && !acme_activation_waits(job)
         && job->raised.reloaded != job->served.number) {
+        acme_err_t *err = acme_activation_check_reloaded(engine, job);
+
         job->raised.reloaded = job->served.number;
         acme_engine_log(engine, job, ACME_I_RELOADED,
                         apr_itoa(engine->scratch, job->served.number),
                         job->served.serial, NULL);
+        if (err) {
+            acme_engine_log_error(engine, job, err);
+        }
         keep(engine, job);
     }
+}
+
+void acme_events_wait(acme_engine_t *engine, acme_job_t *job)
+{
+    const char *words = acme_report_waiting(&job->status, engine->scratch);
+    acme_raised_t *raised = &job->raised;
+    int number = job->status.set_number;
+
+    if (!raised->known /* acme_events_load comes back */
+        || (raised->waits == number && raised->wait == job->status.wait)) {
+        return;
+    }
+    raised->waits = number;
+    raised->wait = job->status.wait;
+    acme_engine_event(engine, job, words, "");
+    acme_engine_log(engine, job, ACME_I_WAITS,
+                    apr_itoa(engine->scratch, number), words,
+                    job->served.number ? apr_psprintf(engine->scratch, "set %d",
+                                                      job->served.number)
+                                       : "the placeholder",
+                    NULL);
+    keep(engine, job);
 }
 
 static void load(acme_engine_t *engine, acme_job_t *job)
@@ -82,6 +110,9 @@ static void load(acme_engine_t *engine, acme_job_t *job)
         return;
     }
     serial = acme_json_string(doc, "revoked");
+    job->raised.waits = (int)json_integer_value(json_object_get(doc, "waits"));
+    job->raised.wait =
+        (acme_wait_t)json_integer_value(json_object_get(doc, "wait"));
     job->raised.reloaded =
         (int)json_integer_value(json_object_get(doc, "reloaded"));
     job->raised.expiring = get_time(doc, "expiring");
@@ -105,7 +136,11 @@ static void load(acme_engine_t *engine, acme_job_t *job)
 void acme_events_load(acme_engine_t *engine, acme_job_t *job)
 {
     load(engine, job);
+    job->raised.known = 1;
     note_reload(engine, job);
+    if (acme_activation_waits(job)) {
+        acme_events_wait(engine, job);
+    }
     acme_events_plan(engine, job);
 }
 

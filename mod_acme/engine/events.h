@@ -33,6 +33,10 @@ void acme_events_due(acme_engine_t *engine, acme_timer_t *timer);
 void acme_events_proved(acme_engine_t *engine, acme_job_t *job);
 /** The certificate is as it should be: errors told are forgotten. */
 void acme_events_mended(acme_engine_t *engine, acme_job_t *job);
+/** The newest set does not serve, and the status says why: told once of each set and
+ *  reason, also over starts. */
+void acme_events_wait(acme_engine_t *engine, acme_job_t *job);
+
 /** After a start, when job's set and failures are known: what was raised last. */
 void acme_events_load(acme_engine_t *engine, acme_job_t *job);
 

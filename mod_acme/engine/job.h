@@ -27,7 +27,10 @@ typedef struct acme_turn_t {
 typedef struct acme_raised_t {
     apr_time_t expiring, errored; /* 0: not */
     int error_code;
+    int known;        /* what was raised before the start has been read */
     int reloaded;     /* set that came into service by a reload; 0: none */
+    int waits;        /* set that is not in service yet; 0: none */
+    acme_wait_t wait; /* for what that is */
     char revoked[48]; /* serial */
 } acme_raised_t;
 

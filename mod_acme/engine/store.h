@@ -151,6 +151,8 @@ typedef struct acme_promotion_t {
     apr_interval_time_t delay; /* a set stays where it is for so long after its
                                   issue, while the one in service is valid */
     int waits;                 /* set by promotion: the newest does */
+    int unwritten;             /* set by promotion: it failed in writing, which
+                                  says nothing of the set */
 } acme_promotion_t;
 
 /** Bring the newest fresh set into service, if there is one newer than current.

@@ -208,7 +208,11 @@ static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
         &read, p->store, p->dir,
         acme_store_set_name(p->family, number, scratch), scratch));
     ACME_TRY(check_set(p, read, replaced, scratch));
-    ACME_TRY(put_into_service(p, read, number, scratch));
+    acme_err_t *err = put_into_service(p, read, number, scratch);
+    if (err) {
+        p->how->unwritten = 1;
+        return err;
+    }
     *set = read;
     return NULL;
 }

@@ -3,15 +3,16 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <http_config.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <util_cfgtree.h>
 
 #include "core/encode.h"
 #include "httpd/config.h"
 #include "httpd/tls.h"
 
 #define ROUNDS 20 /* a handshake takes three */
-#define HOSTS  8  /* tried of one certificate */
 
 /* What clients of one kind of key can verify. */
 #define SIGALGS_RSA                                                            \
@@ -47,8 +48,48 @@ static const char *cipher_names(const SSL_CTX *ctx, int tls13, apr_pool_t *pool)
     return apr_array_pstrcat(pool, names, ':');
 }
 
+/* Those of SSLOpenSSLConfCmd. What is of certificates is not for this context, and
+ * refused by it; mod_ssl would not have started with what is wrong. */
+static void apply_commands(SSL_CONF_CTX *commands, const ap_directive_t *node,
+                           apr_pool_t *pool)
+{
+    for (; node; node = node->next) {
+        const char *args = node->args;
+
+        if (!strcasecmp(node->directive, "SSLOpenSSLConfCmd")) {
+            const char *name = ap_getword_conf(pool, &args);
+
+            SSL_CONF_cmd(commands, name, ap_getword_conf(pool, &args));
+        }
+    }
+}
+
+/* An SSL_CTX does not tell the groups and signature algorithms that were set. */
+static void set_commands(SSL_CTX *ctx, const server_rec *host, apr_pool_t *pool)
+{
+    SSL_CONF_CTX *commands = SSL_CONF_CTX_new();
+    const ap_directive_t *node;
+
+    if (!commands) {
+        return;
+    }
+    SSL_CONF_CTX_set_flags(commands, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER);
+    SSL_CONF_CTX_set_ssl_ctx(commands, ctx);
+    apply_commands(commands, ap_conftree, pool);
+    for (node = ap_conftree; node; node = node->next) {
+        if (host->is_virtual && node->filename == host->defn_name
+            && node->line_num == (int)host->defn_line_number) {
+            apply_commands(commands, node->first_child, pool);
+        }
+    }
+    SSL_CONF_CTX_finish(commands);
+    SSL_CONF_CTX_free(commands);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* we have none to show */
+    ERR_clear_error();
+}
+
 /* Not the host's own: mod_ssl's callbacks expect a connection. */
-static SSL_CTX *make_like(SSL_CTX *host, apr_pool_t *pool)
+static SSL_CTX *make_like(SSL_CTX *host, const server_rec *s, apr_pool_t *pool)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     const char *old = cipher_names(host, 0, pool);
@@ -68,6 +109,7 @@ static SSL_CTX *make_like(SSL_CTX *host, apr_pool_t *pool)
         SSL_CTX_free(ctx);
         return NULL;
     }
+    set_commands(ctx, s, pool);
     return ctx;
 }
 
@@ -98,8 +140,6 @@ static int make_server(trial_t *trial, SSL_CTX *ctx)
     }
     SSL_set_num_tickets(trial->server, 0);
     if (!set) {
-        /* a visitor's handshake may be loading it, and others see the old one */
-        acme_tls_settle(config->live);
         acme_tls_choose(trial->server, config->live);
         return 1;
     }
@@ -156,7 +196,6 @@ static acme_err_t *failure(const trial_t *trial, const char *why,
     const server_rec *host = trial->host;
     acme_err_t *err = acme_err_make(
         pool, ACME_E_SELF_TEST,
-        trial->set ? apr_itoa(pool, trial->set->record->number) : "in service",
         apr_psprintf(pool, "%s:%d",
                      host->defn_name ? host->defn_name : "the main server",
                      (int)host->defn_line_number),
@@ -165,6 +204,9 @@ static acme_err_t *failure(const trial_t *trial, const char *why,
                  : "the handshake does not end",
         NULL);
 
+    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) {
+        err = acme_err_make(pool, ACME_E_MEMORY, "trying a handshake", NULL);
+    }
     ERR_clear_error();
     return err;
 }
@@ -211,9 +253,8 @@ static acme_err_t *at_hosts(server_rec *base, trial_t *trial, apr_pool_t *pool)
 {
     acme_err_t *err = NULL;
     server_rec *s;
-    int tried = 0;
 
-    for (s = base; s && !err && tried < HOSTS; s = s->next) {
+    for (s = base; s && !err; s = s->next) {
         acme_server_config_t *config = acme_config_of(s);
         SSL_CTX *server, *client;
 
@@ -222,8 +263,11 @@ static acme_err_t *at_hosts(server_rec *base, trial_t *trial, apr_pool_t *pool)
             continue;
         }
         trial->host = s;
-        tried++;
-        server = make_like(config->tls, pool);
+        if (!trial->set) {
+            /* a handshake may be loading it, and others see the old one */
+            ACME_TRY(acme_tls_settle(config->live, pool));
+        }
+        server = make_like(config->tls, s, pool);
         client = SSL_CTX_new(TLS_client_method());
         err = run(trial, server, client, pool);
         SSL_CTX_free(client);

@@ -160,7 +160,8 @@ static int promote(start_t *start, served_t *served, acme_managed_t *managed,
                    acme_family_t family, server_rec *s)
 {
     acme_promotion_t how = { acme_managed_allowed(start->plan, managed),
-                             start->now, managed->policy->activate_delay, 0 };
+                             start->now, managed->policy->activate_delay, 0,
+                             0 };
     acme_record_t *record = NULL;
     acme_err_t *err;
 
@@ -171,9 +172,11 @@ static int promote(start_t *start, served_t *served, acme_managed_t *managed,
     err = acme_store_promote(&record, start->store, managed->dir, family, &how,
                              start->scratch);
     served->unpromoted[family] |= err || how.waits;
-    if (err) {
+    if (err && !how.unwritten) {
         managed->refused[family] = acme_store_newest_number(
             start->store, managed->dir, family, start->scratch);
+    }
+    if (err) {
         tell(start, s, managed->name, err);
     }
     else if (record) {

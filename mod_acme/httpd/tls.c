@@ -229,47 +229,65 @@ static void note_failure(family_t *family, int number)
     family->again = apr_time_now() + (LOAD_RETRY << doublings);
 }
 
-/* Fetch a set from the store and put it in place; any error keeps what is
- * served. Holds live->loading.
- * @return 0; else the number of the set that took its place meanwhile, and had it
- *         removed: to be fetched instead */
-static int load(acme_live_t *live, acme_family_t which, int number)
+static acme_err_t *fetch(pair_t **pair, const acme_live_t *live,
+                         acme_family_t which, int number, apr_pool_t *pool)
+{
+    acme_set_t *set = NULL;
+
+    ACME_TRY(acme_store_load_fresh(&set, live->store, live->managed->dir, which,
+                                   number, pool));
+    if (!X509_check_private_key(set->chain->leaf, set->key)) {
+        return acme_err_ssl(pool, ACME_E_LIVE_PAIR, live->managed->name, NULL);
+    }
+    *pair = make_pair(set);
+    return *pair ? NULL
+                 : acme_err_make(pool, ACME_E_MEMORY, "loading a certificate",
+                                 NULL);
+}
+
+/* Fetch a set from the store and put it in place, or the one that took its place
+ * meanwhile, and had it removed. Any error keeps what is served. Holds
+ * live->loading. @return the error, from pool */
+static acme_err_t *load(acme_live_t *live, acme_family_t which, int number,
+                        apr_pool_t *pool)
 {
     family_t *family = &live->families[which];
-    apr_pool_t *pool;
-    acme_set_t *set = NULL;
-    acme_err_t *err;
-    int now, changed;
+    pair_t *pair = NULL;
+    acme_err_t *err = fetch(&pair, live, which, number, pool);
+    int now = acme_live_generation(live->slot, which);
 
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) {
-        return 0;
+    while (err && now && now != number) {
+        number = now;
+        err = fetch(&pair, live, which, number, pool);
+        now = acme_live_generation(live->slot, which);
     }
-    err = acme_store_load_fresh(&set, live->store, live->managed->dir, which,
-                                number, pool);
-    if (!err && !X509_check_private_key(set->chain->leaf, set->key)) {
-        err = acme_err_ssl(pool, ACME_E_LIVE_PAIR, live->managed->name, NULL);
-    }
-    now = acme_live_generation(live->slot, which);
-    changed = err && now != number ? now : 0;
-    if (!err) {
-        pair_t *pair = make_pair(set);
-
-        if (pair) {
-            replace(family, pair);
-            acme_log_msg(ap_server_conf, pool, ACME_I_LIVE_LOADED,
-                         live->managed->name, acme_family_name(which),
-                         apr_itoa(pool, number), NULL);
-        }
-        family->failed = 0;
-        family->failures = 0;
-    }
-    else if (!changed) {
+    if (err) {
         note_failure(family, number);
         acme_log_err(ap_server_conf, live->managed->name, err, pool);
     }
+    else {
+        replace(family, pair);
+        acme_log_msg(ap_server_conf, pool, ACME_I_LIVE_LOADED,
+                     live->managed->name, acme_family_name(which),
+                     apr_itoa(pool, number), NULL);
+        family->failed = 0;
+        family->failures = 0;
+    }
     ERR_clear_error();
-    apr_pool_destroy(pool);
-    return changed;
+    return err;
+}
+
+/* For a handshake, which goes on with what there is. */
+static void load_unasked(acme_live_t *live, acme_family_t which, int number)
+{
+    apr_pool_t *pool;
+
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) == APR_SUCCESS) {
+        acme_err_t *told = load(live, which, number, pool);
+
+        (void)told;
+        apr_pool_destroy(pool);
+    }
 }
 
 /* Bring family up to generation number, unless somebody is at it already. The
@@ -278,7 +296,6 @@ static pair_t *refresh(acme_live_t *live, acme_family_t which, int number,
                        int must_wait)
 {
     family_t *family = &live->families[which];
-    int wanted = number;
     pair_t *pair;
 
     if (must_wait) {
@@ -291,9 +308,7 @@ static pair_t *refresh(acme_live_t *live, acme_family_t which, int number,
     if ((!pair || pair->number != number)
         && (family->failed != number || apr_time_now() >= family->again)) {
         release(pair);
-        while (wanted) {
-            wanted = load(live, which, wanted);
-        }
+        load_unasked(live, which, number);
         pair = acquire(family);
     }
     pthread_mutex_unlock(&live->loading);
@@ -321,24 +336,32 @@ static pair_t *newer(acme_live_t *live, acme_family_t which)
     return pair;
 }
 
-void acme_tls_settle(acme_live_t *live)
+acme_err_t *acme_tls_settle(acme_live_t *live, apr_pool_t *pool)
 {
-    family_t *family;
+    acme_err_t *err = NULL;
+    apr_pool_t *sub;
     int i;
 
-    for (i = 0; i < ACME_FAMILIES && live->slot; ++i) {
+    apr_pool_create(&sub, pool);
+    for (i = 0; i < ACME_FAMILIES && live->slot && !err; ++i) {
+        family_t *family = &live->families[i];
         int number = acme_live_generation(live->slot, i);
         pair_t *pair;
 
-        family = &live->families[i];
+        if (!number || number == family->base) {
+            continue;
+        }
+        pthread_mutex_lock(&live->loading);
         pair = acquire(family);
-        if (number && number != family->base
-            && (!pair || pair->number != number)) {
-            release(pair);
-            pair = refresh(live, i, number, 1);
+        if (!pair || pair->number != number) {
+            err = load(live, i, number, sub);
         }
         release(pair);
+        pthread_mutex_unlock(&live->loading);
     }
+    err = acme_err_dup(err, pool);
+    apr_pool_destroy(sub); /* with the key */
+    return err;
 }
 
 static int has_name(X509 *leaf, const char *name)

@@ -25,8 +25,11 @@ acme_live_t *acme_tls_live(const acme_managed_t *managed,
 /** Real pass only: from now on follow the slot's generation. */
 void acme_tls_follow(acme_live_t *live, acme_slot_t *slot);
 acme_slot_t *acme_tls_slot(const acme_live_t *live);
-/** Wait until this child has what the live table names, whoever loads it. */
-void acme_tls_settle(acme_live_t *live);
+/** Wait until this child has what the live table names, whoever loads it; what
+ *  failed for a handshake a moment ago is tried again.
+ *  @return why it cannot be loaded */
+acme_err_t *acme_tls_settle(acme_live_t *live,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** mod_ssl's SSL_CTX of a host that serves live. */
 void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live);

@@ -71,6 +71,7 @@ static struct {
     long longest;       /* ms of CPU time in one round */
     int shown;          /* set that handshakes are said to show */
     int unshown;        /* set that they never do */
+    int unloaded;       /* set that cannot be loaded the first time */
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -183,10 +184,13 @@ static acme_err_t *on_check(void *baton, const acme_managed_t *managed,
                             const acme_record_t *record, apr_pool_t *pool)
 {
     (void)baton;
-    return record->number == drive.unshown
-               ? acme_err_make(pool, ACME_E_SELF_TEST, "in service",
-                               managed->where, "another is shown", NULL)
-               : NULL;
+    if (record->number == drive.unloaded) {
+        drive.unloaded = 0;
+        return acme_err_make(pool, ACME_E_STORE_IO, "open", "its files", NULL);
+    }
+    return record->number == drive.unshown ? acme_err_make(
+               pool, ACME_E_SELF_TEST, managed->where, "another is shown", NULL)
+                                           : NULL;
 }
 
 static void on_reload(void *baton, apr_interval_time_t interval)
@@ -603,6 +607,9 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "unshown")) {
             drive.unshown = atoi(value);
+        }
+        else if (!strcmp(name, "unloaded")) {
+            drive.unloaded = atoi(value);
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from . import pki
-from .proc import wait_until
+from .proc import free_port, wait_until
 from .test_acmectl import ctl
 from .test_engine import make_drive  # noqa: F401  (a fixture)
 from .test_events import notes, told, write_program
@@ -227,8 +227,10 @@ def test_reload_is_done_only_with_what_the_server_has_read_and_if_that_would_sta
     key.write_bytes(good)
     # the administrator writes a new host, whose key is not there yet
     pair = f"SSLCertificateFile {cert}\nSSLCertificateKeyFile {httpd.self_signed(['x.y'])[1]}\n"
-    host = f"<VirtualHost *:{httpd.https_port}>\nServerName n.example.org\nSSLEngine on\n{pair}</VirtualHost>\n"
-    (sites / "new.conf").write_text(host)
+    host = f"ServerName n.example.org\nSSLEngine on\n{pair}"
+    (sites / "new.conf").write_text(
+        f"<VirtualHost *:{httpd.https_port}>\n{host}</VirtualHost>\n"
+    )
     assert httpd.configtest().returncode == 0
     changed = "no reload: the configuration has been changed"
     wait_until(lambda: httpd.log().count(changed) > 1, 60, httpd.log)
@@ -285,11 +287,31 @@ def test_delay_outlives_the_engine_and_ends_with_what_serves(later_ca, make_driv
     mark = len(drive.text())
     ahead(later_ca, drive, 99)
     drive.start()
-    wait_until(lambda: "ACME1901" in drive.text()[mark:], 20, drive.text)
+    wait_until(lambda: "ACME1501" in drive.text()[mark:], 20, drive.text)
     assert "ecdsa 2" not in drive.text()
+    # said once, though there may be thousands, and a reload each day
+    assert drive.text().count("ACME1901") == 1
     ahead(later_ca, drive, 101)
     drive.wait_text(f"activate {SHOP} ecdsa 2\n")
     drive.wait_text("ACME1900 ")
+
+
+def test_wait_ends_when_another_server_of_the_store_has_the_set_in_service(httpd, make_httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivateDelay 20s").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP, timeout=10))
+    ctl(httpd, "renew", SHOP)
+    until = waits(httpd)
+    assert until.startswith("waiting until 2")
+    other = make_httpd()
+    other.acme(fakeca, store=httpd.store).vhost(SHOP, https_extra="AcmeManage on")
+    other.start()
+    second = serial(other.wait_cert(SHOP, lambda s: serial(s) != first, timeout=10))
+    assert serials(httpd) == {first} and waits(httpd) == until
+    assert serial(httpd.wait_cert(SHOP, lambda s: serial(s) != first, timeout=30)) == second
+    wait_until(lambda: not waits(httpd) and key_of(httpd)["serving"]["set"] == 2, 10, httpd.log)
+    other.graceful()
+    assert serials(other) == {second} == serials(httpd)
 
 
 # --- tried before, and looked at after
@@ -322,6 +344,36 @@ def test_pair_that_no_handshake_takes_never_goes_live(httpd, fakeca):
     assert httpd.served_cert(SHOP).key_type == "ecdsa-p256"
 
 
+@pytest.mark.needs_root
+def test_settings_of_every_host_count_and_those_of_openssl_commands(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate manual")
+    for port in [True] + [free_port() for _ in range(8)]:
+        httpd.vhost(SHOP, http=port is True, https=port, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: waits(httpd) == BY_ADMINISTRATOR, 30, httpd.log)
+    picky = "SSLOpenSSLConfCmd SignatureAlgorithms RSA-PSS+SHA256"
+    httpd.vhost(SHOP, http=False, https=free_port(), https_extra=f"AcmeManage on\n{picky}")
+    httpd.graceful()
+    found = httpd.wait_log(r"ACME1912: .*set 1 .*httpd\.conf:\d+: .*", 30).group(0)
+    assert "signature algorithm" in found
+    assert serial(httpd.served_cert(SHOP)) == promoted(httpd)
+    assert "ACME1902" in ctl(httpd, "renew", SHOP, code=1)
+    assert not waits(httpd) and not (httpd.store / "fresh" / SHOP / "ecdsa.2").exists()
+
+
+def test_set_that_cannot_be_loaded_for_a_moment_is_tried_again(later_ca, make_drive):  # noqa: F811
+    make_drive(later_ca, [SHOP]).run()
+    drive = make_drive(later_ca, [SHOP], "--shown", "1", "--unloaded", "2", "--stay")
+    ahead(later_ca, drive, 70)
+    drive.start()
+    drive.wait_text(r"ACME1100 (.|\n)*activate \S+ ecdsa 2\nactivate \S+ ecdsa 1\n|"
+                    r"activate \S+ ecdsa 2\nactivate \S+ ecdsa 1\n(.|\n)*ACME1100 ")
+    assert "ACME1900" not in drive.text()[drive.text().index("ecdsa 2\n"):]
+    ahead(later_ca, drive, 71)
+    drive.wait_text("ACME1900 .*set 2 is in service")
+    assert "ACME1903" not in drive.text() and len(later_ca.certs) == 2
+
+
 def test_set_that_handshakes_do_not_show_gives_way_to_the_last_good_one(later_ca, make_drive):  # noqa: F811
     make_drive(later_ca, [SHOP]).run()
     options = ["--shown", "1", "--unshown", "2", "--retry", "1", "--stay"]
@@ -332,5 +384,8 @@ def test_set_that_handshakes_do_not_show_gives_way_to_the_last_good_one(later_ca
     drive.wait_text("activate shop.example.org ecdsa 3\n")
     told_of = re.findall(r"^activate \S+ ecdsa (\d+)$", drive.text(), re.MULTILINE)
     assert told_of[-3:] == ["2", "1", "3"], drive.text()
-    fresh = {path.name for path in (drive.store / "fresh" / SHOP).iterdir()}
-    assert fresh == {"ecdsa.3"}
+
+    def fresh():
+        return {path.name for path in (drive.store / "fresh" / SHOP).iterdir()}
+
+    wait_until(lambda: fresh() == {"ecdsa.3"}, 10, fresh)

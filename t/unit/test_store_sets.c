@@ -320,6 +320,26 @@ static void put_at(acme_store_t *store, apr_time_t now, int served)
     assert_int_equal(as_worker(sample_put, store, &sample), 0);
 }
 
+/* A disk that is full, say: the set is as good as before. */
+static void test_promote_that_fails_in_writing_is_no_refusal(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0 };
+    acme_record_t *record = NULL;
+    const char *path;
+
+    (void)state;
+    put_sample(store, SHOP);
+    path = in_store("certificates/" SHOP);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    assert_err(acme_store_promote(&record, store, SHOP, ECDSA, &how, pool),
+               ACME_E_PROMOTE);
+    assert_null(record);
+    assert_true(how.unwritten);
+    assert_int_equal(unlink(path), 0);
+    assert_non_null(promote(store, SHOP));
+}
+
 /* What is in service after a reload at that moment, by a delay of a day. */
 static int serve_at(acme_store_t *store, apr_time_t now, int *waits)
 {
@@ -893,6 +913,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
     STORE_TEST(test_load_fresh_swapped_files_refused),
+    STORE_TEST(test_promote_that_fails_in_writing_is_no_refusal),
     STORE_TEST(test_promote_keeps_the_delay_but_for_the_first_set),
     STORE_TEST(test_promote_within_the_delay_takes_the_one_that_is_live),
     STORE_TEST(test_put_fresh_keeps_the_served_set_and_the_new_one),
