@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import struct
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -244,6 +247,31 @@ def test_reload_is_done_only_with_what_the_server_has_read_and_if_that_would_sta
     httpd.wait_cert(SHOP, timeout=60)
     assert len(reloads(httpd)) == 1
     assert "ACME1906" not in httpd.log()
+
+
+def stop_look(server, timeout=40):
+    """The next look, stopped as soon as it has begun: it takes a few hundredths of a second."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        for pid in map(int, children.read_text().split()):
+            with contextlib.suppress(OSError):  # it has just ended
+                if b"-t" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    os.kill(pid, signal.SIGSTOP)
+                    return pid
+        time.sleep(0.002)
+    raise AssertionError(f"no look within {timeout} s")
+
+
+@pytest.mark.all_mpms
+def test_look_that_is_killed_is_told_and_the_next_one_reloads(httpd, fakeca):
+    httpd.acme(fakeca, "AcmeActivate reload 10s").vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: waits(httpd) == BY_ITSELF, 30, httpd.log)
+    os.kill(stop_look(httpd), signal.SIGKILL)
+    httpd.wait_log(r"ACME1905: .* not valid: .*httpd -t ended with status or signal 9", 20)
+    httpd.wait_cert(SHOP, timeout=60)
+    assert len(reloads(httpd)) == 1
 
 
 def test_refused_by_root_is_told_and_not_reloaded_for_without_end(httpd, fakeca):
