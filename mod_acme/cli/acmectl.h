@@ -10,6 +10,7 @@
  *   names.c  which certificate is meant
  *   survey.c what is known of certificates
  *   worker.c changes to the part of the server's user
+ *   trail.c  the audit trail of what is done here
  *   files.c, phrase.c  files for others, pass phrases
  *   secret.c private keys that are handed over, and who does so
  *   bring.c  what comes into a store from elsewhere
@@ -163,7 +164,9 @@ const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
  *  @param pem  the same, not encrypted; zeroed with the pool */
 ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
                         const char **pem);
-/** Say in the request who asks. */
+/** Who asks: "root", "alice (sudo)". */
+const char *ctl_who(ctl_t *ctl);
+/** Say so in the request. */
 void ctl_sign(ctl_t *ctl, acme_control_t *request);
 
 /* --- commands ---------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 #include "cli/files.h"
+#include "cli/trail.h"
 
 #include <apr_strings.h>
 #include <stdio.h>
@@ -30,6 +31,15 @@ static acme_err_t *seal(ctl_file_t *file, acme_backup_t **backup,
     return NULL;
 }
 
+static ctl_exit_t record(ctl_t *ctl, const acme_backup_t *backup)
+{
+    ctl_entry_t entry = ctl_entry(ctl, ACME_I_BACKED_UP, "",
+                                  apr_itoa(ctl->pool, backup->accounts->nelts),
+                                  apr_itoa(ctl->pool, count_sets(backup)),
+                                  ctl->operands[0], ctl_asked_by(ctl), NULL);
+    return ctl_record_entry(ctl, &entry);
+}
+
 static ctl_exit_t run_backup(ctl_t *ctl)
 {
     ctl_file_t file = { .mode = 0600, .group = CTL_NO_GROUP };
@@ -49,6 +59,7 @@ static ctl_exit_t run_backup(ctl_t *ctl)
     if (status == CTL_DONE) {
         printf("done: %d accounts and %d certificates in %s\n",
                backup->accounts->nelts, count_sets(backup), ctl->operands[0]);
+        status = record(ctl, backup);
     }
     /* The rest is safe, but nobody shall believe that all of it is. */
     return status == CTL_DONE && damage ? ctl_say_error(damage, ctl->pool)

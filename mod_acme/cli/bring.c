@@ -120,6 +120,10 @@ static acme_err_t *carry_out(acme_store_t *store, void *baton, apr_pool_t *pool)
     apr_pool_t *each;
 
     apr_pool_create(&each, pool);
+    if (bring->accounts || bring->sets) {
+        /* First: what is interrupted has begun all the same. */
+        ACME_TRY(ctl_write_entry(store, &bring->entry, pool));
+    }
     for (int i = 0; i < backup->accounts->nelts; i++) {
         if (bring->account_wanted[i]) {
             ACME_TRY(put_account(
@@ -181,7 +185,11 @@ ctl_exit_t ctl_bring_open(ctl_t *ctl, const char *user)
     return status;
 }
 
-ctl_exit_t ctl_bring(ctl_t *ctl, ctl_bring_t *bring)
+ctl_exit_t ctl_bring(ctl_t *ctl, ctl_bring_t *bring, acme_msg_t msg,
+                     const char *from)
 {
+    bring->entry = ctl_entry(ctl, msg, "", apr_itoa(ctl->pool, bring->accounts),
+                             apr_itoa(ctl->pool, bring->sets), from,
+                             ctl_asked_by(ctl), NULL);
     return ctl_as_worker(ctl, carry_out, bring);
 }

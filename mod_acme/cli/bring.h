@@ -6,6 +6,7 @@
 #define ACME_CTL_BRING_H
 
 #include "cli/acmectl.h"
+#include "cli/trail.h"
 #include "engine/backup.h"
 
 typedef struct ctl_bring_t {
@@ -14,6 +15,7 @@ typedef struct ctl_bring_t {
     /* what ctl_bring_plan finds */
     char *account_wanted, *set_wanted; /* one octet for each */
     int accounts, sets, same, kept;    /* how many */
+    ctl_entry_t entry;
     const char
         *newer; /* in the store, in words, and neither overwrite nor keep;
                           or NULL */
@@ -24,7 +26,9 @@ typedef struct ctl_bring_t {
 ctl_exit_t ctl_bring_open(ctl_t *ctl, const char *user);
 /** What is to be done. Where ctl->store is not open, there is nothing in it. */
 void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl);
-/** Do it. Sets come to where the next start of the server takes them from. */
-ctl_exit_t ctl_bring(ctl_t *ctl, ctl_bring_t *bring);
+/** Do it, and record it: accounts and certificates, how many, from where.
+ *  @param msg  I_RESTORED, I_TAKEN_OVER. Sets come to where the next start of the server takes them from. */
+ctl_exit_t ctl_bring(ctl_t *ctl, ctl_bring_t *bring, acme_msg_t msg,
+                     const char *from);
 
 #endif

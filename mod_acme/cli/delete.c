@@ -1,27 +1,40 @@
 #include "cli/survey.h"
+#include "cli/trail.h"
 #include "cli/worker.h"
 
 #include <stdio.h>
 
+typedef struct deletion_t {
+    const char *dir;
+    ctl_entry_t entry;
+} deletion_t;
+
 static acme_err_t *remove_fresh(acme_store_t *store, void *baton,
                                 apr_pool_t *pool)
 {
-    return acme_store_remove_fresh(store, baton, pool);
+    const deletion_t *deletion = baton;
+
+    ACME_TRY(acme_store_remove_fresh(store, deletion->dir, pool));
+    return ctl_write_entry(store, &deletion->entry, pool);
 }
 
 /* The server says whether it is in use, and clears its own part; or, while it is
  * stopped, what it said at its last start counts. */
-static ctl_exit_t ask_server(ctl_t *ctl, const char *dir)
+static ctl_exit_t ask_server(ctl_t *ctl, const char *dir, const char *name)
 {
-    acme_control_t request = { .action = "delete" };
+    acme_control_t request = { .action = "delete", .certificate = name };
     acme_control_reply_t *reply;
 
     acme_control_set_text(&request, "directory", dir, ctl->pool);
+    ctl_sign(ctl, &request);
     return ctl_ask(ctl, &request, &reply);
 }
 
-static ctl_exit_t act_alone(ctl_t *ctl, char *dir)
+static ctl_exit_t act_alone(ctl_t *ctl, const char *dir)
 {
+    deletion_t deletion = { dir, ctl_entry(ctl, ACME_I_DELETED,
+                                           ctl_subject(ctl, dir, NULL),
+                                           ctl_asked_by(ctl), NULL) };
     int known;
     const acme_use_t *use = ctl_use(ctl, dir, &known);
 
@@ -32,7 +45,7 @@ static ctl_exit_t act_alone(ctl_t *ctl, char *dir)
         return ctl_say(ctl, ACME_E_CTL_IN_USE, use->name,
                        use->where ? use->where : "?", NULL);
     }
-    return ctl_as_worker(ctl, remove_fresh, dir);
+    return ctl_as_worker(ctl, remove_fresh, &deletion);
 }
 
 static ctl_exit_t run_delete(ctl_t *ctl)
@@ -44,8 +57,8 @@ static ctl_exit_t run_delete(ctl_t *ctl)
         return status;
     }
     const char *name = ctl_identity(ctl, dir, ctl->pool);
-    status = ctl_server_runs(ctl) ? ask_server(ctl, dir)
-                                  : act_alone(ctl, apr_pstrdup(ctl->pool, dir));
+    status =
+        ctl_server_runs(ctl) ? ask_server(ctl, dir, name) : act_alone(ctl, dir);
     if (status != CTL_DONE) {
         return status;
     }

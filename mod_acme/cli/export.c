@@ -1,5 +1,6 @@
 /* Certificates for other daemons. */
 #include "cli/files.h"
+#include "cli/trail.h"
 
 #include <apr_strings.h>
 #include <grp.h>
@@ -124,22 +125,36 @@ static ctl_exit_t put_pkcs12(export_t *export, const char *path)
     return status;
 }
 
-static ctl_exit_t put_all(export_t *export)
+/* Each place that has the key now. */
+static ctl_exit_t record(const export_t *export, const char *to)
 {
     ctl_t *ctl = export->ctl;
-    const char *dir = ctl_option(ctl, "--dir");
-    const char *pem = ctl_option(ctl, "--pem");
-    const char *p12 = ctl_option(ctl, "--pkcs12");
+    const acme_record_t *set = export->set->record;
+    const char *subject = apr_pstrcat(
+        ctl->pool, "[", export->name, "/",
+        acme_family_name(acme_key_family(set->key_type)), "]", NULL);
+    ctl_entry_t entry = ctl_entry(ctl, ACME_I_EXPORTED, subject, set->serial,
+                                  to, ctl_asked_by(ctl), NULL);
+    return ctl_record_entry(ctl, &entry);
+}
+
+static ctl_exit_t put_all(export_t *export)
+{
+    static const struct {
+        const char *option;
+        ctl_exit_t (*put)(export_t *export, const char *path);
+    } KINDS[] = { { "--dir", put_directory },
+                  { "--pem", put_pem },
+                  { "--pkcs12", put_pkcs12 } };
+    ctl_t *ctl = export->ctl;
     ctl_exit_t status = CTL_DONE;
 
-    if (dir) {
-        status = put_directory(export, dir);
-    }
-    if (status == CTL_DONE && pem) {
-        status = put_pem(export, pem);
-    }
-    if (status == CTL_DONE && p12) {
-        status = put_pkcs12(export, p12);
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
+        const char *path = ctl_option(ctl, KINDS[i].option);
+        if (path && status == CTL_DONE) {
+            status = KINDS[i].put(export, path);
+            status = status == CTL_DONE ? record(export, path) : status;
+        }
     }
     if (status == CTL_DONE) {
         printf("done: %s, serial %s, valid until %s\n", export->name,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/trail.h"
 #include "engine/audit.h"
 
 #define MOST 1000000
@@ -121,14 +122,44 @@ static ctl_exit_t verify(ctl_t *ctl, const acme_audit_report_t *report)
         report->torn ? apr_psprintf(
             ctl->pool, ", and %d that their writer was killed in", report->torn)
                      : "");
+    if (report->accepted.time) {
+        printf("up to entry %ld it was accepted as it is by %s, at %s: %s\n",
+               (long)report->accepted.seq, report->accepted.by,
+               report->accepted.time, report->accepted.fault);
+    }
     printf("SHA-256 of the last entry: %s\n", report->hash);
+    return CTL_DONE;
+}
+
+/* With an entry that says so, so that it can be seen in the trail for good. */
+static ctl_exit_t take_as_is(ctl_t *ctl, const char *fault)
+{
+    acme_audit_report_t report;
+    ctl_entry_t entry = ctl_entry(ctl, ACME_I_AUDIT_ACCEPTED, "",
+                                  ctl_asked_by(ctl), fault, NULL);
+    ctl_exit_t status = ctl_record_entry(ctl, &entry);
+
+    if (status != CTL_DONE) {
+        return status;
+    }
+    acme_err_t *err =
+        acme_audit_read(&report, ctl->store, NULL, NULL, ctl->pool);
+    if (err && err->msg == ACME_E_AUDIT_BROKEN) {
+        err = acme_audit_accept(ctl->store, &report, ctl_who(ctl),
+                                apr_time_now(), ctl->pool);
+    }
+    if (err) {
+        return ctl_say_error(err, ctl->pool);
+    }
+    printf("accepted up to entry %ld: %s\n", (long)report.last, fault);
     return CTL_DONE;
 }
 
 static ctl_exit_t run_log(ctl_t *ctl)
 {
     const char *last = ctl_option(ctl, "--last");
-    int verifies = ctl_option(ctl, "--verify") != NULL;
+    int accepts = ctl_option(ctl, "--accept") != NULL;
+    int verifies = accepts || ctl_option(ctl, "--verify") != NULL;
     acme_audit_report_t report;
     shown_t shown = { ctl,
                       NULL,
@@ -152,8 +183,12 @@ static ctl_exit_t run_log(ctl_t *ctl)
     acme_err_t *err = acme_audit_read(
         &report, ctl->store, verifies ? NULL : take_line, &shown, ctl->pool);
     put_kept(&shown);
-    if (err && (verifies || err->msg != ACME_E_AUDIT_BROKEN)) {
-        return ctl_say_error(err, ctl->pool);
+    if (err && accepts && err->msg == ACME_E_AUDIT_BROKEN) {
+        return take_as_is(ctl, report.fault);
+    }
+    if (err) { /* what can be read was shown all the same */
+        ctl_exit_t status = ctl_say_error(err, ctl->pool);
+        return verifies || err->msg != ACME_E_AUDIT_BROKEN ? status : CTL_DONE;
     }
     return verifies ? verify(ctl, &report) : CTL_DONE;
 }
@@ -169,10 +204,15 @@ const ctl_command_t ctl_log = {
         "has the SHA-256 of the one before it. --verify shows none, but says "
         "whether all of it holds together, and with what was found when it was "
         "last verified: also an end that is cut off, or a trail that is "
-        "written anew as a whole, is found then.",
+        "written anew as a whole, is found then.\n\nA trail that has lost something "
+        "stays broken, until --accept takes it as it is:\nwhat is written from then "
+        "on is verified again, and --verify tells of what was\naccepted, when and "
+        "by whom.",
     .needs = CTL_NEEDS_STORE,
     .run = run_log,
     .options = { { "--verify", NULL, "whether it is as it was written" },
+                 { "--accept", NULL,
+                   "verify it, and take what is wrong as it is" },
                  { "--last", "NUMBER", "no more than so many entries" },
                  { "--json", NULL, "one JSON object a line" } },
 };

@@ -48,8 +48,11 @@ static ctl_exit_t bring(ctl_move_t *move, ctl_bring_t *plan, int dry)
                        acme_encode_printable(plan->newer, 512, ctl->pool),
                        NULL);
     }
-    return dry || (!plan->accounts && !plan->sets) ? CTL_DONE
-                                                   : ctl_bring(ctl, plan);
+    return dry || (!plan->accounts && !plan->sets)
+               ? CTL_DONE
+               : ctl_bring(ctl, plan, ACME_I_TAKEN_OVER,
+                           apr_pstrcat(ctl->pool, move->program, " (",
+                                       move->from, ")", NULL));
 }
 
 /* --- what is told ---------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ static ctl_exit_t run_restore(ctl_t *ctl)
         return ctl_say(ctl, ACME_E_RESTORE_NEWER,
                        acme_encode_printable(plan.newer, 512, ctl->pool), NULL);
     }
-    status = ctl_bring(ctl, &plan);
+    status = ctl_bring(ctl, &plan, ACME_I_RESTORED, ctl->operands[0]);
     if (status == CTL_DONE) {
         printf("done: %d accounts and %d certificates restored of the backup "
                "made at %s; %d were there already, %d others were kept\n",

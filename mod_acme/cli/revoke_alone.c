@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/trail.h"
 #include "cli/worker.h"
 #include "core/errand.h"
+#include "core/reason.h"
 #include "engine/job.h"
 #include "engine/proxy.h"
 #include "engine/transport.h"
@@ -20,6 +22,7 @@ typedef struct target_t {
     acme_family_t family;
     const char *serial;
     int reason;
+    ctl_entry_t entry;
 } target_t;
 
 typedef struct alone_t {
@@ -142,16 +145,26 @@ static ctl_exit_t ask(alone_t *alone, const acme_errand_config_t *config)
 static acme_err_t *note(acme_store_t *store, void *baton, apr_pool_t *pool)
 {
     const target_t *target = baton;
+
+    ACME_TRY(ctl_write_entry(store, &target->entry, pool));
     return acme_withdrawn_note(store, target->dir, target->family,
                                target->serial, target->reason, pool);
 }
 
 static ctl_exit_t conclude(alone_t *alone, target_t *target)
 {
-    printf("done: %s certificate with serial %s is revoked%s\n",
-           acme_family_name(target->family), target->serial,
+    ctl_t *ctl = alone->ctl;
+    const char *family = acme_family_name(target->family);
+    const char *reason = acme_reason_name(target->reason);
+
+    printf("done: %s certificate with serial %s is revoked%s\n", family,
+           target->serial,
            acme_errand_was_done(alone->errand) ? " (it was before)" : "");
-    ctl_exit_t status = ctl_as_worker(alone->ctl, note, target);
+    target->entry =
+        ctl_entry(ctl, ACME_I_REVOKED, ctl_subject(ctl, target->dir, family),
+                  target->serial, reason ? reason : "no reason given",
+                  ctl_asked_by(ctl), NULL);
+    ctl_exit_t status = ctl_as_worker(ctl, note, target);
     if (status == CTL_DONE) {
         puts("Where it is still managed, the server orders another one as soon "
              "as it is started.");

@@ -36,7 +36,7 @@ ctl_exit_t ctl_read_key(ctl_t *ctl, const char *path, EVP_PKEY **key,
     return err ? ctl_say_error(err, ctl->pool) : CTL_DONE;
 }
 
-void ctl_sign(ctl_t *ctl, acme_control_t *request)
+const char *ctl_who(ctl_t *ctl)
 {
     const struct passwd *user = getpwuid(getuid());
     const char *name =
@@ -47,6 +47,10 @@ void ctl_sign(ctl_t *ctl, acme_control_t *request)
     if (sudo && *sudo && getuid() == 0) {
         name = apr_pstrcat(ctl->pool, sudo, " (sudo)", NULL);
     }
-    acme_control_set_text(
-        request, "by", acme_encode_printable(name, 64, ctl->pool), ctl->pool);
+    return acme_encode_printable(name, 64, ctl->pool);
+}
+
+void ctl_sign(ctl_t *ctl, acme_control_t *request)
+{
+    acme_control_set_text(request, "by", ctl_who(ctl), ctl->pool);
 }

@@ -1,8 +1,10 @@
 /* Requests that are answered in the round that takes them up. */
 #include "engine/engine_impl.h"
 
+#include <apr_strings.h>
 #include <string.h>
 
+#include "core/encode.h"
 #include "engine/report.h"
 
 #define AT_ONCE 200 /* certificates; most take two to four thousand octets */
@@ -72,6 +74,27 @@ void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
     json_decref(reply.result);
 }
 
+/* --- record ------------------------------------------------------------------------- */
+
+void acme_answers_record(acme_engine_t *engine, const acme_control_t *request,
+                         int again)
+{
+    acme_msg_t msg = (acme_msg_t)acme_control_number(request, "code", 0);
+    const char *subject = acme_control_text(request, "subject");
+    const char *text = acme_control_text(request, "text");
+    const acme_control_reply_t reply = { .state = "done", .text = "recorded" };
+
+    (void)again;
+    if (!acme_audit_event(msg) || !subject || !text) {
+        acme_request_fail(engine, request->id,
+                          acme_err_make(engine->scratch, ACME_E_REQUEST_ACTION,
+                                        request->action, NULL));
+        return;
+    }
+    acme_engine_say(engine, msg, subject, text);
+    acme_request_reply(engine, request->id, &reply);
+}
+
 /* --- delete ------------------------------------------------------------------------- */
 
 static const acme_managed_t *managed_in(const acme_engine_t *engine,
@@ -88,10 +111,29 @@ static const acme_managed_t *managed_in(const acme_engine_t *engine,
     return NULL;
 }
 
+static void tell_deleted(acme_engine_t *engine, const char *name,
+                         const char *by)
+{
+    apr_pool_t *scratch = engine->scratch;
+    const acme_err_t *line = acme_err_make(
+        scratch, ACME_I_DELETED,
+        by ? apr_pstrcat(scratch, " (asked for by ",
+                         acme_encode_printable(by, 64, scratch), ")", NULL)
+           : "",
+        NULL);
+    acme_engine_say(engine, line->msg,
+                    apr_pstrcat(scratch, "[",
+                                acme_encode_printable(name, 253, scratch), "]",
+                                NULL),
+                    line->text);
+}
+
 void acme_answers_delete(acme_engine_t *engine, const acme_control_t *request,
                          int again)
 {
     const char *dir = acme_control_text(request, "directory");
+    const char *by = acme_control_text(request, "by");
+    const char *name = request->certificate ? request->certificate : dir;
     const acme_managed_t *managed = dir ? managed_in(engine, dir) : NULL;
     acme_err_t *err = NULL;
 
@@ -112,6 +154,7 @@ void acme_answers_delete(acme_engine_t *engine, const acme_control_t *request,
         acme_request_fail(engine, request->id, err);
         return;
     }
+    tell_deleted(engine, name, by);
     acme_control_reply_t reply = { .state = "done", .text = dir };
     acme_request_reply(engine, request->id, &reply);
 }

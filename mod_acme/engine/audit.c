@@ -38,6 +38,12 @@ const char *acme_audit_event(acme_msg_t msg)
         { ACME_I_RELOADED, "activated" },
         { ACME_E_SELF_TEST, "refused" },
         { ACME_E_NOT_SERVED, "withdrawn" },
+        { ACME_I_DELETED, "deleted" },
+        { ACME_I_RESTORED, "restored" },
+        { ACME_I_TAKEN_OVER, "taken-over" },
+        { ACME_I_EXPORTED, "exported" },
+        { ACME_I_BACKED_UP, "backup" },
+        { ACME_I_AUDIT_ACCEPTED, "accepted" },
     };
 
     for (size_t i = 0; i < sizeof(EVENTS) / sizeof(EVENTS[0]); i++) {
@@ -121,28 +127,45 @@ static void take_line(acme_audit_t *audit, const char *line, apr_size_t len,
     }
 }
 
-/* Where another process has left it. */
+/* What its files say from that one on. Of the newest it matters if it cannot be read:
+ * nothing can be written behind it. */
+static void replay(acme_audit_t *audit, acme_store_t *store,
+                   const apr_array_header_t *names, int from, apr_pool_t *pool)
+{
+    apr_pool_t *file;
+
+    apr_pool_create(&file, pool);
+    memset(audit, 0, sizeof(*audit));
+    memcpy(audit->hash, GENESIS, sizeof(audit->hash));
+    for (int i = from; i < names->nelts; i++) {
+        const char *text, *line, *at;
+        apr_size_t len;
+        apr_pool_clear(file);
+        acme_err_t *err = acme_store_get_audit(
+            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file);
+        const char *end = !err && text ? text + len : NULL;
+        for (at = end ? text : NULL; end && next_line(&line, &len, &at, end);) {
+            take_line(audit, line, len, file);
+        }
+        audit->open_end = end && end > text && end[-1] != '\n';
+        audit->unusable = err ? acme_err_dup(err, pool) : NULL;
+    }
+    apr_pool_destroy(file);
+}
+
+/* Where another process has left it. The newest files may have nothing but half a
+ * line, or not be readable: then its number is before them. */
 static acme_err_t *find_end(acme_audit_t *audit, acme_store_t *store,
                             apr_pool_t *pool)
 {
     apr_array_header_t *names;
+    int from;
 
-    memset(audit, 0, sizeof(*audit));
-    memcpy(audit->hash, GENESIS, sizeof(audit->hash));
     ACME_TRY(acme_store_list_audit(&names, store, pool));
-    /* The newest may have nothing but half a line: its number is before it. */
-    for (int i = names->nelts > 1 ? names->nelts - 2 : 0; i < names->nelts;
-         i++) {
-        const char *text, *line, *at;
-        apr_size_t len;
-        ACME_TRY(acme_store_get_audit(
-            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), pool));
-        const char *end = text ? text + len : NULL;
-        for (at = text; text && next_line(&line, &len, &at, end);) {
-            take_line(audit, line, len, pool);
-        }
-        audit->open_end = text && end > text && end[-1] != '\n';
-    }
+    from = names->nelts;
+    do {
+        replay(audit, store, names, --from > 0 ? from : 0, pool);
+    } while (!audit->seq && from > 0);
     audit->known = 1;
     return NULL;
 }
@@ -187,6 +210,63 @@ static const char *make_line(const acme_audit_t *audit, acme_msg_t msg,
     return line;
 }
 
+/* Behind a file that cannot be used another one is begun.
+ * @return W_AUDIT_FILE: so it was */
+static acme_err_t *append(acme_audit_t *audit, acme_store_t *store,
+                          const char *line, apr_pool_t *pool)
+{
+    const acme_err_t *unusable = audit->unusable;
+    acme_audit_end_t end = unusable          ? ACME_AUDIT_UNUSABLE
+                           : audit->open_end ? ACME_AUDIT_HALF
+                                             : ACME_AUDIT_WHOLE;
+    acme_err_t *err = acme_store_append_audit(store, line, end, pool);
+
+    audit->known = !err; /* what a failure has left there is looked at */
+    audit->unusable = NULL;
+    if (err) {
+        return err;
+    }
+    audit->open_end = 0;
+    take_line(audit, line, strlen(line), pool);
+    return unusable
+               ? acme_err_make(pool, ACME_W_AUDIT_FILE, unusable->text, NULL)
+               : NULL;
+}
+
+/* The file that was written to until now may have become another's. */
+static acme_err_t *append_after(acme_audit_t *audit, acme_store_t *store,
+                                const char *line, acme_err_t *failure,
+                                apr_pool_t *pool)
+{
+    acme_audit_t seen;
+    acme_err_t *err = find_end(&seen, store, pool);
+
+    if (err || !seen.unusable) {
+        return failure;
+    }
+    audit->unusable = seen.unusable;
+    return append(audit, store, line, pool);
+}
+
+static acme_err_t *add(acme_audit_t *audit, acme_store_t *store, acme_msg_t msg,
+                       const char *prefix, const char *text, apr_time_t now,
+                       apr_pool_t *pool)
+{
+    int known = audit->known;
+
+    if (!known) {
+        ACME_TRY(find_end(audit, store, pool));
+    }
+    const char *line = make_line(audit, msg, prefix, text, now, pool);
+    if (!line) {
+        return acme_err_make(pool, ACME_E_MEMORY, "the audit trail", NULL);
+    }
+    acme_err_t *err = append(audit, store, line, pool);
+    return err && known && err->msg == ACME_E_STORE_IO
+               ? append_after(audit, store, line, err, pool)
+               : err;
+}
+
 acme_err_t *acme_audit_add(acme_audit_t *audit, acme_store_t *store,
                            acme_msg_t msg, const char *prefix, const char *text,
                            apr_time_t now, apr_pool_t *scratch)
@@ -194,21 +274,8 @@ acme_err_t *acme_audit_add(acme_audit_t *audit, acme_store_t *store,
     apr_pool_t *pool;
 
     apr_pool_create(&pool, scratch);
-    acme_err_t *err = audit->known ? NULL : find_end(audit, store, pool);
-    const char *line =
-        err ? NULL : make_line(audit, msg, prefix, text, now, pool);
-    if (!err && !line) {
-        err = acme_err_make(pool, ACME_E_MEMORY, "the audit trail", NULL);
-    }
-    if (!err) {
-        err = acme_store_append_audit(store, line, audit->open_end, pool);
-        audit->known = !err; /* what a failure has left there is looked at */
-    }
-    if (!err) {
-        take_line(audit, line, strlen(line), pool);
-        audit->open_end = 0;
-    }
-    err = err ? acme_err_dup(err, scratch) : NULL;
+    acme_err_t *err =
+        acme_err_dup(add(audit, store, msg, prefix, text, now, pool), scratch);
     apr_pool_destroy(pool);
     return err;
 }
@@ -220,46 +287,69 @@ typedef struct check_t {
     char before[ACME_AUDIT_HASH]; /* of the line before */
     int torn;                     /* that one is not whole */
     int any;                      /* there was one */
-    apr_int64_t anchor;           /* seq; 0: there is none */
-    const char *anchor_hash;
-    const char *fault; /* the first that was found, in words; or NULL */
+    int rotated;                  /* the oldest files have gone by age */
+    acme_audit_anchor_t anchor;   /* seq 0: there is none */
     apr_pool_t *pool, *scratch;
 } check_t;
 
 static void find_fault(check_t *check, const char *words, apr_int64_t seq)
 {
-    if (!check->fault) {
-        check->fault =
+    if (!check->report->fault) {
+        check->report->fault =
             apr_psprintf(check->pool, "%s %" APR_INT64_T_FMT, words, seq);
     }
+}
+
+/* Of the first entry there is. */
+static void check_first(check_t *check, const place_t *place)
+{
+    const acme_audit_anchor_t *anchor = &check->anchor;
+
+    if (anchor->seq && place->seq > anchor->seq + 1 && check->rotated) {
+        find_fault(check, "entries are missing before entry", place->seq);
+    }
+    if (place->seq > (anchor->seq ? anchor->first : 1) && !check->rotated) {
+        find_fault(check, "the beginning is missing before entry", place->seq);
+    }
+    if (place->seq == 1 && !check->any && strcmp(place->prev, GENESIS)) {
+        find_fault(check, "the beginning was changed: entry", place->seq);
+    }
+    if (anchor->seq && place->seq == anchor->seq + 1 && !place->after_torn
+        && strcmp(place->prev, anchor->hash)) {
+        find_fault(check, "it does not follow what was last verified: entry",
+                   place->seq);
+    }
+    check->report->first = place->seq;
 }
 
 static void check_place(check_t *check, const place_t *place, const char *hash)
 {
     acme_audit_report_t *report = check->report;
 
-    if (check->torn != place->after_torn) {
+    if (!report->first) {
+        check_first(check, place);
+    }
+    else if (place->seq != report->last + 1) {
+        find_fault(check, "entries are missing before entry", place->seq);
+    }
+    if (check->any && check->torn != place->after_torn) {
         find_fault(check, "a line was damaged before entry", place->seq);
     }
     if (check->any && strcmp(place->prev, check->before)) {
         find_fault(check, "what stands before it was changed: entry",
                    place->seq);
     }
-    if (report->last && place->seq != report->last + 1) {
-        find_fault(check, "entries are missing before entry", place->seq);
-    }
-    /* the first of all, unless the oldest files have gone by age */
-    if (!check->any && place->seq == 1 && strcmp(place->prev, GENESIS)) {
-        find_fault(check, "the beginning was changed: entry", place->seq);
-    }
-    if (place->seq == check->anchor && strcmp(hash, check->anchor_hash)) {
+    if (place->seq == check->anchor.seq && strcmp(hash, check->anchor.hash)) {
         find_fault(check,
                    "all is written anew since it was last verified: entry",
                    place->seq);
     }
-    report->first = report->first ? report->first : place->seq;
     report->last = place->seq;
     memcpy(report->hash, hash, ACME_AUDIT_HASH);
+    if (place->seq == report->accepted.seq
+        && !strcmp(hash, report->accepted.hash)) {
+        check->report->fault = NULL; /* the administrator knows of it */
+    }
 }
 
 static void check_line(check_t *check, const char *line, apr_size_t len,
@@ -277,10 +367,6 @@ static void check_line(check_t *check, const char *line, apr_size_t len,
             tell(baton, apr_pstrmemdup(check->scratch, line, len));
         }
     }
-    else if (check->torn) { /* a writer ends one such line, and says so */
-        find_fault(check, "two lines were damaged after entry",
-                   check->report->last);
-    }
     else {
         check->report->torn++;
     }
@@ -289,21 +375,71 @@ static void check_line(check_t *check, const char *line, apr_size_t len,
     memcpy(check->before, hash, sizeof(hash));
 }
 
+static int has_hash(const char *hash)
+{
+    return hash && strspn(hash, "0123456789abcdef") == ACME_AUDIT_HASH - 1;
+}
+
+static void get_place(apr_int64_t *seq, char *hash, const json_t *doc)
+{
+    const char *text = acme_json_string(doc, "hash");
+
+    *seq = has_hash(text) ? json_integer_value(json_object_get(doc, "seq")) : 0;
+    apr_cpystrn(hash, has_hash(text) ? text : "", ACME_AUDIT_HASH);
+}
+
+static const char *get_text(const json_t *doc, const char *name,
+                            apr_pool_t *pool)
+{
+    const char *text = acme_json_string(doc, name);
+
+    return acme_encode_printable(text ? text : "?", MAX_TEXT, pool);
+}
+
 static acme_err_t *read_anchor(check_t *check, acme_store_t *store)
 {
+    acme_audit_anchor_t *anchor = &check->anchor;
+    acme_audit_accepted_t *accepted = &check->report->accepted;
     const char *json = NULL;
     apr_size_t len;
-    json_t *doc;
+    json_t *doc, *part;
 
     ACME_TRY(acme_store_get_anchor(&json, &len, store, check->pool));
-    if (json) {
-        ACME_TRY(
-            acme_json_parse(&doc, json, len, MAX_LINE, "anchor", check->pool));
-        check->anchor = json_integer_value(json_object_get(doc, "seq"));
-        check->anchor_hash = acme_json_string(doc, "hash");
-        check->anchor = check->anchor_hash ? check->anchor : 0;
+    if (!json) {
+        return NULL;
+    }
+    ACME_TRY(acme_json_parse(&doc, json, len, MAX_LINE, "anchor", check->pool));
+    get_place(&anchor->seq, anchor->hash, doc);
+    anchor->first = json_integer_value(json_object_get(doc, "first"));
+    anchor->first =
+        anchor->first > 0 ? anchor->first : 1; /* older ones have none */
+    part = json_object_get(doc, "accepted");
+    if (part) {
+        get_place(&accepted->seq, accepted->hash, part);
+        accepted->time = get_text(part, "time", check->pool);
+        accepted->by = get_text(part, "by", check->pool);
+        accepted->fault = get_text(part, "fault", check->pool);
     }
     return NULL;
+}
+
+static void check_file(check_t *check, acme_store_t *store, const char *name,
+                       acme_audit_line_fn_t *tell, void *baton)
+{
+    const char *text, *line, *at;
+    apr_size_t len;
+    apr_pool_t *file;
+
+    apr_pool_create(&file, check->pool);
+    acme_err_t *err = acme_store_get_audit(&text, &len, store, name, file);
+    if (err && !check->report->fault) {
+        check->report->fault = apr_pstrdup(check->pool, err->text);
+    }
+    const char *end = !err && text ? text + len : NULL;
+    for (at = end ? text : NULL; end && next_line(&line, &len, &at, end);) {
+        check_line(check, line, len, tell, baton);
+    }
+    apr_pool_destroy(file);
 }
 
 acme_err_t *acme_audit_read(acme_audit_report_t *report, acme_store_t *store,
@@ -312,33 +448,22 @@ acme_err_t *acme_audit_read(acme_audit_report_t *report, acme_store_t *store,
 {
     check_t check = { .report = report, .pool = pool };
     apr_array_header_t *names;
-    apr_pool_t *file;
 
     memset(report, 0, sizeof(*report));
     apr_pool_create(&check.scratch, pool);
-    apr_pool_create(&file, pool);
     ACME_TRY(read_anchor(&check, store));
     ACME_TRY(acme_store_list_audit(&names, store, pool));
+    check.rotated = acme_store_audit_is_rotated(names);
     for (int i = 0; i < names->nelts; i++) {
-        const char *text, *line, *at;
-        apr_size_t len;
-        apr_pool_clear(file);
-        acme_err_t *err = acme_store_get_audit(
-            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file);
-        if (err) {
-            return acme_err_dup(err, pool);
-        }
-        const char *end = text ? text + len : NULL;
-        for (at = text; text && next_line(&line, &len, &at, end);) {
-            check_line(&check, line, len, tell, baton);
-        }
+        check_file(&check, store, APR_ARRAY_IDX(names, i, const char *), tell,
+                   baton);
     }
-    if (report->last < check.anchor) {
+    if (report->last < check.anchor.seq) {
         find_fault(&check, "the end is missing, which went up to entry",
-                   check.anchor);
+                   check.anchor.seq);
     }
-    return check.fault
-               ? acme_err_make(pool, ACME_E_AUDIT_BROKEN, check.fault, NULL)
+    return report->fault
+               ? acme_err_make(pool, ACME_E_AUDIT_BROKEN, report->fault, NULL)
                : NULL;
 }
 
@@ -346,9 +471,40 @@ acme_err_t *acme_audit_anchor(acme_store_t *store,
                               const acme_audit_report_t *report,
                               apr_pool_t *scratch)
 {
-    const char *json = apr_psprintf(
-        scratch, "{\"seq\":%" APR_INT64_T_FMT ",\"hash\":\"%s\"}\n",
-        report->last, report->hash);
+    const acme_audit_accepted_t *accepted = &report->accepted;
+    json_t *doc =
+        json_pack("{s:I, s:I, s:s}", "first", (json_int_t)report->first, "seq",
+                  (json_int_t)report->last, "hash", report->hash);
+    char *json;
 
-    return report->last ? acme_store_put_anchor(store, json, scratch) : NULL;
+    if (accepted->time) {
+        json_object_set_new(doc, "accepted",
+                            json_pack("{s:I, s:s, s:s, s:s, s:s}", "seq",
+                                      (json_int_t)accepted->seq, "hash",
+                                      accepted->hash, "time", accepted->time,
+                                      "by", accepted->by, "fault",
+                                      accepted->fault));
+    }
+    json = json_dumps(doc, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(doc);
+    if (!json) {
+        return acme_err_make(scratch, ACME_E_MEMORY, "the anchor", NULL);
+    }
+    const char *text = apr_pstrcat(scratch, json, "\n", NULL);
+    free(json);
+    return acme_store_put_anchor(store, text, scratch);
+}
+
+acme_err_t *acme_audit_accept(acme_store_t *store,
+                              const acme_audit_report_t *report, const char *by,
+                              apr_time_t now, apr_pool_t *scratch)
+{
+    acme_audit_report_t kept = *report;
+
+    kept.accepted.seq = report->last;
+    memcpy(kept.accepted.hash, report->hash, sizeof(report->hash));
+    kept.accepted.time = acme_time_format(now, scratch);
+    kept.accepted.by = by;
+    kept.accepted.fault = report->fault ? report->fault : "?";
+    return acme_audit_anchor(store, &kept, scratch);
 }

@@ -23,8 +23,9 @@
 typedef struct acme_audit_t {
     apr_int64_t seq; /* of the last line; 0: there is none */
     char hash[ACME_AUDIT_HASH];
-    int torn;     /* and it is not whole */
-    int open_end; /* nor does it end */
+    int torn;                   /* and it is not whole */
+    int open_end;               /* nor does it end */
+    const acme_err_t *unusable; /* why nothing can be added to its file */
     int known;
 } acme_audit_t;
 
@@ -32,16 +33,33 @@ typedef struct acme_audit_t {
 const char *acme_audit_event(acme_msg_t msg);
 
 /** Add a line, under the lease. @param audit  of the one writer that there is
- *  @param prefix  as in the log: "[shop.example/ecdsa]", or "" */
+ *  @param prefix  as in the log: "[shop.example/ecdsa]", or ""
+ *  @return W_AUDIT_FILE: it was added, in a file of its own, since the one before
+ *          cannot be used */
 acme_err_t *acme_audit_add(acme_audit_t *audit, acme_store_t *store,
                            acme_msg_t msg, const char *prefix, const char *text,
                            apr_time_t now, apr_pool_t *scratch) ACME_MUST_CHECK;
 
+/** What root has seen when it was last verified. */
+typedef struct acme_audit_anchor_t {
+    apr_int64_t first, seq; /* entries there were */
+    char hash[ACME_AUDIT_HASH];
+} acme_audit_anchor_t;
+
+/** Faults up to there count no more, by the administrator's word. */
+typedef struct acme_audit_accepted_t {
+    apr_int64_t seq;
+    char hash[ACME_AUDIT_HASH];
+    const char *time, *by, *fault; /* NULL: nothing was accepted */
+} acme_audit_accepted_t;
+
 /** What became of a look at all of it. */
 typedef struct acme_audit_report_t {
-    apr_int64_t first, last;    /* lines there are; 0: none */
-    int torn;                   /* half lines, each owned up to by the next */
-    char hash[ACME_AUDIT_HASH]; /* of the last one */
+    apr_int64_t first, last;        /* lines there are; 0: none */
+    int torn;                       /* half lines, owned up to by the next */
+    char hash[ACME_AUDIT_HASH];     /* of the last one */
+    const char *fault;              /* the first found, in words; or NULL */
+    acme_audit_accepted_t accepted; /* once */
 } acme_audit_report_t;
 
 /** Called for each whole line, the oldest first. @param line  JSON */
@@ -56,6 +74,11 @@ acme_err_t *acme_audit_read(acme_audit_report_t *report, acme_store_t *store,
 /** Root: what was just found good is the anchor from now on. */
 acme_err_t *acme_audit_anchor(acme_store_t *store,
                               const acme_audit_report_t *report,
+                              apr_pool_t *scratch) ACME_MUST_CHECK;
+/** Root: the same, though there is a fault. */
+acme_err_t *acme_audit_accept(acme_store_t *store,
+                              const acme_audit_report_t *report, const char *by,
+                              apr_time_t now,
                               apr_pool_t *scratch) ACME_MUST_CHECK;
 
 #endif

@@ -470,6 +470,10 @@ acme_err_t *acme_request_no_certificate(const acme_control_t *request,
  *  an answer can hold. Its result: "certificates" as in report.h, "total". */
 void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
                          int again);
+/** "record": what acmectl has done goes into the audit trail, with the message
+ *  "code", about "subject" and in the words of "text". */
+void acme_answers_record(acme_engine_t *engine, const acme_control_t *request,
+                         int again);
 /** "delete": what the worker has of the certificate, whose directory is the text
  *  "directory". @return E_CTL_IN_USE as answer, while it is managed */
 void acme_answers_delete(acme_engine_t *engine, const acme_control_t *request,

@@ -19,6 +19,7 @@ static const verb_t VERBS[] = {
     { "renew", acme_asked_accept, 1 },
     { "status", acme_answers_status, 1 },
     { "delete", acme_answers_delete, 1 },
+    { "record", acme_answers_record, 1 },
     { "revoke", acme_duty_revoke, 1 },
     { "account-contact", acme_duty_contact, 1 },
     { "account-rollover", acme_duty_rollover, 1 },

@@ -350,17 +350,24 @@ acme_err_t *acme_store_put_limits(acme_store_t *store, const char *ca_dir,
 
 /* --- audit trail: see audit.h ------------------------------------------------ */
 
+/** How the newest file ends. */
+typedef enum acme_audit_end_t {
+    ACME_AUDIT_WHOLE,
+    ACME_AUDIT_HALF,     /* its last line has no end: it gets one first */
+    ACME_AUDIT_UNUSABLE, /* it is left as it is, and another one begun */
+} acme_audit_end_t;
 /** The worker, under the lease: add a line, which goes to the disk at once. Files
  *  of half a megabyte; the last 32 are kept.
- *  @param line  without its end
- *  @param half  the one before it has no end: it gets one first */
+ *  @param line  without its end */
 acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
-                                    int half,
+                                    acme_audit_end_t end,
                                     apr_pool_t *scratch) ACME_MUST_CHECK;
 /** Names of its files, the oldest first. @param names  const char * */
 acme_err_t *acme_store_list_audit(apr_array_header_t **names,
                                   acme_store_t *store,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
+/** Whether there are so many that older ones have gone by age. */
+int acme_store_audit_is_rotated(const apr_array_header_t *names);
 acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
                                  acme_store_t *store, const char *name,
                                  apr_pool_t *pool) ACME_MUST_CHECK;

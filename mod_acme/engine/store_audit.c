@@ -19,7 +19,7 @@
 typedef struct append_t {
     acme_store_t *store;
     const char *line;
-    int half; /* the line before it has no end */
+    acme_audit_end_t end;
 } append_t;
 
 static int is_name(const char *name)
@@ -50,6 +50,12 @@ acme_err_t *acme_store_list_audit(apr_array_header_t **names,
     qsort(found->elts, (size_t)found->nelts, sizeof(const char *), compare);
     *names = found;
     return NULL;
+}
+
+/* One that was killed when it had made room has left one less. */
+int acme_store_audit_is_rotated(const apr_array_header_t *names)
+{
+    return names->nelts >= FILES_MAX - 1;
 }
 
 acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
@@ -106,8 +112,8 @@ static acme_err_t *append(void *baton, apr_pool_t *scratch)
     const char *last =
         names->nelts ? APR_ARRAY_IDX(names, names->nelts - 1, const char *)
                      : NULL;
-    int half = what->half;
-    if (!last
+    int half = what->end == ACME_AUDIT_HALF;
+    if (!last || what->end == ACME_AUDIT_UNUSABLE
         || (fstatat(place->fd, last, &st, AT_SYMLINK_NOFOLLOW) == 0
             && st.st_size >= FILE_MAX)) {
         half = 0; /* the file's end is its end */
@@ -124,10 +130,10 @@ static acme_err_t *append(void *baton, apr_pool_t *scratch)
 }
 
 acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
-                                    int half, apr_pool_t *scratch)
+                                    acme_audit_end_t end, apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
-    append_t what = { store, line, half };
+    append_t what = { store, line, end };
 
     return acme_store_leave(acme_store_commit(store, append, &what, sub), sub,
                             scratch);

@@ -1,13 +1,17 @@
 """The audit trail, as a server writes it and acmectl shows it."""
 
 import json
+import os
 import re
 
 import pytest
 
 from .proc import wait_until
-from .test_acmectl import ctl
-from .test_issue import SHOP, issue_one, serial
+from .test_acmectl import ctl, phrase
+from .test_issue import SHOP, acmectl, issue_one, serial
+
+__all__ = ["phrase"]
+
 
 def events(server, *args):
     lines = ctl(server, "log", "--json", *args).splitlines()
@@ -78,3 +82,67 @@ def test_audit_of_an_engine_killed_in_the_middle_of_a_line_goes_on(httpd, fakeca
     assert events(httpd)[-1]["after_torn"] is True
     assert "since a reload" in events(httpd)[-1]["text"]
     assert "and 1 that their writer was killed in" in ctl(httpd, "log", "--verify")
+
+
+def told(server, count):
+    """The last entries: what happened, to what; all of one user's, and of one whole trail."""
+    assert "holds together" in ctl(server, "log", "--verify")
+    assert {path.stat().st_uid for path in trail(server)} == {(server.store / "audit").stat().st_uid}
+    return [(one["event"], one.get("subject")) for one in events(server)[-count:]]
+
+
+def test_audit_has_what_acmectl_does_by_itself(httpd, fakeca, phrase):
+    httpd.acme(fakeca, "AcmeActivate manual")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    wait_until(lambda: "waits" in ctl(httpd, "log"), 20, httpd.log)
+    pem, backup = httpd.folder / "shop.pem", httpd.folder / "all.backup"
+    of_all = [("exported", f"{SHOP}/ecdsa"), ("backup", None)]
+    for stopped in (False, True):
+        if stopped:
+            httpd.stop()
+        ctl(httpd, "export", SHOP, "--pem", pem)
+        ctl(httpd, "backup", backup, *phrase)
+        assert told(httpd, 2) == of_all
+    texts = [one["text"] for one in events(httpd)[-2:]]
+    assert f"exported to {pem} (asked for by " in texts[0]
+    assert f"1 accounts and 1 certificates, with their keys, were copied to the backup {backup}" in texts[1]
+    httpd.remove_vhost(SHOP)
+    httpd.start()
+    httpd.stop()
+    ctl(httpd, "revoke", SHOP, "--trust-file", fakeca.ca_file)
+    ctl(httpd, "delete", SHOP)
+    ctl(httpd, "restore", backup, *phrase)
+    assert told(httpd, 3) == [("revoked", f"{SHOP}/ecdsa"), ("deleted", SHOP), ("restored", None)]
+    httpd.start()
+    ctl(httpd, "delete", SHOP)
+    assert told(httpd, 1) == [("deleted", SHOP)]
+    assert "(asked for by " in events(httpd)[-1]["text"]
+
+
+def test_audit_with_a_gap_is_accepted_by_the_administrator(httpd, fakeca):
+    httpd.acme(fakeca)
+    issue_one(httpd)
+    wait_until(lambda: "activated" in ctl(httpd, "log"), 10, httpd.log)
+    ctl(httpd, "log", "--verify")
+    httpd.stop()
+    (first,) = trail(httpd)
+    first.write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:2]))
+    assert "the end is missing" in ctl(httpd, "log", "--verify", code=1)
+    for running in (False, True):
+        if running:
+            # whoever has copied it there as root: the trail goes on beside it
+            os.chown(first, 0, 0)
+            httpd.start()
+            ctl(httpd, "renew", SHOP)
+            httpd.wait_log("ACME1922")
+            shown = acmectl(httpd, "log")
+            assert "issued" in shown.stdout and first.name in shown.stderr
+            assert first.name in ctl(httpd, "log", "--verify", code=1)
+        said = ctl(httpd, "log", "--accept")
+        assert re.match(r"accepted up to entry \d+: (the end is missing|/.* has the wrong owner)", said)
+        assert events(httpd)[-1]["event"] == "accepted"
+        said = ctl(httpd, "log", "--verify")
+        assert re.search(r"holds together: .*\nup to entry \d+ it was accepted as it is by \S+, at 2\S+Z: ", said)
+    ctl(httpd, "renew", SHOP)
+    ctl(httpd, "log", "--verify")

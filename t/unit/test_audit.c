@@ -1,4 +1,5 @@
 /* The audit trail: what is written holds together, and nothing else does. */
+#include "core/encode.h"
 #include "engine/audit.h"
 #include "store_test.h"
 
@@ -41,6 +42,9 @@ static void write_all(const char *name, const char *text, long len)
 
     assert_non_null(file);
     assert_int_equal(fwrite(text, 1, (size_t)len, file), len);
+    if (getuid() == 0) {
+        assert_int_equal(fchown(fileno(file), WORKER, WORKER), 0);
+    }
     fclose(file);
 }
 
@@ -72,6 +76,21 @@ static void assert_broken(const char *words)
     if (!strstr(err->text, words)) {
         fail_msg("\"%s\" is not in: %s", words, err->text);
     }
+}
+
+/* The one that begins another file says so. */
+static void write_entry_anew(acme_store_t *store, void *baton)
+{
+    acme_audit_t audit = { 0 };
+
+    (void)baton;
+    acme_err_t *err =
+        acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                       "issued", NOW, pool);
+    must_be(err && err->msg == ACME_W_AUDIT_FILE);
+    must_be(strstr(err->text, "0000000002.jsonl") != NULL);
+    must(acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                        "issued", NOW, pool));
 }
 
 static int open_trail(void **state)
@@ -189,6 +208,226 @@ static void test_anchor_finds_a_cut_end_and_a_trail_written_anew(void **state)
     assert_broken("written anew since it was last verified: entry 4");
 }
 
+/* Of two crashes in a row. */
+static void test_two_half_lines_in_a_row_are_owned_up_to(void **state)
+{
+    long len;
+
+    open_trail(state);
+    add(2);
+    for (int i = 0; i < 2; i++) {
+        add(1);
+        char *text = read_all(FIRST, &len);
+        write_all(FIRST, text, len - 40);
+    }
+    add(1);
+    acme_audit_report_t report = verified();
+    assert_int_equal(report.last, 3);
+    assert_int_equal(report.torn, 2);
+}
+
+static const char *file_of(int number)
+{
+    return apr_psprintf(pool, "audit/%010d.jsonl", number);
+}
+
+/* Each entry of the one file gets a file of its own, of its number. */
+static void spread(void)
+{
+    long len;
+    int number = 0;
+
+    for (char *line = read_all(FIRST, &len), *end; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        write_all(file_of(++number), line, end + 1 - line);
+    }
+}
+
+static void lose(int first, int last)
+{
+    for (int i = first; i <= last; i++) {
+        assert_int_equal(unlink(in_store(file_of(i))), 0);
+    }
+}
+
+static void anchor(void)
+{
+    acme_audit_report_t report = verified();
+
+    assert_no_err(acme_audit_anchor(the_store, &report, pool));
+}
+
+static void test_beginning_that_was_thrown_away_is_found(void **state)
+{
+    open_trail(state);
+    add(5);
+    spread();
+    assert_int_equal(verified().last, 5);
+    lose(1, 2);
+    assert_broken("the beginning is missing before entry 3");
+}
+
+static void test_beginning_up_to_the_anchor_must_be_there(void **state)
+{
+    long len;
+
+    NEEDS_ROOT();
+    open_trail(state);
+    add(3);
+    anchor();
+    add(2);
+    spread();
+    lose(1, 3);
+    assert_broken("the beginning is missing before entry 4");
+    /* as if they had gone by age: still it must be what followed */
+    for (int i = 6; i < 40; i++) {
+        write_all(file_of(i), "", 0);
+    }
+    assert_int_equal(verified().first, 4);
+    char *text = read_all(file_of(4), &len);
+    char *prev = strstr(text, "\"prev\":\"") + 8;
+    *prev = *prev == '0' ? '1' : '0';
+    write_all(file_of(4), text, len);
+    assert_broken("it does not follow what was last verified: entry 4");
+    lose(4, 4);
+    assert_broken("entries are missing before entry 5");
+}
+
+static void test_files_that_were_rotated_away_are_not_missed(void **state)
+{
+    long len;
+
+    open_trail(state);
+    add(36);
+    /* the last of what has gone was half a line */
+    char *text = read_all(FIRST, &len);
+    write_all(FIRST, text, len - 40);
+    add(1);
+    spread();
+    lose(1, 36);
+    write_all(file_of(36), "", 0);
+    for (int i = 38; i < 68; i++) {
+        write_all(file_of(i), "", 0);
+    }
+    acme_audit_report_t report = verified();
+    assert_int_equal(report.first, 36);
+    assert_int_equal(report.last, 36);
+}
+
+/* What is wrong with it was looked into by the administrator. */
+static void test_gap_that_was_accepted_is_no_fault_any_more(void **state)
+{
+    acme_audit_report_t report;
+    long len;
+
+    NEEDS_ROOT();
+    open_trail(state);
+    add(6);
+    anchor();
+    spread();
+    lose(3, 4);
+    assert_broken("entries are missing before entry 5");
+    assert_err(acme_audit_read(&report, the_store, NULL, NULL, pool),
+               ACME_E_AUDIT_BROKEN);
+    assert_no_err(acme_audit_accept(the_store, &report, "somebody", NOW, pool));
+    assert_no_err(acme_audit_read(&report, the_store, NULL, NULL, pool));
+    assert_int_equal(report.first, 1);
+    assert_int_equal(report.last, 6);
+    assert_int_equal(report.accepted.seq, 6);
+    assert_string_equal(report.accepted.by, "somebody");
+    assert_string_equal(report.accepted.time, acme_time_format(NOW, pool));
+    assert_non_null(strstr(report.accepted.fault, "before entry 5"));
+    /* but what comes later is */
+    add(2);
+    assert_no_err(acme_audit_read(&report, the_store, NULL, NULL, pool));
+    assert_no_err(acme_audit_anchor(the_store, &report, pool));
+    assert_no_err(acme_audit_read(&report, the_store, NULL, NULL, pool));
+    assert_int_equal(report.accepted.seq, 6);
+    char *text = read_all(file_of(6), &len);
+    strstr(text, "{\"seq\":7")[30] ^= 1;
+    write_all(file_of(6), text, len);
+    assert_broken("changed: entry 8");
+}
+
+/* A trail that was deleted is begun anew, and a new anchor is made of it. */
+static void test_lost_trail_that_was_accepted_begins_anew(void **state)
+{
+    acme_audit_report_t report;
+
+    NEEDS_ROOT();
+    open_trail(state);
+    add(6);
+    anchor();
+    lose(1, 1);
+    add(2);
+    assert_broken("the end is missing, which went up to entry 6");
+    assert_err(acme_audit_read(&report, the_store, NULL, NULL, pool),
+               ACME_E_AUDIT_BROKEN);
+    assert_no_err(acme_audit_accept(the_store, &report, "somebody", NOW, pool));
+    add(6);
+    assert_int_equal(verified().last, 8);
+}
+
+/* What is told from then on is not lost. */
+static void leave_file(void **state, int big)
+{
+    acme_audit_report_t report;
+    int lines = 0;
+
+    open_trail(state);
+    add(2);
+    spread();
+    assert_int_equal(big ? truncate(in_store(file_of(2)), 2 * 1024 * 1024)
+                         : chown(in_store(file_of(2)), 0, 0),
+                     0);
+    assert_int_equal(as_worker(write_entry_anew, the_store, NULL), 0);
+    add(2);
+    assert_false(is_there(file_of(4)));
+    acme_err_t *err =
+        acme_audit_read(&report, the_store, count_line, &lines, pool);
+    assert_err(err, ACME_E_AUDIT_BROKEN);
+    assert_non_null(strstr(err->text, "0000000002.jsonl"));
+    assert_int_equal(lines, 5);
+    assert_no_err(acme_audit_accept(the_store, &report, "somebody", NOW, pool));
+    assert_no_err(acme_audit_read(&report, the_store, NULL, NULL, pool));
+}
+
+static void test_file_of_another_owner_is_left_and_told(void **state)
+{
+    NEEDS_ROOT();
+    leave_file(state, 0);
+}
+
+static void test_file_too_big_is_left_and_told(void **state)
+{
+    NEEDS_ROOT();
+    leave_file(state, 1);
+}
+
+/* Under the hands of a process that has written in it. */
+static void write_while_taken_away(acme_store_t *store, void *baton)
+{
+    acme_audit_t audit = { 0 };
+
+    (void)baton;
+    must(acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                        "issued", NOW, pool));
+    must_be(chmod(in_store(FIRST), 0) == 0);
+    acme_err_t *err =
+        acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                       "issued", NOW, pool);
+    must_be(err && err->msg == ACME_W_AUDIT_FILE);
+}
+
+static void test_no_entry_is_lost_with_a_file_that_is_taken_away(void **state)
+{
+    NEEDS_ROOT();
+    open_trail(state);
+    assert_int_equal(as_worker(write_while_taken_away, the_store, NULL), 0);
+    acme_audit_report_t report = verified(); /* root can read it */
+    assert_int_equal(report.last, 2);
+}
+
 static void test_files_are_bounded_in_size_and_number(void **state)
 {
     apr_array_header_t *names;
@@ -239,6 +478,15 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_any_change_is_found),
     STORE_TEST(test_entry_that_was_taken_out_or_doubled_is_found),
     STORE_TEST(test_anchor_finds_a_cut_end_and_a_trail_written_anew),
+    STORE_TEST(test_two_half_lines_in_a_row_are_owned_up_to),
+    STORE_TEST(test_beginning_that_was_thrown_away_is_found),
+    STORE_TEST(test_beginning_up_to_the_anchor_must_be_there),
+    STORE_TEST(test_files_that_were_rotated_away_are_not_missed),
+    STORE_TEST(test_gap_that_was_accepted_is_no_fault_any_more),
+    STORE_TEST(test_lost_trail_that_was_accepted_begins_anew),
+    STORE_TEST(test_file_of_another_owner_is_left_and_told),
+    STORE_TEST(test_file_too_big_is_left_and_told),
+    STORE_TEST(test_no_entry_is_lost_with_a_file_that_is_taken_away),
     STORE_TEST(test_files_are_bounded_in_size_and_number),
 };
 
