@@ -49,6 +49,48 @@ static void show(acme_engine_t *engine, const acme_job_t *job, int number)
                                 job->family, number);
 }
 
+/* --- the trail ----------------------------------------------------------------- */
+
+void acme_activation_tell_issued(acme_engine_t *engine, const acme_job_t *job,
+                                 const acme_record_t *record)
+{
+    acme_engine_log(engine, job, ACME_I_ISSUED, record->serial,
+                    record->issuer ? record->issuer : "?",
+                    acme_time_format(record->not_after, engine->scratch),
+                    acme_idents_text(record->idents, 3, engine->scratch), NULL);
+}
+
+static void tell_activated(acme_engine_t *engine, const acme_job_t *job,
+                           const acme_record_t *record)
+{
+    acme_engine_log(engine, job, ACME_I_ACTIVATED,
+                    apr_itoa(engine->scratch, record->number), record->serial,
+                    NULL);
+}
+
+/* Whether the process before this one was killed when it had done it, and not told
+ * it yet. That is looked for once for all jobs. */
+static int is_untold(acme_engine_t *engine, const acme_record_t *record,
+                     acme_msg_t msg)
+{
+    if (!engine->recent.pool) {
+        /* What cannot be read is told when the trail is written to. */
+        acme_err_t *err =
+            acme_audit_look(&engine->recent, engine->store, engine->pool);
+        (void)err;
+    }
+    return acme_audit_lacks(&engine->recent, msg, record->serial,
+                            record->issued);
+}
+
+void acme_activation_loaded(acme_engine_t *engine)
+{
+    if (engine->recent.pool) {
+        apr_pool_destroy(engine->recent.pool);
+        memset(&engine->recent, 0, sizeof(engine->recent));
+    }
+}
+
 /* --- trying it ----------------------------------------------------------------- */
 
 /* A set that cannot be read is as bad as one that no handshake takes. */
@@ -152,9 +194,7 @@ static acme_err_t *go_live(acme_engine_t *engine, acme_job_t *job,
     note_served(job, record);
     note_wait(engine, job, ACME_WAIT_NONE, 0);
     acme_engine_event(engine, job, "in service", "");
-    acme_engine_log(engine, job, ACME_I_ACTIVATED,
-                    apr_itoa(engine->scratch, record->number), record->serial,
-                    NULL);
+    tell_activated(engine, job, record);
     return NULL;
 }
 
@@ -342,6 +382,9 @@ void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
     int unreadable;
     acme_record_t *newest = find_newest(engine, job, &unreadable);
 
+    if (newest && is_untold(engine, newest, ACME_I_ISSUED)) {
+        acme_activation_tell_issued(engine, job, newest);
+    }
     if (newest && newest->from == ACME_RECORD_FRESH && !engine->lost
         && newest->number != shown(engine, job)) {
         load_waiting(engine, job, newest);
@@ -354,6 +397,10 @@ void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
     /* A disk that is away for a moment takes nothing out of service. */
     if (!engine->lost && (newest || !unreadable)) {
         show(engine, job, newest ? newest->number : 0);
+    }
+    if (newest && job->managed->policy->activate == ACME_ACTIVATE_LIVE
+        && is_untold(engine, newest, ACME_I_ACTIVATED)) {
+        tell_activated(engine, job, newest);
     }
 }
 

@@ -13,6 +13,13 @@
  *  service, and may be, comes into it. */
 void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
 
+/** That was the last one. */
+void acme_activation_loaded(acme_engine_t *engine);
+
+/** A set has been stored. */
+void acme_activation_tell_issued(acme_engine_t *engine, const acme_job_t *job,
+                                 const acme_record_t *record);
+
 /** A set has been stored, of which the job does not know yet.
  *  @return why it must never serve, from scratch; it has been refused then */
 acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,

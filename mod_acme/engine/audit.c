@@ -170,6 +170,84 @@ static acme_err_t *find_end(acme_audit_t *audit, acme_store_t *store,
     return NULL;
 }
 
+/* --- what was told of late ---------------------------------------------------------- */
+
+/* "certificate with serial 4711af issued by ..." */
+static const char *told_of(const char *event, const char *text,
+                           apr_pool_t *pool)
+{
+    const char *serial = text ? strstr(text, "serial ") : NULL;
+
+    return event && serial ? apr_pstrcat(
+               pool, event, " ",
+               apr_pstrmemdup(pool, serial + 7,
+                              strspn(serial + 7, "0123456789abcdef")),
+               NULL)
+                           : NULL;
+}
+
+static void look_at(acme_audit_recent_t *recent, const char *line,
+                    apr_size_t len, apr_pool_t *scratch)
+{
+    json_t *doc;
+    acme_err_t *err =
+        acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", scratch);
+
+    if (err || !json_is_object(doc)) {
+        return;
+    }
+    const char *time = acme_json_string(doc, "time");
+    if (!recent->since && time) {
+        recent->since = acme_time_parse_rfc3339(time);
+    }
+    const char *told = told_of(acme_json_string(doc, "event"),
+                               acme_json_string(doc, "text"), scratch);
+    if (told) {
+        apr_hash_set(recent->told, apr_pstrdup(recent->pool, told),
+                     APR_HASH_KEY_STRING, "");
+    }
+}
+
+acme_err_t *acme_audit_look(acme_audit_recent_t *recent, acme_store_t *store,
+                            apr_pool_t *pool)
+{
+    apr_array_header_t *names;
+    apr_pool_t *file, *scratch;
+
+    recent->since = 0;
+    apr_pool_create(&recent->pool, pool);
+    recent->told = apr_hash_make(recent->pool);
+    ACME_TRY(acme_store_list_audit(&names, store, pool));
+    apr_pool_create(&file, recent->pool);
+    apr_pool_create(&scratch, file);
+    for (int i = names->nelts > 1 ? names->nelts - 2 : 0; i < names->nelts;
+         i++) {
+        const char *text, *line, *at;
+        apr_size_t len;
+        ACME_TRY(acme_store_get_audit(
+            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file));
+        const char *end = text ? text + len : NULL;
+        for (at = text; text && next_line(&line, &len, &at, end);) {
+            apr_pool_clear(scratch);
+            look_at(recent, line, len, scratch);
+        }
+    }
+    apr_pool_destroy(file);
+    return NULL;
+}
+
+int acme_audit_lacks(const acme_audit_recent_t *recent, acme_msg_t msg,
+                     const char *serial, apr_time_t when)
+{
+    char key[128];
+
+    apr_snprintf(key, sizeof(key), "%s %s", acme_audit_event(msg), serial);
+    return recent->since && when >= recent->since
+           && !apr_hash_get(recent->told, key, APR_HASH_KEY_STRING);
+}
+
+/* --- adding to it ------------------------------------------------------------------- */
+
 /* "[shop.example/ecdsa order=done]" */
 static void add_subject(json_t *doc, const char *prefix, apr_pool_t *pool)
 {

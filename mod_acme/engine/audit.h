@@ -12,6 +12,7 @@
 #ifndef ACME_AUDIT_H
 #define ACME_AUDIT_H
 
+#include <apr_hash.h>
 #include <apr_tables.h>
 
 #include "core/err.h"
@@ -28,6 +29,22 @@ typedef struct acme_audit_t {
     const acme_err_t *unusable; /* why nothing can be added to its file */
     int known;
 } acme_audit_t;
+
+/** What the newest entries say: of which certificates they tell, and since when. */
+typedef struct acme_audit_recent_t {
+    apr_time_t since; /* of the first of them; 0: there is none */
+    apr_hash_t *told; /* "issued 4711af" */
+    apr_pool_t *pool; /* of told; NULL: they have not been looked at */
+} acme_audit_recent_t;
+
+/** Look at the newest two files. @param pool  parent of one of its own, which is to
+ *                                             be destroyed when it has served */
+acme_err_t *acme_audit_look(acme_audit_recent_t *recent, acme_store_t *store,
+                            apr_pool_t *pool) ACME_MUST_CHECK;
+/** Whether an entry is missing about something that was since then.
+ *  @param msg  I_ISSUED, I_ACTIVATED */
+int acme_audit_lacks(const acme_audit_recent_t *recent, acme_msg_t msg,
+                     const char *serial, apr_time_t when);
 
 /** Whether a message is of account. @return "issued" ..., static; or NULL */
 const char *acme_audit_event(acme_msg_t msg);

@@ -434,6 +434,7 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         load_order(engine, &engine->jobs[i]);
     }
     apr_pool_clear(engine->scratch);
+    acme_activation_loaded(engine);
     if (!engine->lost) {
         acme_solver_sweep(engine->solver);
         acme_engine_log(engine, NULL, ACME_I_STARTED,

@@ -103,6 +103,7 @@ struct acme_engine_t {
     struct acme_solver_t *solver;
     struct acme_notify_t *notify; /* programs of AcmeOn */
     acme_audit_t audit;           /* where the trail ends */
+    acme_audit_recent_t recent;   /* what it says, while jobs are taken over */
     acme_job_t *jobs;
     int job_count;
     apr_hash_t *by_name; /* managed->name: the first of its jobs, in a row */

@@ -338,10 +338,7 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
     remove_work(run);
     acme_engine_event(engine, job, "issued by ",
                       record.issuer ? record.issuer : "?");
-    acme_engine_log(engine, job, ACME_I_ISSUED,
-                    record.issuer ? record.issuer : "?",
-                    acme_time_format(record.not_after, engine->scratch),
-                    acme_idents_text(record.idents, 3, engine->scratch), NULL);
+    acme_activation_tell_issued(engine, job, &record);
     err = acme_activation_try(engine, job, &record);
     if (!err) {
         acme_job_learn(job, &record, engine->scratch);

@@ -146,3 +146,21 @@ def test_audit_with_a_gap_is_accepted_by_the_administrator(httpd, fakeca):
         assert re.search(r"holds together: .*\nup to entry \d+ it was accepted as it is by \S+, at 2\S+Z: ", said)
     ctl(httpd, "renew", SHOP)
     ctl(httpd, "log", "--verify")
+
+
+def test_audit_of_an_engine_killed_before_it_told_is_completed(httpd, fakeca):
+    httpd.acme(fakeca)
+    issued = f"{serial(issue_one(httpd)):x}"
+    wait_until(lambda: "activated" in ctl(httpd, "log"), 10, httpd.log)
+    httpd.kill()
+    (path,) = trail(httpd)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-2]))
+    for _ in range(2):  # and told once
+        mark = httpd.mark()
+        httpd.start()
+        httpd.wait_log("ACME1501", since=mark)
+        found = [(one["event"], issued in one["text"]) for one in events(httpd)]
+        assert found == [("account", False), ("issued", True), ("activated", True)]
+        httpd.stop()
+    ctl(httpd, "log", "--verify")

@@ -1,7 +1,7 @@
 /* 1500-1699: events (15xx), requests and status (16xx). See ../messages.h. */
 /* clang-format off */
 #define ACME_MESSAGES_EVENT(M)                                                 \
-    M(1500, I_ISSUED, NOTICE, NONE, "certificate issued by %s, valid until %s, for %s", "") \
+    M(1500, I_ISSUED, NOTICE, NONE, "certificate with serial %s issued by %s, valid until %s, for %s", "") \
     M(1501, I_STARTED, INFO, NONE, "looking after %s certificates, %s orders in progress", "") \
     M(1502, I_ORDER_BEGUN, INFO, NONE, "order begun (%s)", "")                 \
     M(1503, I_ORDER_RESUMED, INFO, NONE, "order in progress is taken up again, %s", "") \
