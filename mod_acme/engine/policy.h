@@ -136,6 +136,9 @@ typedef struct acme_managed_t {
     int staple;                 /* and one of them has SSLUseStapling */
     int refused[ACME_FAMILIES]; /* set that the last start has refused to put
                                    into service, and said why; 0: none */
+    const apr_array_header_t *former; /* acme_ident_t *: names that the last
+                                         configuration had and this one has not;
+                                         or NULL */
 } acme_managed_t;
 
 /** A CA as AcmeCA names it. */

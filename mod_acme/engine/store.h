@@ -153,6 +153,8 @@ typedef struct acme_promotion_t {
     int waits;                 /* set by promotion: the newest does */
     int unwritten;             /* set by promotion: it failed in writing, which
                                   says nothing of the set */
+    const apr_array_header_t *former; /* acme_ident_t *: names that the last
+                                         configuration had; or NULL */
 } acme_promotion_t;
 
 /** Bring the newest fresh set into service, if there is one newer than current.
@@ -407,6 +409,8 @@ typedef struct acme_use_t {
     const char *name;  /* identity */
     const char *where; /* "shop.conf:12" */
     int in_use;        /* a virtual host serves it */
+    const apr_array_header_t
+        *names; /* const char *: all; NULL: just that one */
 } acme_use_t;
 
 /** AcmePortMap: the local ports that the world's arrive at; 0: none does. */

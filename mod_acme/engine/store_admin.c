@@ -227,23 +227,37 @@ static json_t *format_externals(const apr_table_t *externals)
     return object;
 }
 
-static acme_err_t *put_uses(const acme_store_t *store,
-                            const apr_array_header_t *uses,
-                            const acme_ports_t *ports,
-                            const apr_table_t *externals, apr_pool_t *scratch)
+/* @param all  with all names */
+static json_t *format_use(const acme_use_t *use, int all, apr_pool_t *scratch)
+{
+    json_t *row = json_pack(
+        "[s,s,b]", use->name,
+        acme_encode_printable(use->where ? use->where : "", 255, scratch),
+        use->in_use);
+
+    if (all && use->names) {
+        json_t *names = json_array();
+        for (int i = 0; i < use->names->nelts; i++) {
+            json_array_append_new(
+                names, json_string(APR_ARRAY_IDX(use->names, i, const char *)));
+        }
+        json_array_append_new(row, names);
+    }
+    return row;
+}
+
+/* @return from malloc, or NULL */
+static char *format_uses(const apr_array_header_t *uses,
+                         const acme_ports_t *ports,
+                         const apr_table_t *externals, int all,
+                         apr_pool_t *scratch)
 {
     json_t *list = json_array();
-    const char *before;
-    apr_size_t len;
-    int lock;
 
     for (int i = 0; i < uses->nelts; i++) {
-        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
         json_array_append_new(
-            list, json_pack("[s,s,b]", use->name,
-                            acme_encode_printable(use->where ? use->where : "",
-                                                  255, scratch),
-                            use->in_use));
+            list,
+            format_use(&APR_ARRAY_IDX(uses, i, acme_use_t), all, scratch));
     }
     json_t *doc =
         json_pack("{s:i, s:[i,i], s:o}", "version", 1, "ports", ports->port_80,
@@ -253,6 +267,24 @@ static acme_err_t *put_uses(const acme_store_t *store,
     }
     char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
+    return text;
+}
+
+static acme_err_t *put_uses(const acme_store_t *store,
+                            const apr_array_header_t *uses,
+                            const acme_ports_t *ports,
+                            const apr_table_t *externals, apr_pool_t *scratch)
+{
+    const char *before;
+    apr_size_t len;
+    int lock;
+    char *text = format_uses(uses, ports, externals, 1, scratch);
+
+    /* Of very many, what most need. */
+    if (text && strlen(text) > ACME_FSFILE_MAX) {
+        free(text);
+        text = format_uses(uses, ports, externals, 0, scratch);
+    }
     if (!text) {
         return acme_err_make(scratch, ACME_E_MEMORY, "writing " USES_FILE,
                              NULL);
@@ -326,6 +358,26 @@ acme_err_t *acme_store_get_externals(apr_table_t **externals,
     return NULL;
 }
 
+static apr_array_header_t *get_names(const json_t *list, apr_pool_t *pool)
+{
+    apr_array_header_t *names;
+    size_t i;
+    json_t *one;
+
+    if (!json_array_size(list)) {
+        return NULL;
+    }
+    names =
+        apr_array_make(pool, (int)json_array_size(list), sizeof(const char *));
+    json_array_foreach(list, i, one)
+    {
+        if (json_is_string(one)) {
+            APR_ARRAY_PUSH(names, const char *) = json_string_value(one);
+        }
+    }
+    return names;
+}
+
 acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
                                 acme_store_t *store, apr_pool_t *pool)
 {
@@ -350,8 +402,8 @@ acme_err_t *acme_store_get_uses(apr_array_header_t **uses, acme_ports_t *ports,
         const char *where = json_string_value(json_array_get(row, 1));
         if (name) {
             APR_ARRAY_PUSH(found, acme_use_t) =
-                (acme_use_t){ name, where,
-                              json_is_true(json_array_get(row, 2)) };
+                (acme_use_t){ name, where, json_is_true(json_array_get(row, 2)),
+                              get_names(json_array_get(row, 3), pool) };
         }
     }
     *uses = found;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/fit.h"
 #include "engine/store_impl.h"
 
 typedef struct promotion_t {
@@ -19,62 +20,18 @@ typedef struct promotion_t {
 
 /* --- may it go into service? --------------------------------------------------------- */
 
-/* By itself or by a wildcard. */
-static int is_for(const apr_array_header_t *idents, const acme_ident_t *one)
+/* What was there when root last looked: the set to be replaced or, before the first
+ * one, the placeholder. */
+static const apr_array_header_t *names_before(const promotion_t *p,
+                                              const acme_record_t *replaced,
+                                              apr_pool_t *pool)
 {
-    for (int i = 0; i < idents->nelts; i++) {
-        if (acme_ident_covers(APR_ARRAY_IDX(idents, i, const acme_ident_t *),
-                              one)) {
-            return 1;
-        }
-    }
-    return 0;
-}
+    const apr_array_header_t *before =
+        replaced ? replaced->idents
+                 : acme_store_placeholder_idents(p->store, p->dir, pool);
 
-/* The configuration's names, and those that were there when root last looked: of
- * the set to be replaced or, before the first one, of the placeholder. A name that
- * was taken away a moment ago does no harm; one that never was here might. */
-static int may_hold(const promotion_t *p, const apr_array_header_t *idents,
-                    const acme_record_t *replaced, apr_pool_t *pool)
-{
-    const apr_array_header_t *before;
-
-    if (acme_idents_subset(idents, p->allowed)) {
-        return 1;
-    }
-    before = replaced ? replaced->idents
-                      : acme_store_placeholder_idents(p->store, p->dir, pool);
-    return acme_idents_subset(idents,
-                              apr_array_append(pool, p->allowed, before));
-}
-
-/* Names are those of the certificate itself; the record is the worker's word. */
-static acme_err_t *check_names(const promotion_t *p, X509 *leaf,
-                               const acme_record_t *replaced, apr_pool_t *pool)
-{
-    acme_cert_info_t *info;
-
-    ACME_TRY(acme_cert_info(&info, leaf, pool));
-    if (info->foreign_names) {
-        return acme_err_make(
-            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
-            "it holds names that are neither host names nor addresses", NULL);
-    }
-    const acme_ident_t *first =
-        APR_ARRAY_IDX(p->allowed, 0, const acme_ident_t *);
-    if (!is_for(info->idents, first)) {
-        return acme_err_make(
-            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
-            apr_pstrcat(pool, "it is not for ", first->value, NULL), NULL);
-    }
-    if (!may_hold(p, info->idents, replaced, pool)) {
-        return acme_err_make(
-            pool, ACME_E_PROMOTE, p->dir, acme_family_name(p->family),
-            apr_pstrcat(pool, "it is for names that are not configured: ",
-                        acme_idents_text(info->idents, 5, pool), NULL),
-            NULL);
-    }
-    return NULL;
+    return p->how->former ? apr_array_append(pool, before, p->how->former)
+                          : before;
 }
 
 static acme_err_t *check_set(const promotion_t *p, const acme_set_t *set,
@@ -89,7 +46,9 @@ static acme_err_t *check_set(const promotion_t *p, const acme_set_t *set,
                              "its key is of another type", NULL);
     }
     ACME_TRY(acme_chain_verify(set->chain, set->key, NULL, p->now, pool));
-    return check_names(p, set->chain->leaf, replaced, pool);
+    const acme_fit_t fit = { p->dir, p->family, p->allowed,
+                             names_before(p, replaced, pool) };
+    return acme_fit_names(&fit, set->chain->leaf, pool);
 }
 
 /* --- writing ------------------------------------------------------------------------- */

@@ -262,6 +262,9 @@ static acme_err_t *at_hosts(server_rec *base, trial_t *trial, apr_pool_t *pool)
             || config->managed != trial->managed) {
             continue;
         }
+        if (trial->set) {
+            ACME_TRY(acme_tls_may_show(config->live, trial->set, pool));
+        }
         trial->host = s;
         if (!trial->set) {
             /* a handshake may be loading it, and others see the old one */

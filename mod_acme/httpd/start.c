@@ -140,6 +140,7 @@ int acme_start_before_ssl(apr_pool_t *pconf, apr_pool_t *plog,
     start->plan = acme_managed_plan(s, !start->real, pconf, ptemp);
     if (acme_managed_candidates(start->plan) > 0) {
         open_store(start, s);
+        start->recalled = acme_uses_recall(start->store, ptemp);
     }
     start->cpu = checking_cpu + cpu_now() - began;
     the_start = start;
@@ -159,9 +160,11 @@ static void add_files(served_t *served, const char *chain, const char *key)
 static int promote(start_t *start, served_t *served, acme_managed_t *managed,
                    acme_family_t family, server_rec *s)
 {
-    acme_promotion_t how = { acme_managed_allowed(start->plan, managed),
-                             start->now, managed->policy->activate_delay, 0,
-                             0 };
+    const apr_array_header_t *allowed =
+        acme_managed_allowed(start->plan, managed);
+    acme_promotion_t how = {
+        allowed, start->now, managed->policy->activate_delay, 0, 0, NULL
+    };
     acme_record_t *record = NULL;
     acme_err_t *err;
 
@@ -169,6 +172,8 @@ static int promote(start_t *start, served_t *served, acme_managed_t *managed,
         || !acme_store_can_promote(start->store)) {
         return 0;
     }
+    how.former = managed->former =
+        acme_uses_former(start->recalled, managed->name, allowed, start->pconf);
     err = acme_store_promote(&record, start->store, managed->dir, family, &how,
                              start->scratch);
     served->unpromoted[family] |= err || how.waits;

@@ -17,11 +17,12 @@
 typedef struct start_t {
     int real; /* not the first of httpd's two passes */
     acme_plan_t *plan;
-    acme_store_t *store; /* NULL: it could not be opened */
-    acme_sights_t *seen; /* as long as the process */
-    int unusable;        /* or only to look up what is promoted */
-    acme_err_t *refusal; /* of the store, with unusable; from pconf */
-    apr_hash_t *served;  /* certificate's name -> served_t */
+    acme_store_t *store;  /* NULL: it could not be opened */
+    acme_sights_t *seen;  /* as long as the process */
+    int unusable;         /* or only to look up what is promoted */
+    acme_err_t *refusal;  /* of the store, with unusable; from pconf */
+    apr_hash_t *served;   /* certificate's name -> served_t */
+    apr_hash_t *recalled; /* acme_uses_recall; as long as post_config */
     acme_installed_t *installed;
     apr_pool_t *pconf;
     apr_pool_t *scratch; /* cleared for each host */

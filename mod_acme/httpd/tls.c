@@ -10,6 +10,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "core/cert.h"
+#include "engine/fit.h"
 #include "httpd/log.h"
 #include "httpd/tlsalpn.h"
 
@@ -229,6 +231,36 @@ static void note_failure(family_t *family, int number)
     family->again = apr_time_now() + (LOAD_RETRY << doublings);
 }
 
+/* Names of what mod_ssl was given. */
+static const apr_array_header_t *names_of_base(const acme_live_t *live,
+                                               apr_pool_t *pool)
+{
+    apr_array_header_t *names = apr_array_make(pool, 4, sizeof(acme_ident_t *));
+    acme_cert_info_t *info;
+    int i;
+
+    for (i = 0; i < ACME_FAMILIES; ++i) {
+        X509 *leaf = live->families[i].leaf;
+
+        if (leaf && !acme_cert_info(&info, leaf, pool)) {
+            apr_array_cat(names, info->idents);
+        }
+    }
+    return live->managed->former
+               ? apr_array_append(pool, names, live->managed->former)
+               : names;
+}
+
+acme_err_t *acme_tls_may_show(const acme_live_t *live, const acme_set_t *set,
+                              apr_pool_t *pool)
+{
+    const acme_fit_t fit = { live->managed->dir,
+                             acme_key_family(set->record->key_type),
+                             live->managed->idents, names_of_base(live, pool) };
+
+    return acme_fit_names(&fit, set->chain->leaf, pool);
+}
+
 static acme_err_t *fetch(pair_t **pair, const acme_live_t *live,
                          acme_family_t which, int number, apr_pool_t *pool)
 {
@@ -239,6 +271,7 @@ static acme_err_t *fetch(pair_t **pair, const acme_live_t *live,
     if (!X509_check_private_key(set->chain->leaf, set->key)) {
         return acme_err_ssl(pool, ACME_E_LIVE_PAIR, live->managed->name, NULL);
     }
+    ACME_TRY(acme_tls_may_show(live, set, pool));
     *pair = make_pair(set);
     return *pair ? NULL
                  : acme_err_make(pool, ACME_E_MEMORY, "loading a certificate",

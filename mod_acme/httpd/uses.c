@@ -23,6 +23,52 @@ static acme_store_t *open_again(apr_pool_t *pool)
     return none ? NULL : store;
 }
 
+apr_hash_t *acme_uses_recall(acme_store_t *store, apr_pool_t *pool)
+{
+    apr_hash_t *recalled = apr_hash_make(pool);
+    apr_array_header_t *uses = NULL;
+
+    if (!store || acme_store_get_uses(&uses, NULL, store, pool)) {
+        return recalled; /* what is damaged is written anew */
+    }
+    for (int i = 0; uses && i < uses->nelts; ++i) {
+        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        apr_hash_set(recalled, use->name, APR_HASH_KEY_STRING, use);
+    }
+    return recalled;
+}
+
+static int is_among(const apr_array_header_t *idents, const acme_ident_t *one)
+{
+    for (int i = 0; i < idents->nelts; ++i) {
+        if (acme_ident_equal(APR_ARRAY_IDX(idents, i, const acme_ident_t *),
+                             one)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const apr_array_header_t *acme_uses_former(apr_hash_t *recalled,
+                                           const char *name,
+                                           const apr_array_header_t *allowed,
+                                           apr_pool_t *pool)
+{
+    const acme_use_t *use = apr_hash_get(recalled, name, APR_HASH_KEY_STRING);
+    apr_array_header_t *former = NULL;
+    acme_ident_t *ident;
+
+    for (int i = 0; use && use->names && i < use->names->nelts; ++i) {
+        const char *one = APR_ARRAY_IDX(use->names, i, const char *);
+        if (!acme_ident_parse(&ident, one, pool) && !is_among(allowed, ident)) {
+            former = former ? former
+                            : apr_array_make(pool, 2, sizeof(acme_ident_t *));
+            APR_ARRAY_PUSH(former, acme_ident_t *) = ident;
+        }
+    }
+    return former;
+}
+
 /* A host that is lost by mistake is not found out when its certificate ends. Told
  * once: the next start compares with this one. */
 static void tell_gone(server_rec *s, const apr_array_header_t *uses,
@@ -81,6 +127,22 @@ static apr_table_t *recall_externals(acme_store_t *store, apr_pool_t *pool)
     return known;
 }
 
+static const apr_array_header_t *all_names(const acme_managed_t *managed,
+                                           apr_pool_t *pool)
+{
+    apr_array_header_t *names;
+
+    if (managed->idents->nelts < 2) {
+        return NULL;
+    }
+    names = apr_array_make(pool, managed->idents->nelts, sizeof(const char *));
+    for (int i = 0; i < managed->idents->nelts; ++i) {
+        APR_ARRAY_PUSH(names, const char *) =
+            APR_ARRAY_IDX(managed->idents, i, const acme_ident_t *)->value;
+    }
+    return names;
+}
+
 void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
                     acme_store_t *store, apr_pool_t *scratch)
 {
@@ -93,7 +155,8 @@ void acme_uses_note(server_rec *s, const apr_array_header_t *managed,
     for (i = 0; i < managed->nelts; ++i) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
         APR_ARRAY_PUSH(uses, acme_use_t) =
-            (acme_use_t){ one->name, one->where, one->in_use };
+            (acme_use_t){ one->name, one->where, one->in_use,
+                          all_names(one, sub) };
     }
     store = store ? store : open_again(sub);
     if (store) {

@@ -5,9 +5,20 @@
 #ifndef ACME_USES_H
 #define ACME_USES_H
 
+#include <apr_hash.h>
 #include <httpd.h>
 
 #include "engine/store.h"
+
+/** What the last start has noted. @return name -> acme_use_t; empty where nothing is
+ *  known; from pool */
+apr_hash_t *acme_uses_recall(acme_store_t *store, apr_pool_t *pool);
+/** Names that it had for a certificate, and that are not allowed any more.
+ *  @return acme_ident_t *, from pool; NULL: none */
+const apr_array_header_t *acme_uses_former(apr_hash_t *recalled,
+                                           const char *name,
+                                           const apr_array_header_t *allowed,
+                                           apr_pool_t *pool);
 
 /** At a start, in the real pass, once the plan is finished: it is known then, while
  *  the server is stopped, what is in use. Where nothing is managed any more, the

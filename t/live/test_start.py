@@ -64,6 +64,25 @@ def test_alias_removed_before_the_first_certificate_was_adopted(scripted):  # no
     assert len(ca.certs) == 1
 
 
+def test_alias_that_comes_and_goes_leaves_its_certificate_in_service(httpd, make_fakeca):
+    """It was issued and live, and root has never seen it before the alias is gone again."""
+    ca = make_fakeca()
+    httpd.acme(ca)
+    for aliases in ([], [ALIAS]):
+        httpd.remove_vhost(SHOP)
+        httpd.vhost(SHOP, aliases, https_extra="AcmeManage on")
+        httpd.graceful() if httpd.running() else httpd.start()
+        issued = serial(httpd.wait_cert(SHOP, lambda s, n=len(aliases): len(s.names) == n + 1 and not s.self_signed))
+    httpd.remove_vhost(SHOP)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    for _ in range(2):
+        httpd.graceful()
+        assert serial(httpd.served_cert(SHOP)) == issued
+    assert "ACME1109" not in httpd.log()
+    chain = (httpd.store / "certificates" / SHOP / "ecdsa/chain.pem").read_bytes()
+    assert pki.load_chain(chain)[0].serial_number == issued and len(ca.certs) == 2
+
+
 def test_hosts_of_one_name_with_too_many_names_share_a_certificate_of_a_hundred(scripted):  # noqa: F811
     httpd, ca = scripted
     names = [[f"{letter}{n}.example.org" for n in range(60)] for letter in "ab"]

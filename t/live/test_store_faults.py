@@ -16,12 +16,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from . import pki, proc
 from .fakeca import FakeCA
 from .httpd import WORKER_USER, Httpd
 from .proc import wait_until
+from .sealed import seal, secret_of
 from .test_issue import acmectl, serial
+from .test_many import engine_pid
 
 SHOP, BLOG = "shop.example.org", "blog.example.org"
 HOSTS = [f"h{n:02}.example.org" for n in range(26)]
@@ -808,6 +811,37 @@ def link_into(target):
     os.link(target.parents[2] / "certificates" / BLOG / "ecdsa.1/chain.pem", target / "chain.pem")
 
 
+def forge(target, names=None, key=None, kind="ecdsa-p256"):
+    """As by somebody who runs code in one of httpd's children: whole and sealed as it should be, from
+    a CA of his own, with a record that says nothing strange. names: None for the host's alone."""
+    store, host = target.parents[2], target.parent.name
+    root = pki.Authority.root("His own root")
+    own_key, signed = root.issue_server(names(host) if names else [host], pki.new_key(kind))
+    (target / "chain.pem").write_bytes(pki.cert_pem(signed) + pki.cert_pem(root.cert))
+    der = (key or own_key).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (target / "key").write_bytes(seal(secret_of(store), f"fresh {host} ecdsa.3", der))
+
+
+def forged(names=None, **how):
+    return planted(lambda target: forge(target, names, **how))
+
+
+FORGED = {
+    "name-not-managed": forged(lambda host: ["evil.example"]),
+    "name-added": forged(lambda host: [host, "evil.example"]),
+    "name-of-another": forged(lambda host: [BLOG]),
+    "wildcard": forged(lambda host: [host, "*.example.org"]),
+    "wildcard-alone": forged(lambda host: ["*.example.org"]),
+    "wildcard-of-all": forged(lambda host: [host, "*"]),
+    "address": forged(lambda host: [host, "192.0.2.1"]),
+    "mail-address": forged(lambda host: [host, "root@example.org"]),
+    "no-name": forged(lambda host: []),
+    "key-of-another": forged(key=pki.new_key()),
+    "key-of-another-kind": forged(kind="rsa2048"),
+}
+
 PLANTED = {
     "moved-number": planted(lambda t: None),
     "of-another-host": planted_by_worker(fresh_of_blog),
@@ -833,17 +867,53 @@ PLANTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_planted_fresh_sets_are_refused_and_nothing_else_suffers(many, how):
-    mark, where = many.breaks_each(how, PLANTED)
+@pytest.mark.parametrize(
+    "how, faults",
+    [("start", PLANTED), ("graceful", PLANTED), ("graceful", FORGED)],
+    ids=["start", "graceful", "forged"],
+)
+def test_planted_fresh_sets_are_refused_and_nothing_else_suffers(many, how, faults):
+    mark, where = many.breaks_each(how, faults)
     many.httpd.wait_log(r"ACME1501: ", since=mark)
     for host in where:
         told(many.httpd, mark, 1109, host)
     for host in (SHOP, BLOG, *where):
         many.serves(host)
-    assert not [1 for number, line in numbered(many.httpd, mark) if number >= 1800]
+    # 1902: no handshake takes a key of another kind
+    assert not [1 for number, line in numbered(many.httpd, mark) if number >= 1800 and number != 1902]
     assert many.new_orders() == 0
     many.renews(*where)
+
+
+def test_worker_that_was_taken_over_can_replace_what_is_managed_alone(case):
+    """As the security model says: it must be for the configured names; who signed it nobody asks."""
+    case.breaks("graceful", lambda store: forged()(Place(store, SHOP)))
+    assert case.httpd.served_cert(SHOP).issuer == "His own root"
+    case.serves(BLOG)
+    for path in (Place(case.store, SHOP).link).resolve().iterdir():
+        assert (path.owner(), path.stat().st_nlink) == ("root", 1)
+
+
+def test_no_child_shows_names_that_are_not_managed(case):
+    """The set in service is replaced in the store, behind the back of the engine."""
+    case.httpd.start()
+    ask(case.httpd, SHOP)
+    live = serial(case.httpd.served_cert(SHOP))
+    forge(Place(case.store, SHOP).fresh / "ecdsa.3", lambda host: [host, "evil.example"])
+    mark = case.httpd.mark()
+    engine = engine_pid(case.httpd)
+    for child in case.httpd.children():
+        if child.pid != engine:
+            case.httpd.kill_child(child.pid)
+    seen = set()
+
+    def refused():
+        seen.add(serial(case.httpd.served_cert(SHOP)))
+        return "ACME1109" in case.httpd.log_since(mark)
+
+    wait_until(refused, 30, "a new child looks at the set")
+    seen |= {serial(case.httpd.served_cert(SHOP)) for _ in range(20)}
+    assert seen <= {live, case.filled.now[SHOP]}
 
 
 def test_thousands_of_planted_sets_do_not_hold_up_the_start(case):

@@ -163,7 +163,7 @@ static inline void put_sample(acme_store_t *store, const char *names)
 
 static inline acme_record_t *promote(acme_store_t *store, const char *allowed)
 {
-    acme_promotion_t how = { idents(allowed), NOW, 0, 0 };
+    acme_promotion_t how = { idents(allowed), NOW, 0, 0, 0, NULL };
     acme_record_t *record = NULL;
 
     assert_no_err(acme_store_promote(&record, store, SHOP, ACME_FAMILY_ECDSA,

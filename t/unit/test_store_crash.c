@@ -105,7 +105,7 @@ static int assert_current(acme_store_t *store)
 
 static void act_promote(acme_store_t *store, void *baton)
 {
-    acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0, NULL };
     acme_record_t *record;
 
     (void)baton;

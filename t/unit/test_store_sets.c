@@ -82,7 +82,7 @@ static void test_families_live_side_by_side(void **state)
     put_sample(store, SHOP);
     assert_int_equal(as_worker(sample_put, store, &rsa), 0);
     assert_int_equal(promote(store, SHOP)->number, 1);
-    acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0, NULL };
     assert_no_err(
         acme_store_promote(&record, store, SHOP, ACME_FAMILY_RSA, &how, pool));
     assert_int_equal(record->number, 1);
@@ -112,7 +112,7 @@ static void test_archive_keeps_three(void **state)
 
 static acme_err_t *try_promote(acme_store_t *store, const char *allowed)
 {
-    acme_promotion_t how = { idents(allowed), NOW, 0, 0 };
+    acme_promotion_t how = { idents(allowed), NOW, 0, 0, 0, NULL };
     acme_record_t *record = NULL;
 
     return acme_store_promote(&record, store, SHOP, ECDSA, &how, pool);
@@ -324,7 +324,7 @@ static void put_at(acme_store_t *store, apr_time_t now, int served)
 static void test_promote_that_fails_in_writing_is_no_refusal(void **state)
 {
     acme_store_t *store = open_store();
-    acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0 };
+    acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0, NULL };
     acme_record_t *record = NULL;
     const char *path;
 
@@ -343,7 +343,8 @@ static void test_promote_that_fails_in_writing_is_no_refusal(void **state)
 /* What is in service after a reload at that moment, by a delay of a day. */
 static int serve_at(acme_store_t *store, apr_time_t now, int *waits)
 {
-    acme_promotion_t how = { idents(SHOP), now, apr_time_from_sec(86400), 0 };
+    acme_promotion_t how = { idents(SHOP), now, apr_time_from_sec(86400), 0, 0,
+                             NULL };
     acme_record_t *record = NULL;
 
     assert_no_err(acme_store_promote(&record, store, SHOP, ECDSA, &how, pool));
@@ -472,7 +473,7 @@ static void test_names_that_leave_the_directory_refused(void **state)
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         assert_err(acme_store_current(&record, store, names[i], ECDSA, pool),
                    ACME_E_STORE_NAME);
-        acme_promotion_t how = { idents(SHOP), NOW, 0, 0 };
+        acme_promotion_t how = { idents(SHOP), NOW, 0, 0, 0, NULL };
         assert_err(
             acme_store_promote(&record, store, names[i], ECDSA, &how, pool),
             ACME_E_STORE_NAME);
