@@ -92,7 +92,8 @@ static acme_err_t *write_line(const acme_place_t *place, const char *name,
         return acme_fsfile_error("open", place, name, scratch);
     }
     acme_fsfile_step();
-    ssize_t written = write(fd, line, len);
+    /* Whatever the umask. */
+    ssize_t written = fchmod(fd, 0600) == 0 ? write(fd, line, len) : -1;
     if (written != (ssize_t)len || fdatasync(fd) != 0) {
         errno = written >= 0 && written < (ssize_t)len ? ENOSPC : errno;
         err = acme_fsfile_error("write", place, name, scratch);

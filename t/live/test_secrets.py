@@ -209,7 +209,7 @@ class Everything:
         self.other.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def everything():
     base = Path(tempfile.mkdtemp(prefix="acme-secrets-"))
     base.chmod(0o755)
@@ -234,7 +234,7 @@ def test_forms_of_a_secret_are_all_known():
     assert not shown(found, jose.b64(os.urandom(4000)))
 
 
-def test_no_secret_is_shown_anywhere(everything):
+def nothing_is_shown(everything):
     assert len(everything.secrets) >= 14
     # it was all there to be shown
     for place, text in everything.said.items():
@@ -260,7 +260,7 @@ def held(secrets, octets):
     return found
 
 
-def test_secrets_stay_in_memory_of_those_who_need_them(everything):
+def memory_is_of_those_who_need_it(everything):
     """Whoever signs with a key has its number, and what OpenSSL may leave of the octets that it was
     read from; nobody has the text of a key, nor what he has no business with."""
     httpd, secrets = everything.httpd, dict(everything.secrets)
@@ -285,3 +285,8 @@ def test_secrets_stay_in_memory_of_those_who_need_them(everything):
         if one in engines:
             needed.add(engines_own)
         assert set(one) - needed == set()
+
+
+def test_secrets_are_shown_nowhere_and_stay_with_those_who_need_them(everything):
+    nothing_is_shown(everything)
+    memory_is_of_those_who_need_it(everything)
