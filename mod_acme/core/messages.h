@@ -45,6 +45,7 @@ typedef enum acme_level_t {
 #include "core/messages/activation.h"
 #include "core/messages/audit.h"
 #include "core/messages/migrate.h"
+#include "core/messages/privilege.h"
 
 #define ACME_MESSAGES(M)                                                       \
     ACME_MESSAGES_CONFIG(M)                                                    \
@@ -57,7 +58,8 @@ typedef enum acme_level_t {
     ACME_MESSAGES_SERVER(M)                                                    \
     ACME_MESSAGES_ACTIVATION(M)                                                \
     ACME_MESSAGES_AUDIT(M)                                                     \
-    ACME_MESSAGES_MIGRATE(M)
+    ACME_MESSAGES_MIGRATE(M)                                                   \
+    ACME_MESSAGES_PRIVILEGE(M)
 
 /** Enumerators are ACME_<NAME> with the message's number as value. */
 typedef enum acme_msg_t {

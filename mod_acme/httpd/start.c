@@ -1,11 +1,13 @@
 #include "httpd/start_impl.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <http_config.h>
 #include <http_core.h>
+#include <mpm_common.h>
 #include <unixd.h>
 
 #include "engine/store.h"
@@ -507,10 +509,23 @@ static int is_owed(start_t *start)
            && acme_store_is_owed(start->store, start->scratch);
 }
 
+/* httpd then allows each child to be dumped, and with that to be looked into. */
+static void tell_dumps(const start_t *start, server_rec *s)
+{
+    if (ap_coredumpdir_configured && geteuid() == 0
+        && ap_unixd_config.user_id != 0) {
+        acme_log_msg(s, start->scratch, ACME_W_CORE_DUMPS,
+                     ap_unixd_config.user_name, NULL);
+    }
+}
+
 static void begin_service(start_t *start, server_rec *s)
 {
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
 
+    if (managed->nelts) {
+        tell_dumps(start, s);
+    }
     if (!start->unusable) {
         acme_uses_note(s, managed, start->store, start->scratch);
     }
