@@ -11,6 +11,7 @@
 
 #define MAX_TEXT 1024
 #define MAX_LINE 8192
+#define MAX_SEQ  APR_INT64_C(1000000000000000) /* of a line: nobody gets there */
 /* What comes before the first line. */
 #define GENESIS                                                                \
     "0000000000000000000000000000000000000000000000000000000000000000"
@@ -73,6 +74,14 @@ typedef struct place_t {
     int after_torn;
 } place_t;
 
+/* @return 0: there is none that a line could have */
+static apr_int64_t get_seq(const json_t *doc)
+{
+    json_int_t seq = json_integer_value(json_object_get(doc, "seq"));
+
+    return seq > 0 && seq <= MAX_SEQ ? (apr_int64_t)seq : 0;
+}
+
 static void parse(place_t *place, const char *line, apr_size_t len,
                   apr_pool_t *pool)
 {
@@ -86,10 +95,10 @@ static void parse(place_t *place, const char *line, apr_size_t len,
     if (len > MAX_LINE || err || !json_is_object(doc)) {
         return;
     }
-    place->seq = json_integer_value(json_object_get(doc, "seq"));
+    place->seq = get_seq(doc);
     place->prev = acme_json_string(doc, "prev");
     place->after_torn = json_is_true(json_object_get(doc, "after_torn"));
-    if (place->seq <= 0 || !place->prev) {
+    if (!place->seq || !place->prev) {
         place->seq = 0;
         place->prev = NULL;
     }
@@ -462,7 +471,7 @@ static void get_place(apr_int64_t *seq, char *hash, const json_t *doc)
 {
     const char *text = acme_json_string(doc, "hash");
 
-    *seq = has_hash(text) ? json_integer_value(json_object_get(doc, "seq")) : 0;
+    *seq = has_hash(text) ? get_seq(doc) : 0;
     apr_cpystrn(hash, has_hash(text) ? text : "", ACME_AUDIT_HASH);
 }
 

@@ -21,6 +21,8 @@
 #define SLOT_SIZE  512
 #define SLOT_MAGIC 0x414c5331u /* "ALS1" */
 #define SUM_LEN    16
+#define MAX_COUNT                                                              \
+    (APR_INT64_MAX / 2) /* of epochs and writes: nobody gets there */
 
 /* How long to wait for others who have the file locked: they hold it for one
  * read, or for one commit. */
@@ -181,7 +183,9 @@ static int slot_whole(slot_t *slot)
     slot->holder.boot[sizeof(slot->holder.boot) - 1] = '\0';
     slot->holder.pid_space[sizeof(slot->holder.pid_space) - 1] = '\0';
     return slot->magic == SLOT_MAGIC && slot->size == sizeof(*slot)
-           && slot_sum(sum, slot) && memcmp(sum, slot->sum, SUM_LEN) == 0;
+           && slot->epoch > 0 && slot->epoch < MAX_COUNT && slot->sequence > 0
+           && slot->sequence < MAX_COUNT && slot_sum(sum, slot)
+           && memcmp(sum, slot->sum, SUM_LEN) == 0;
 }
 
 /* What counts now. A file without a whole slot is as a released lease. */

@@ -25,18 +25,17 @@ acme_err_t *acme_saved_format(const char **json, const acme_saved_t *saved,
             APR_ARRAY_IDX(saved->idents, i, acme_ident_t *);
         json_array_append_new(names, json_string(ident->value));
     }
-    char *list = json_dumps(names, JSON_COMPACT);
-    json_decref(names);
-    if (!list) {
+    json_t *doc = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o}", "subject",
+                            saved->subject, "account", saved->account, "key",
+                            saved->has_key, "issued", saved->issued, "names",
+                            names, "order", json_loads(saved->order, 0, NULL));
+    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+    json_decref(doc);
+    if (!text) {
         return acme_err_make(pool, ACME_E_MEMORY, "saving an order", NULL);
     }
-    *json = apr_psprintf(
-        pool,
-        "{\"subject\":\"%s\",\"account\":\"%s\",\n"
-        "\"key\":%s,\"issued\":%s,\"names\":%s,\n\"order\":%s}\n",
-        saved->subject, saved->account, saved->has_key ? "true" : "false",
-        saved->issued ? "true" : "false", list, saved->order);
-    free(list);
+    *json = apr_pstrcat(pool, text, "\n", NULL);
+    free(text);
     return NULL;
 }
 

@@ -4,7 +4,6 @@
  * a sanitizer there is nothing to gain, and APR's own do it. */
 #include <apr_pools.h>
 #include <apr_strings.h>
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -49,35 +48,43 @@ static owner_t **find_owner(const apr_pool_t *pool)
     return at;
 }
 
-static void free_blocks(const apr_pool_t *pool)
+/* A pool's first cleanup, and so the last to run. */
+static apr_status_t free_blocks(void *pool)
 {
     owner_t **at = find_owner(pool), *owner = *at;
     block_t *block;
 
-    if (!owner) {
-        return;
-    }
     while ((block = owner->blocks) != NULL) {
         owner->blocks = block->next;
         free(block);
     }
     *at = owner->next;
     free(owner);
+    return APR_SUCCESS;
+}
+
+static owner_t *owner_of(apr_pool_t *pool)
+{
+    owner_t **at = find_owner(pool), *owner = *at;
+
+    if (!owner) {
+        *at = owner = calloc(1, sizeof(*owner));
+        FUZZ_MUST(owner);
+        owner->pool = pool;
+        apr_pool_cleanup_register(pool, pool, free_blocks,
+                                  apr_pool_cleanup_null);
+    }
+    return owner;
 }
 
 void *apr_palloc(apr_pool_t *pool, apr_size_t size)
 {
-    owner_t **at = find_owner(pool);
+    owner_t *owner = owner_of(pool);
     block_t *block = malloc(sizeof(*block) + size);
 
     FUZZ_MUST(block);
-    if (!*at) {
-        *at = calloc(1, sizeof(**at));
-        FUZZ_MUST(*at);
-        (*at)->pool = pool;
-    }
-    block->next = (*at)->blocks;
-    (*at)->blocks = block;
+    block->next = owner->blocks;
+    owner->blocks = block;
     return block->data;
 }
 
@@ -119,38 +126,6 @@ char *apr_psprintf(apr_pool_t *pool, const char *format, ...)
     text = apr_pvsprintf(pool, format, arguments);
     va_end(arguments);
     return text;
-}
-
-typedef void end_fn_t(apr_pool_t *pool);
-
-static end_fn_t *end_of_apr(const char *name)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    end_fn_t *end;
-
-    FUZZ_MUST(found);
-    memcpy(&end, &found, sizeof(end));
-    return end;
-}
-
-#undef apr_pool_clear
-void apr_pool_clear(apr_pool_t *pool)
-{
-    static end_fn_t *clear;
-
-    clear = clear ? clear : end_of_apr("apr_pool_clear");
-    clear(pool);
-    free_blocks(pool);
-}
-
-#undef apr_pool_destroy
-void apr_pool_destroy(apr_pool_t *pool)
-{
-    static end_fn_t *destroy;
-
-    destroy = destroy ? destroy : end_of_apr("apr_pool_destroy");
-    destroy(pool);
-    free_blocks(pool);
 }
 
 #endif

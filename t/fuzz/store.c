@@ -2,6 +2,7 @@
  * is the file, the rest what is in it; after a '%' comes another file. */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,11 +12,14 @@
 #include "engine/store.h"
 
 #define SET    "certificates/shop.example/ecdsa.1/"
-#define FRESH  "fresh/shop.example/ecdsa.1/"
+#define FRESH  "fresh/shop.example/ecdsa.2/"
+#define LINK   "certificates/shop.example/ecdsa"
 #define NOW    apr_time_from_sec(1795334400)
 #define FAMILY ACME_FAMILY_ECDSA
 
 typedef void look_fn_t(acme_store_t *store, apr_pool_t *pool);
+
+static void make_folders(apr_pool_t *pool);
 
 static void look_at_uses(acme_store_t *store, apr_pool_t *pool)
 {
@@ -68,7 +72,7 @@ static void look_at_fresh(acme_store_t *store, apr_pool_t *pool)
     FUZZ_MUST(!acme_ident_parse(&ident, "shop.example", pool));
     APR_ARRAY_PUSH(allowed, acme_ident_t *) = ident;
     if (fuzz_ok(
-            acme_store_load_fresh(&set, store, "shop.example", FAMILY, 1, pool),
+            acme_store_load_fresh(&set, store, "shop.example", FAMILY, 2, pool),
             pool)) {
         FUZZ_MUST(set->record && set->chain && set->key);
     }
@@ -77,6 +81,9 @@ static void look_at_fresh(acme_store_t *store, apr_pool_t *pool)
                 pool)
         && promoted) {
         look_at_set(store, pool);
+        FUZZ_MUST(fuzz_ok(
+            acme_store_remove_promoted(store, "shop.example", pool), pool));
+        make_folders(pool);
     }
 }
 
@@ -181,25 +188,30 @@ static acme_store_t *open_store(int create, apr_pool_t *pool)
     return store;
 }
 
-static void set_up(apr_pool_t *pool)
+/* What a promotion has changed, too. */
+static void make_folders(apr_pool_t *pool)
 {
     static const char *const folders[] = { "accounts/ca",
                                            "certificates/shop.example",
                                            "certificates/shop.example/ecdsa.1",
                                            "fresh/shop.example",
-                                           "fresh/shop.example/ecdsa.1" };
-    static char path[192];
+                                           "fresh/shop.example/ecdsa.2" };
     apr_size_t i;
+
+    for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        FUZZ_MUST(mkdir(path_of(folders[i], pool), 0700) == 0
+                  || errno == EEXIST);
+    }
+}
+
+static void set_up(apr_pool_t *pool)
+{
+    static char path[192];
 
     snprintf(path, sizeof(path), "%s/store", fuzz_folder());
     root = path;
     open_store(1, pool);
-    for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        FUZZ_MUST(mkdir(path_of(folders[i], pool), 0700) == 0);
-    }
-    FUZZ_MUST(
-        symlink("ecdsa.1", path_of("certificates/shop.example/ecdsa", pool))
-        == 0);
+    make_folders(pool);
 }
 
 /* @return its place among FILES; COUNT: no file of ours */
@@ -217,12 +229,36 @@ static apr_size_t find(const char *part, apr_size_t len)
     return i;
 }
 
+/* @param is_there  of FILES: whether they are in the input */
+static void write_files(int *is_there, const char *data, apr_size_t len,
+                        apr_pool_t *pool)
+{
+    const char *end = data + len, *part = data, *next;
+
+    for (; part; part = next) {
+        const char *mark = memchr(part, '%', (apr_size_t)(end - part));
+        apr_size_t all = (apr_size_t)((mark ? mark : end) - part);
+        apr_size_t i = find(part, all);
+
+        next = mark ? mark + 1 : NULL;
+        if (i < COUNT) {
+            apr_size_t name = strlen(FILES[i].path) + 1;
+
+            put(FILES[i].path, part + name, all - name, pool);
+            is_there[i] = 1;
+            if (FILES[i].look == look_at_set) {
+                FUZZ_MUST(symlink("ecdsa.1", path_of(LINK, pool)) == 0
+                          || errno == EEXIST);
+            }
+        }
+    }
+}
+
 void fuzz_store(const char *data, apr_size_t len, apr_pool_t *pool)
 {
     static const char STORE[] =
         "{\"version\":1,"
         "\"secret\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}";
-    const char *end = data + len, *part = data, *next;
     int is_there[COUNT] = { 0 };
     acme_store_t *store;
     apr_size_t i;
@@ -232,19 +268,7 @@ void fuzz_store(const char *data, apr_size_t len, apr_pool_t *pool)
     }
     put("store.json", STORE, sizeof(STORE) - 1, pool);
     store = open_store(0, pool);
-    for (; part; part = next) {
-        const char *mark = memchr(part, '%', (apr_size_t)(end - part));
-        apr_size_t all = (apr_size_t)((mark ? mark : end) - part);
-
-        next = mark ? mark + 1 : NULL;
-        i = find(part, all);
-        if (i < COUNT) {
-            apr_size_t name = strlen(FILES[i].path) + 1;
-
-            put(FILES[i].path, part + name, all - name, pool);
-            is_there[i] = 1;
-        }
-    }
+    write_files(is_there, data, len, pool);
     for (i = 0; i < COUNT; i++) {
         if (is_there[i] && FILES[i].look) {
             FILES[i].look(store, pool);
@@ -255,4 +279,5 @@ void fuzz_store(const char *data, apr_size_t len, apr_pool_t *pool)
             unlink(path_of(FILES[i].path, pool));
         }
     }
+    unlink(path_of(LINK, pool));
 }
