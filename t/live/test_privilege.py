@@ -348,7 +348,7 @@ def test_journal_gives_nobody_another_user(httpd, fakeca):
 
     plant()
     httpd.graceful()
-    wait_until(lambda: (mark / "uid").exists(), 30, httpd.log)
+    wait_until(lambda: (mark / "uid").exists() and (mark / "uid").read_text(), 30, httpd.log)
     assert set((mark / "uid").read_text().split()) == {str((httpd.store / "fresh").stat().st_uid)}
     httpd.stop()
     (mark / "uid").unlink()
