@@ -14,7 +14,7 @@ complain() {
 
 run_make() {
     env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s "$@" DESTDIR="$root" bindir=/opt/acme/bin \
-        libexecdir=/opt/acme/libexec >"$root/make.log" 2>&1 && return
+        libexecdir=/opt/acme/libexec docdir=/opt/acme/doc/mod_acme >"$root/make.log" 2>&1 && return
     cat "$root/make.log"
     exit 1
 }
