@@ -105,6 +105,9 @@ int ctl_is_group(const char *word);
 /** Of the commands whose first word that is, such as "account".
  *  @return how many there are */
 int ctl_help_group(const char *word, FILE *out);
+/** These words are no command; those that begin like it are listed.
+ *  @return CTL_USAGE */
+ctl_exit_t ctl_unknown(const ctl_t *ctl, const char *const *words, int count);
 /** What is wrong with the command line, and how it should be. @return CTL_USAGE */
 ctl_exit_t ctl_usage(const ctl_t *ctl, const char *why, const char *what);
 /** All commands; the last is NULL. */

@@ -13,7 +13,7 @@
 
 typedef struct watch_t {
     ctl_t *ctl;
-    const char *id;
+    const char *id, *name; /* of the certificate, or NULL */
     apr_time_t start;
     int accepted;
     ctl_progress_fn_t *progress; /* or NULL: a line is printed */
@@ -61,6 +61,20 @@ static ctl_exit_t too_late(const watch_t *watch)
     return CTL_TIMEOUT;
 }
 
+/* Of a name that nobody knows acmectl can say more than the server. */
+static ctl_exit_t refused(const watch_t *watch,
+                          const acme_control_reply_t *reply)
+{
+    const char *dir;
+
+    return watch->name
+                   && (reply->code == ACME_E_REQUEST_NAME
+                       || reply->code == ACME_E_REVOKE_NONE)
+                   && !ctl_find_quietly(watch->ctl, watch->name)
+               ? ctl_find(watch->ctl, watch->name, &dir)
+               : ctl_say_code(reply->code, reply->text);
+}
+
 static ctl_exit_t interrupted(const watch_t *watch)
 {
     ctl_say(watch->ctl,
@@ -97,9 +111,8 @@ static ctl_exit_t watch_until(watch_t *watch, acme_control_reply_t **last)
         }
         if (reply && acme_control_over(reply)) {
             *last = reply; /* round stays as it is */
-            return strcmp(reply->state, "done")
-                       ? ctl_say_code(reply->code, reply->text)
-                       : CTL_DONE;
+            return strcmp(reply->state, "done") ? refused(watch, reply)
+                                                : CTL_DONE;
         }
         if (reply) {
             watch->accepted = 1;
@@ -138,6 +151,7 @@ ctl_exit_t ctl_await(ctl_t *ctl, const acme_control_t *request,
     acme_control_reply_t *last = NULL;
     watch_t watch = { .ctl = ctl,
                       .id = request->id,
+                      .name = request->certificate,
                       .start = apr_time_now(),
                       .progress = progress,
                       .baton = baton };

@@ -123,10 +123,7 @@ ctl_exit_t ctl_find_name(ctl_t *ctl, char **argv)
         ctl->group = words[0];
         return CTL_DONE;
     }
-    return ctl_usage(ctl, "unknown command",
-                     count > 1 && ctl_is_group(words[0])
-                         ? apr_pstrcat(ctl->pool, words[0], " ", words[1], NULL)
-                         : words[0]);
+    return ctl_unknown(ctl, words, count);
 }
 
 static ctl_exit_t check_operands(const ctl_t *ctl)

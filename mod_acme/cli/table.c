@@ -142,6 +142,17 @@ int ctl_help_group(const char *word, FILE *out)
     return count;
 }
 
+ctl_exit_t ctl_unknown(const ctl_t *ctl, const char *const *words, int count)
+{
+    if (count < 2 || !ctl_is_group(words[0])) {
+        return ctl_usage(ctl, "unknown command", words[0]);
+    }
+    fprintf(stderr, "acmectl: unknown command %s %s\n", words[0],
+            acme_encode_printable(words[1], 64, ctl->pool));
+    ctl_help_group(words[0], stderr);
+    return CTL_USAGE;
+}
+
 ctl_exit_t ctl_help_all(void)
 {
     puts("usage: acmectl [--store DIR] COMMAND ...\n"
@@ -210,8 +221,5 @@ static ctl_exit_t run_help(ctl_t *ctl)
         return CTL_DONE;
     }
     ctl->command = NULL; /* it is no mistake about "help" */
-    return ctl_usage(ctl, "unknown command",
-                     ctl->count > 1 ? apr_pstrcat(ctl->pool, ctl->operands[0],
-                                                  " ", ctl->operands[1], NULL)
-                                    : ctl->operands[0]);
+    return ctl_unknown(ctl, ctl->operands, ctl->count);
 }

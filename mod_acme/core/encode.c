@@ -145,6 +145,19 @@ static int is_deceptive(unsigned int code)
            || (code >= 0x2066 && code <= 0x2069);
 }
 
+void acme_encode_cut(char *buffer, apr_size_t size, const char *text)
+{
+    apr_size_t end = size - 4;
+
+    apr_cpystrn(buffer, text, size);
+    if (strlen(text) >= size) {
+        while (end && (text[end] & 0xc0) == 0x80) {
+            end--;
+        }
+        memcpy(buffer + end, "...", 4);
+    }
+}
+
 const char *acme_encode_printable(const char *text, apr_size_t max,
                                   apr_pool_t *pool)
 {

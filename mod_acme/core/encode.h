@@ -28,6 +28,10 @@ apr_status_t acme_decode_base64url(const unsigned char **data, apr_size_t *len,
 /** Lower-case hexadecimal, from pool. */
 const char *acme_encode_hex(const void *data, apr_size_t len, apr_pool_t *pool);
 
+/** Text in a buffer of size octets, NUL included; "..." at the end where it is cut,
+ *  behind a whole character. */
+void acme_encode_cut(char *buffer, apr_size_t size, const char *text);
+
 /** Text that may go to a log or a terminal: control characters, DEL, and bytes
  *  that are not valid UTF-8 become '?', bidirectional overrides too; at most
  *  max octets, "..." at the end where cut. text NULL gives NULL. */

@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "core/encode.h"
 #include "core/blame.h"
 #include "core/reaction.h"
 #include "engine/preflight.h"
@@ -151,7 +152,7 @@ static void tell_choice(acme_run_t *run, const acme_proof_t *proof)
             scratch, text, "; not by ", acme_proof_type_name(wanted.types[i]),
             ": ", why_not(job, proof->ident, wanted.types[i], scratch), NULL);
     }
-    apr_cpystrn(shown, text, sizeof(shown));
+    acme_encode_cut(shown, sizeof(shown), text);
     if (!strcmp(shown, job->status.proof)) {
         return;
     }

@@ -5,6 +5,8 @@
 #include <apr_strings.h>
 #include <http_config.h>
 
+#include "core/encode.h"
+
 #include "httpd/log.h"
 #include "httpd/shared.h"
 
@@ -355,7 +357,7 @@ void acme_live_add_event(acme_slot_t *slot, acme_family_t family,
         &events_of(slot, family)[told->event_count % ACME_MAX_EVENTS];
 
     event->time = time;
-    apr_cpystrn(event->text, text, sizeof(event->text));
+    acme_encode_cut(event->text, sizeof(event->text), text);
     told->event_count++;
     acme_live_end_write(&told->sequence, odd);
 }

@@ -137,11 +137,26 @@ static int has_word(const acme_managed_t *managed, const char *word)
     return 0;
 }
 
+static int has_name(const acme_managed_t *managed, const char *name)
+{
+    int i;
+
+    for (i = 0; i < managed->idents->nelts; i++) {
+        if (!ap_cstr_casecmp(
+                APR_ARRAY_IDX(managed->idents, i, acme_ident_t *)->value,
+                name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int matches(const acme_page_t *page, const acme_managed_t *managed,
                    acme_state_t state)
 {
     if (*page->certificate) {
-        return !strcmp(page->certificate, managed->name);
+        return !strcmp(page->certificate, managed->name)
+               || has_name(managed, page->certificate);
     }
     return (page->state < 0 || (int)state == page->state)
            && (!*page->search || has_word(managed, page->search));

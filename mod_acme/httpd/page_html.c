@@ -329,6 +329,16 @@ static void put_head(const acme_page_t *page)
     ap_rputs("</header>\n<main>\n", page->r);
 }
 
+static void put_pages(const acme_page_t *page)
+{
+    ap_rputs("<nav aria-label=\"Pages\">\n", page->r);
+    put_page_link(page, page->number - 1, "Previous page");
+    ap_rprintf(page->r, "<span>Page %d of %d</span>\n", page->number,
+               page->count);
+    put_page_link(page, page->number + 1, "Next page");
+    ap_rputs("</nav>\n", page->r);
+}
+
 void acme_page_html(const acme_page_t *page)
 {
     int i;
@@ -344,14 +354,10 @@ void acme_page_html(const acme_page_t *page)
         put_certificate(page,
                         APR_ARRAY_IDX(page->shown, i, const acme_managed_t *));
     }
-    ap_rputs("<nav aria-label=\"Pages\">\n", page->r);
-    put_page_link(page, page->number - 1, "Previous page");
     if (page->count > 1) {
-        ap_rprintf(page->r, "<span>Page %d of %d</span>\n", page->number,
-                   page->count);
+        put_pages(page);
     }
-    put_page_link(page, page->number + 1, "Next page");
-    ap_rvputs(page->r, "</nav>\n</main>\n<footer>",
+    ap_rvputs(page->r, "</main>\n<footer>",
               acme_time_format(page->r->request_time, page->scratch),
               "; also as <a href=\"?format=json\">JSON</a> and for "
               "<a href=\"?format=prometheus\">Prometheus</a></footer>\n"

@@ -138,6 +138,7 @@ def test_acmectl_half_a_command_lists_what_it_may_go_on_with():
     for words in (["account", "nothing"], ["help", "account", "nothing"]):
         done = plain(*words)
         assert done.returncode == 2 and "unknown command account nothing" in done.stderr
+        assert all(f"  account {word} " in done.stderr for word in six), words
 
 
 def test_acmectl_unknown_name_lists_near_ones(acme_httpd):
@@ -145,7 +146,7 @@ def test_acmectl_unknown_name_lists_near_ones(acme_httpd):
     for stop in (False, True):
         if stop:
             acme_httpd.stop()
-        for command in ("show", "delete"):
+        for command in ("show", "delete", "revoke", *(() if stop else ("renew", "check"))):
             said = ctl(acme_httpd, command, "shpo.example.org", code=1)
             assert f"ACME1707: there is no certificate named shpo.example.org; did you mean {SHOP}" in said
             assert BLOG not in said

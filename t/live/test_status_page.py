@@ -133,6 +133,8 @@ def test_json_has_what_its_documentation_says(issued):
 
 def test_time_line_outlives_a_graceful_restart(issued):
     (shop,) = data(issued, f"certificate={SHOP}")["certificates"]
+    assert data(issued, f"certificate=WWW.{SHOP}")["certificates"] == [shop]
+    assert "<nav" not in issued.acme_status("").text
     said = [event["text"] for event in shop["keys"][0]["events"]]
     steps = ["begun: order: no certificate yet", f"http-01 is shown for {SHOP}",
              "issued by Fake Intermediate", "in service"]  # fmt: skip

@@ -63,6 +63,21 @@ static void test_encode_hex_is_lower_case(void **state)
 
 /* --- printable, HTML ------------------------------------------------------- */
 
+static void test_encode_cut_text_says_so_behind_a_whole_character(void **state)
+{
+    char buffer[10];
+
+    (void)state;
+    acme_encode_cut(buffer, sizeof(buffer), "123456789");
+    assert_string_equal(buffer, "123456789");
+    acme_encode_cut(buffer, sizeof(buffer), "1234567890");
+    assert_string_equal(buffer, "123456...");
+    acme_encode_cut(buffer, sizeof(buffer), "1234\u00e9\u20ac90");
+    assert_string_equal(buffer, "1234\u00e9...");
+    acme_encode_cut(buffer, sizeof(buffer), "12345\u20ac90");
+    assert_string_equal(buffer, "12345...");
+}
+
 static void test_encode_printable_keeps_good_text(void **state)
 {
     const char *text = "Zertifikat f\xc3\xbcr \xe2\x82\xac \xf0\x9f\x94\x92";
@@ -466,6 +481,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_decode_base64url_reverses_every_length),
     POOL_TEST(test_decode_base64url_refuses_what_is_not_strict),
     POOL_TEST(test_encode_hex_is_lower_case),
+    POOL_TEST(test_encode_cut_text_says_so_behind_a_whole_character),
     POOL_TEST(test_encode_printable_keeps_good_text),
     POOL_TEST(test_encode_printable_replaces_controls),
     POOL_TEST(test_encode_printable_replaces_bad_utf8),
