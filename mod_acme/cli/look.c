@@ -204,6 +204,22 @@ static void put_key_times(const json_t *key, apr_pool_t *pool)
     }
 }
 
+/* In the words of the status page. */
+static void put_list(const char *heading, const json_t *list, apr_pool_t *pool)
+{
+    const json_t *one;
+    size_t i;
+
+    if (json_array_size(list)) {
+        printf("%s:\n", heading);
+    }
+    json_array_foreach(list, i, one)
+    {
+        printf("    %s  %s\n", text_of(one, "time", pool),
+               text_of(one, "text", pool));
+    }
+}
+
 static void put_key(ctl_t *ctl, const char *dir, const json_t *key,
                     apr_pool_t *pool)
 {
@@ -236,6 +252,8 @@ static void put_key(ctl_t *ctl, const char *dir, const json_t *key,
         put_line("set", apr_psprintf(pool, "%d%s", number, set));
     }
     put_error(json_object_get(key, "error"), "  ", pool);
+    put_list("  Time-line of the last orders", json_object_get(key, "events"),
+             pool);
 }
 
 static void put_certificate(ctl_t *ctl, const char *dir, const json_t *one)
@@ -259,6 +277,8 @@ static void put_certificate(ctl_t *ctl, const char *dir, const json_t *one)
     if (!json_array_size(keys)) {
         puts("no certificate yet");
     }
+    put_list("Validation requests seen here", json_object_get(one, "visits"),
+             ctl->pool);
 }
 
 static ctl_exit_t run_show(ctl_t *ctl)
@@ -307,8 +327,10 @@ const ctl_command_t ctl_show = {
     .least = 1,
     .most = 1,
     .summary = "tell all that is known of one certificate",
-    .details = "NAME is what the certificate is called after, or another of "
-               "its names.",
+    .details =
+        "NAME is what the certificate is called after, or another of "
+        "its names. The time-line\nand the validation requests are known to "
+        "the running server alone.",
     .needs = CTL_NEEDS_STORE,
     .run = run_show,
     .options = { { "--json", NULL, "as the status page's JSON has it" } },

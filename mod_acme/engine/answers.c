@@ -13,7 +13,40 @@
 /* --- status ------------------------------------------------------------------------- */
 
 /* The time-line is the server's: the engine has none of it. */
-static json_t *report_of(acme_engine_t *engine, const acme_job_t *first)
+static void add_events(acme_report_t *report, const acme_engine_t *engine)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+
+    for (int i = 0; callbacks->events && i < report->key_count; i++) {
+        report->event_counts[i] = callbacks->events(
+            callbacks->baton, report->events[i], report->managed,
+            acme_key_family(report->types[i]));
+    }
+}
+
+static json_t *visits(const acme_engine_t *engine,
+                      const acme_managed_t *managed)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    json_t *list = json_array();
+
+    for (int i = 0; callbacks->hits && i < managed->idents->nelts; i++) {
+        const acme_ident_t *ident =
+            APR_ARRAY_IDX(managed->idents, i, const acme_ident_t *);
+        acme_hit_t found[ACME_MAX_HITS];
+        int count = callbacks->hits(callbacks->baton, found, ident, 0);
+
+        for (int k = 0; k < count; k++) {
+            json_array_append_new(
+                list, acme_report_hit(ident, &found[k], engine->scratch));
+        }
+    }
+    return list;
+}
+
+/* @param alone  with its history, for which there is no room where all are told of */
+static json_t *report_of(acme_engine_t *engine, const acme_job_t *first,
+                         int alone)
 {
     acme_report_t *report = apr_pcalloc(engine->scratch, sizeof(*report));
 
@@ -23,7 +56,13 @@ static json_t *report_of(acme_engine_t *engine, const acme_job_t *first)
         report->types[i] = first[i].key_type;
         report->keys[i] = first[i].status;
     }
-    return acme_report_json(report, engine->scratch);
+    if (!alone) {
+        return acme_report_json(report, engine->scratch);
+    }
+    add_events(report, engine);
+    json_t *json = acme_report_json(report, engine->scratch);
+    json_object_set_new(json, "visits", visits(engine, first->managed));
+    return json;
 }
 
 static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
@@ -35,9 +74,9 @@ static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
     for (apr_int64_t i = from;
          i >= 0 && i < managed->nelts && i < from + AT_ONCE; i++) {
         const acme_managed_t *one = APR_ARRAY_IDX(managed, i, acme_managed_t *);
-        json_t *report =
-            report_of(engine, apr_hash_get(engine->by_name, one->name,
-                                           APR_HASH_KEY_STRING));
+        json_t *report = report_of(
+            engine,
+            apr_hash_get(engine->by_name, one->name, APR_HASH_KEY_STRING), 0);
         octets += json_dumpb(report, NULL, 0, JSON_COMPACT) + 1;
         if (i > from && octets > ROOM) {
             json_decref(report);
@@ -59,7 +98,7 @@ void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
             acme_request_find(engine, request->certificate);
         list = json_array();
         if (first) {
-            json_array_append_new(list, report_of(engine, first));
+            json_array_append_new(list, report_of(engine, first, 1));
         }
     }
     else {

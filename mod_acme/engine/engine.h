@@ -141,6 +141,10 @@ typedef struct acme_engine_callbacks_t {
      *  @param text  printable */
     void (*event)(void *baton, const acme_managed_t *managed,
                   acme_family_t family, const char *text);
+    /** All of that there is, the oldest first. NULL: nobody keeps one.
+     *  @param found  ACME_MAX_EVENTS of them; @return their number */
+    int (*events)(void *baton, acme_event_t *found,
+                  const acme_managed_t *managed, acme_family_t family);
     /** An OCSP response has come, or must not be shown any more; that of another
      *  certificate of the same family stays. NULL: nothing can be stapled. */
     void (*staple)(void *baton, const acme_managed_t *managed,

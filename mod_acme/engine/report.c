@@ -196,6 +196,8 @@ json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
         hit->answered, "status", hit->status, "port", hit->port, "peer",
         text(hit->peer, scratch));
 
+    json_object_set_new(json, "text",
+                        text(acme_hit_text(hit, scratch), scratch));
     json_object_set_new(json, "host", text(hit->host, scratch));
     json_object_set_new(json, "agent", text(hit->agent, scratch));
     json_object_set_new(json, "virtual_host", text(hit->server, scratch));

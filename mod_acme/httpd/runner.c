@@ -166,6 +166,15 @@ static void add_event(void *baton, const acme_managed_t *managed,
     }
 }
 
+static int get_events(void *baton, acme_event_t *found,
+                      const acme_managed_t *managed, acme_family_t family)
+{
+    const runner_t *runner = baton;
+    const acme_slot_t *slot = acme_live_slot(runner->table, managed->name);
+
+    return slot ? acme_live_events(found, slot, family) : 0;
+}
+
 static void staple(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_staple_t *response)
 {
@@ -217,6 +226,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .reload = want_reload,
         .status = tell_status,
         .event = add_event,
+        .events = get_events,
         .staple = staple,
         .hits = hits,
         .now = now,

@@ -123,6 +123,12 @@ def test_acmectl_show_tells_names_dates_and_what_comes_next(acme_httpd):
         assert f"{SHOP}, {ALIAS}" in shown and "ecdsa-p256: valid" in shown
         assert f"{serial(issued):x}" in shown and "renew 20" in shown
         assert not re.search(r" $| :", shown, re.MULTILINE), shown
+    # with its history, in the words of the status page
+    steps = re.search(r"  Time-line of the last orders:\n((?:    2\S+Z  .+\n)+)", shown).group(1)
+    assert f"-01 is shown for {SHOP}\n" in steps and steps.endswith("Z  in service\n")
+    visits = re.search(r"\nValidation requests seen here:\n((?:    2\S+Z  .+\n)+)$", shown).group(1)
+    seen = json.loads(acme_httpd.acme_status(f"format=json&certificate={SHOP}").body)["certificates"][0]["visits"]
+    assert visits == "".join(f"    {one['time']}  {one['text']}\n" for one in seen)
     assert json.loads(ctl(acme_httpd, "show", SHOP, "--json"))["name"] == SHOP
     acme_httpd.stop()
     assert f"{serial(issued):x}" in ctl(acme_httpd, "show", ALIAS)
