@@ -60,10 +60,15 @@ static apr_time_t later(const acme_reply_t *reply, int count, int max,
 void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
                         apr_time_t now)
 {
-    int max = exchange->polls < POLL_MANY ? POLL_MAX : POLL_RARE;
+    int many = exchange->polls >= POLL_MANY;
+    apr_time_t soonest = now + apr_time_from_sec(POLL_MAX);
 
-    exchange->due = later(reply, exchange->polls, max, now);
-    if (exchange->polls < POLL_MANY) {
+    exchange->due =
+        later(reply, exchange->polls, many ? POLL_RARE : POLL_MAX, now);
+    if (many && exchange->due < soonest) {
+        exchange->due = soonest; /* whatever a CA says that is never done */
+    }
+    if (!many) {
         exchange->polls++;
     }
 }

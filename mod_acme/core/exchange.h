@@ -35,7 +35,8 @@ acme_request_t *acme_exchange_begin(acme_exchange_t *exchange, int state,
                                     const char *label);
 
 /** The CA said "not yet": ask again after Retry-After, else after 1, 2, 4 ...
- *  30 seconds, and after an hour of that every five minutes. */
+ *  30 seconds, and after an hour of that every five minutes. After 120 times never
+ *  sooner than in 30 seconds. */
 void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
                         apr_time_t now);
 

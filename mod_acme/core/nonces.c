@@ -29,9 +29,10 @@ acme_nonces_t *acme_nonces_create(apr_pool_t *pool)
     return nonces;
 }
 
-/* RFC 8555 section 6.5.1: base64url; anything else MUST be ignored. */
-static int well_formed(const char *nonce, apr_size_t len)
+int acme_nonces_valid(const char *nonce)
 {
+    apr_size_t len = nonce ? strlen(nonce) : 0;
+
     return len && len <= ACME_MAX_NONCE
            && strspn(nonce, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx"
                             "yz0123456789-_")
@@ -40,12 +41,13 @@ static int well_formed(const char *nonce, apr_size_t len)
 
 int acme_nonces_put(acme_nonces_t *nonces, const char *nonce)
 {
-    apr_size_t len = nonce ? strlen(nonce) : 0;
     slot_t *slot = &nonces->slots[nonces->head];
+    apr_size_t len;
 
-    if (!well_formed(nonce, len)) {
+    if (!acme_nonces_valid(nonce)) {
         return 0;
     }
+    len = strlen(nonce);
     if (slot->size <= len) {
         for (slot->size = 64; slot->size <= len; slot->size *= 2)
             ;

@@ -15,6 +15,9 @@ typedef struct acme_nonces_t acme_nonces_t;
 
 acme_nonces_t *acme_nonces_create(apr_pool_t *pool);
 
+/** RFC 8555 section 6.5.1: base64url; anything else MUST be ignored. NULL is not. */
+int acme_nonces_valid(const char *nonce);
+
 /** Keep a nonce of a reply; NULL and malformed ones are ignored (6.5.1).
  *  @return whether it was kept */
 int acme_nonces_put(acme_nonces_t *nonces, const char *nonce);

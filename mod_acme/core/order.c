@@ -271,6 +271,14 @@ static int is_looked_at(const acme_order_t *order, const acme_authz_t *authz)
                && authz->state == ACME_AUTHZ_DEACTIVATE);
 }
 
+/* Whether the CA wants to see no more proofs, also of authorizations that it has
+ * not let us read. */
+static int is_proved(const acme_order_t *order)
+{
+    return order->state >= ACME_ORDER_FINALIZE
+           && order->state <= ACME_ORDER_DONE;
+}
+
 /* Proofs are withdrawn as soon as they have served (RFC 8555 section 8.3). */
 static int next_withdraw(acme_step_t *step, acme_order_t *order,
                          const acme_session_t *session)
@@ -282,7 +290,7 @@ static int next_withdraw(acme_step_t *step, acme_order_t *order,
 
         if (authz->visible
             && ((order->error && !is_looked_at(order, authz))
-                || acme_authz_decided(authz)
+                || acme_authz_decided(authz) || is_proved(order)
                 || authz->state == ACME_AUTHZ_READ)) {
             acme_authz_make_proof(authz, session, order->pool);
             authz->visible = 0;
@@ -443,7 +451,8 @@ static acme_err_t *order_reply(acme_order_t *order, const acme_reply_t *reply,
     }
     if (acme_reply_is_success(reply)) {
         err = acme_order_rows[state].on_success(order, reply, now);
-        if (!err || !acme_reaction(err->msg)->garbled) {
+        /* The doubt is about another reply, and has been tried long enough. */
+        if (!err || err == order->doubt || !acme_reaction(err->msg)->garbled) {
             return err;
         }
     }

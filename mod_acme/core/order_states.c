@@ -275,8 +275,10 @@ static acme_err_t *on_order(acme_order_t *order, const acme_reply_t *reply,
 
     ACME_TRY(acme_order_resource_parse(&resource, reply->body, reply->len,
                                        order->scratch));
-    if (!order->finalize && resource->finalize) {
+    if (resource->finalize
+        && (!order->finalize || strcmp(order->finalize, resource->finalize))) {
         order->finalize = apr_pstrdup(order->pool, resource->finalize);
+        order->dirty = 1;
     }
     if (resource->status != ACME_STATUS_READY) {
         /* "ready" alone does not show that a failing finalize has passed. */

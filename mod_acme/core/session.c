@@ -228,7 +228,7 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
     apr_pool_t *scratch;
     acme_err_t *err;
 
-    if (acme_reply_is_success(reply) && reply->nonce) {
+    if (acme_reply_is_success(reply) && acme_nonces_valid(reply->nonce)) {
         session->nonce_failures = 0;
         session->nonce_due = 0;
         return;
@@ -247,7 +247,7 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
     scratch = subpool(session->pool);
     err = acme_reply_is_success(reply)
               ? acme_err_make(scratch, ACME_E_CA_RESOURCE, "newNonce reply",
-                              "it has no Replay-Nonce", NULL)
+                              "it has no Replay-Nonce of base64url", NULL)
               : acme_reply_error(reply, now, scratch);
     acme_session_fail(session, err, now);
     apr_pool_destroy(scratch);
@@ -329,48 +329,58 @@ acme_err_t *acme_session_sign(acme_wire_t **wire, acme_session_t *session,
     return NULL;
 }
 
-/* A URL of the directory that is gone: perhaps the CA has moved it. */
+/* Whether nobody answers there, or somebody else than was meant. */
+static int is_strange(const acme_reply_t *reply, const char *problem_type)
+{
+    return reply->failure || reply->status == 404 || reply->status == 405
+           || reply->status == 410
+           || (reply->status >= 300 && reply->status < 500
+               && reply->status != 429
+               && (!*problem_type || !strcmp(problem_type, "malformed")));
+}
+
+/* A URL of the directory that leads nowhere: perhaps the CA has moved it, or was
+ * not itself when it gave the directory. */
 static void doubt_directory(acme_session_t *session, const char *url,
                             apr_time_t now)
 {
     const acme_directory_t *directory = session->directory;
+    apr_time_t soonest = session->directory_time + DIRECTORY_MIN;
 
     if (directory
         && (!strcmp(url, directory->new_nonce)
             || !strcmp(url, directory->new_account)
-            || !strcmp(url, directory->new_order))
-        && now >= session->directory_time + DIRECTORY_MIN) {
-        session->directory_due = now;
+            || !strcmp(url, directory->new_order))) {
+        session->directory_due = now > soonest ? now : soonest;
     }
+}
+
+/* @return whether the same request may go well now */
+static int may_resend(acme_session_t *session, const acme_request_t *request,
+                      const acme_reply_t *reply, const char *problem_type,
+                      apr_time_t now)
+{
+    if (reply->failure || reply->status < 400
+        || request->method != ACME_METHOD_POST || request->tries >= MAX_TRIES) {
+        return 0;
+    }
+    return !strcmp(problem_type, "badNonce")
+           || acme_session_mend(session, request, reply, problem_type, now);
 }
 
 acme_verdict_t acme_session_receive(acme_session_t *session,
                                     const acme_request_t *request,
                                     const acme_reply_t *reply, apr_time_t now)
 {
-    apr_pool_t *scratch;
-    const char *type;
-    int resend = 0;
+    apr_pool_t *scratch = subpool(session->pool);
+    const char *type = acme_reply_problem_type(reply, scratch);
+    int resend;
 
-    if (reply->failure) {
-        return ACME_VERDICT_DELIVER;
-    }
     acme_nonces_put(session->nonces, reply->nonce);
-    if (reply->status == 404) {
+    if (is_strange(reply, type)) {
         doubt_directory(session, request->url, now);
     }
-    if (reply->status < 400 || request->method != ACME_METHOD_POST
-        || request->tries >= MAX_TRIES) {
-        return ACME_VERDICT_DELIVER;
-    }
-    scratch = subpool(session->pool);
-    type = acme_reply_problem_type(reply, scratch);
-    if (!strcmp(type, "badNonce")) {
-        resend = 1;
-    }
-    else {
-        resend = acme_session_mend(session, request, reply, type, now);
-    }
+    resend = may_resend(session, request, reply, type, now);
     apr_pool_destroy(scratch);
     if (resend && is_about_account(session, request)) {
         session->account_unsigned = 1;

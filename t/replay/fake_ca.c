@@ -137,6 +137,9 @@ static void issue(ca_t *ca, const char *csr, apr_pool_t *scratch)
         copy_names(cert, req);
     }
     add_extension(cert, NID_ext_key_usage, "serverAuth");
+    if (ca->on_issue) {
+        ca->on_issue(ca, cert);
+    }
     MUST(X509_sign(cert, ca->issuer_key, EVP_sha256()));
     ca->chain = apr_pstrcat(ca->pool, pem_of(cert, scratch),
                             pem_of(ca->issuer, scratch), NULL);
@@ -186,7 +189,7 @@ static void give_nonce(ca_t *ca, acme_reply_t *reply)
                                ++ca->nonces_made);
 
     apr_hash_set(ca->nonces, nonce, APR_HASH_KEY_STRING, nonce);
-    reply->nonce = nonce;
+    reply->nonce = ca->bad_nonce ? ca->bad_nonce : nonce;
 }
 
 static const char *order_status(const ca_t *ca)
@@ -277,7 +280,10 @@ static const char *show_challenges(const ca_t *ca, int n, apr_pool_t *pool)
             failed       ? "invalid"
             : processing ? "processing"
                          : "pending",
-            failed ? ",\"error\":" : "", failed ? ca->fail_error : "");
+            failed ? ",\"error\":" : "",
+            !failed          ? ""
+            : ca->fail_error ? ca->fail_error
+                             : CA_PROBLEM("incorrectResponse", "not seen"));
     }
     return list;
 }
@@ -301,41 +307,99 @@ static void show_authz(ca_t *ca, int n, acme_reply_t *reply, apr_pool_t *pool)
 
 /* --- requests ------------------------------------------------------------- */
 
-static void new_account(ca_t *ca, const json_t *payload, acme_reply_t *reply)
+/* A member of the JWS, decoded: JSON, or NULL for "" (POST-as-GET). */
+static json_t *jws_member(const char *body, const char *name, apr_pool_t *pool)
 {
-    char *text = json_dumps(payload, JSON_COMPACT);
+    json_t *jws = json_loads(body, 0, NULL), *member;
+    const unsigned char *data;
+    apr_size_t len;
 
-    ca->last_account = apr_pstrdup(ca->pool, text);
+    MUST(jws);
+    MUST(acme_decode_base64url(&data, &len, acme_json_string(jws, name), pool)
+         == APR_SUCCESS);
+    member = json_loadb((const char *)data, len, 0, NULL);
+    json_decref(jws);
+    return member;
+}
+
+/* For good; "" for nothing. */
+static const char *text_of(const json_t *json, apr_pool_t *pool)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    const char *copy = apr_pstrdup(pool, text ? text : "");
+
     free(text);
+    return copy;
+}
+
+static void show_account(const ca_t *ca, acme_reply_t *reply, int status)
+{
+    set_body(reply, status,
+             ca->closed ? "{\"status\":\"deactivated\"}"
+                        : "{\"status\":\"valid\",\"contact\":[],"
+                          "\"orders\":\"" CA_URL "/orders\"}");
+}
+
+static void new_account(ca_t *ca, const json_t *header, const json_t *payload,
+                        acme_reply_t *reply)
+{
+    const char *jwk = text_of(json_object_get(header, "jwk"), ca->pool);
+    int known = ca->jwk && !strcmp(jwk, ca->jwk);
+
+    ca->last_account = text_of(payload, ca->pool);
     reply->location = CA_URL "/account/1";
     if (json_is_true(json_object_get(payload, "onlyReturnExisting"))) {
-        set_body(reply, 200, "{\"status\":\"valid\"}");
+        if (ca->jwk && !known) {
+            reply->location = NULL;
+            refuse(reply, 400, CA_PROBLEM("accountDoesNotExist", "who?"));
+            return;
+        }
+        show_account(ca, reply, 200);
         return;
     }
     ca->accounts++;
     ca->account_known = 1;
-    set_body(reply, 201, "{\"status\":\"valid\"}");
+    show_account(ca, reply, 201);
 }
 
 static void update_account(ca_t *ca, const json_t *payload, acme_reply_t *reply)
 {
-    char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+    const char *status = acme_json_string(payload, "status");
 
-    ca->last_update = text ? apr_pstrdup(ca->pool, text) : "";
-    free(text);
+    ca->last_update = text_of(payload, ca->pool);
     ca->updates++;
-    set_body(reply, 200, "{\"status\":\"valid\"}");
+    ca->closed |= status && !strcmp(status, "deactivated");
+    show_account(ca, reply, 200);
+}
+
+/* RFC 8555 section 7.3.5; the outer signature is not looked at. */
+static void change_key(ca_t *ca, const json_t *payload, acme_reply_t *reply,
+                       apr_pool_t *pool)
+{
+    json_t *inner = jws_member(text_of(payload, pool), "protected", pool);
+
+    ca->jwk = text_of(json_object_get(inner, "jwk"), ca->pool);
+    ca->rolled++;
+    json_decref(inner);
+    set_body(reply, 200, "{}");
+}
+
+static void revoke_certificate(ca_t *ca, acme_reply_t *reply)
+{
+    if (ca->revoked++) {
+        refuse(reply, 400, CA_PROBLEM("alreadyRevoked", "it is"));
+        return;
+    }
+    set_body(reply, 200, "");
 }
 
 static void new_order(ca_t *ca, const json_t *payload, acme_reply_t *reply,
                       apr_pool_t *pool)
 {
     const json_t *list = json_object_get(payload, "identifiers");
-    char *text = json_dumps(payload, JSON_COMPACT);
     int i;
 
-    ca->last_new_order = apr_pstrdup(ca->pool, text);
-    free(text);
+    ca->last_new_order = text_of(payload, ca->pool);
     ca->orders++;
     if (!ca->reuse_orders || !ca->name_count) {
         ca->order_state = CA_ORDER_OPEN;
@@ -393,8 +457,11 @@ static void answer_challenge(ca_t *ca, const char *rest, acme_reply_t *reply,
                             : "";
 
     ca->answers[n]++;
-    /* Answered before it is published: the very thing 8.2 forbids. */
-    MUST(apr_hash_get(ca->visible, token, APR_HASH_KEY_STRING));
+    if (!apr_hash_get(ca->visible, token, APR_HASH_KEY_STRING)) {
+        /* Answered before it is published: the very thing 8.2 forbids. */
+        MUST(ca->tamper);
+        ca->authz[n] = CA_AUTHZ_INVALID;
+    }
     if (ca->authz[n] != CA_AUTHZ_PENDING) {
         refuse(reply, 409, CA_PROBLEM("conflict", "already under validation"));
         return;
@@ -435,7 +502,9 @@ static void show_directory(const ca_t *ca, acme_reply_t *reply,
              apr_psprintf(pool,
                           "{\"newNonce\":\"" CA_URL "/nonce\","
                           "\"newAccount\":\"" CA_URL "/new-account\","
-                          "\"newOrder\":\"" CA_URL "/new-order\",%s"
+                          "\"newOrder\":\"" CA_URL "/new-order\","
+                          "\"revokeCert\":\"" CA_URL "/revoke\","
+                          "\"keyChange\":\"" CA_URL "/key-change\",%s"
                           "\"unknown\":[1],\"meta\":{%s}}",
                           ca->renewal_info ? "\"renewalInfo\":\"" CA_URL
                                              "/renewal\","
@@ -443,88 +512,84 @@ static void show_directory(const ca_t *ca, acme_reply_t *reply,
                           ca->meta ? ca->meta : ""));
 }
 
-/* A member of the JWS, decoded: JSON, or NULL for "" (POST-as-GET). */
-static json_t *jws_member(const char *body, const char *name, apr_pool_t *pool)
+/* Who says so by a key and who by an account's URL. */
+static int takes_keys(const char *label, const json_t *header)
 {
-    json_t *jws = json_loads(body, 0, NULL), *member;
-    const unsigned char *data;
-    apr_size_t len;
-
-    MUST(jws);
-    MUST(acme_decode_base64url(&data, &len, acme_json_string(jws, name), pool)
-         == APR_SUCCESS);
-    member = json_loadb((const char *)data, len, 0, NULL);
-    json_decref(jws);
-    return member;
+    return !strcmp(label, "newAccount")
+           || (!strcmp(label, "revokeCert") && json_object_get(header, "jwk"));
 }
 
 /* What RFC 8555 section 6 asks of every signed request. @return 0: refused */
-static int check_header(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
-                        apr_pool_t *pool)
+static int check_header(ca_t *ca, const char *label, const acme_wire_t *wire,
+                        const json_t *header, acme_reply_t *reply)
 {
-    json_t *header = jws_member(wire->body, "protected", pool);
     const char *nonce = acme_json_string(header, "nonce");
     int fresh =
         nonce && apr_hash_get(ca->nonces, nonce, APR_HASH_KEY_STRING) != NULL;
     int by_key = json_object_get(header, "jwk") != NULL;
+    int to_account = !strcmp(wire->url, CA_URL "/new-account");
 
     MUST(!strcmp(wire->content_type, "application/jose+json"));
     MUST(!strcmp(acme_json_string(header, "url"), wire->url));
-    MUST(by_key == !strcmp(wire->url, CA_URL "/new-account"));
+    MUST(by_key == takes_keys(label, header));
     MUST(by_key == !json_object_get(header, "kid"));
+    MUST(ca->tamper || to_account == !strcmp(label, "newAccount"));
     if (!fresh) {
         refuse(reply, 400, CA_PROBLEM("badNonce", "unknown nonce"));
     }
-    else if (!by_key && !ca->account_known) {
+    else if (to_account != by_key && strcmp(label, "revokeCert")) {
+        refuse(reply, 400, CA_PROBLEM("malformed", "signed by whom?"));
+    }
+    else if (!by_key
+             && (!ca->account_known
+                 || (ca->tamper
+                     && strcmp(acme_json_string(header, "kid"),
+                               CA_URL "/account/1")))) {
         refuse(reply, 400, CA_PROBLEM("accountDoesNotExist", "who?"));
     }
     if (fresh) {
         apr_hash_set(ca->nonces, apr_pstrdup(ca->pool, nonce),
                      APR_HASH_KEY_STRING, NULL);
     }
-    json_decref(header);
     return !reply->status;
 }
 
-static void handle_post(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
-                        apr_pool_t *pool)
+/* The name that a path is about, or -1. */
+static int index_in(const ca_t *ca, const char *path, const char *prefix)
 {
-    const char *path = wire->url + strlen(CA_URL);
-    json_t *payload;
+    apr_size_t len = strlen(prefix);
+    int n = strncmp(path, prefix, len) ? -1 : atoi(path + len);
 
-    if (!check_header(ca, wire, reply, pool)) {
-        return;
+    return n < ca->name_count ? n : -1;
+}
+
+static void show_chain(const ca_t *ca, acme_reply_t *reply, apr_pool_t *pool)
+{
+    set_body(reply, 200, ca->chain);
+    reply->content_type = "application/pem-certificate-chain";
+    if (ca->chain_links) {
+        reply->links = apr_array_make(pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(reply->links, const char *) = ca->chain_links;
     }
-    payload = jws_member(wire->body, "payload", pool);
-    if (!strcmp(path, "/new-account")) {
-        new_account(ca, payload, reply);
+}
+
+static void read_resource(ca_t *ca, const char *path, acme_reply_t *reply,
+                          apr_pool_t *pool)
+{
+    if (index_in(ca, path, "/authz/") >= 0) {
+        deactivate_or_read(ca, index_in(ca, path, "/authz/"), NULL, reply,
+                           pool);
     }
     else if (!strncmp(path, "/account/", 9)) {
-        update_account(ca, payload, reply);
-    }
-    else if (!strcmp(path, "/new-order")) {
-        new_order(ca, payload, reply, pool);
-    }
-    else if (!strncmp(path, "/authz/", 7)) {
-        deactivate_or_read(ca, atoi(path + 7), payload, reply, pool);
-    }
-    else if (!strncmp(path, "/chall/", 7)) {
-        answer_challenge(ca, path + 7, reply, pool);
-    }
-    else if (!strcmp(path, "/finalize")) {
-        finalize(ca, payload, reply, pool);
+        update_account(ca, NULL, reply);
     }
     else if (!strcmp(path, "/order")) {
         read_order(ca, reply, pool);
     }
-    else if (!strcmp(path, "/cert")) {
-        set_body(reply, 200, ca->chain);
-        if (ca->chain_links) {
-            reply->links = apr_array_make(pool, 1, sizeof(const char *));
-            APR_ARRAY_PUSH(reply->links, const char *) = ca->chain_links;
-        }
+    else if (!strcmp(path, "/cert") && ca->chain) {
+        show_chain(ca, reply, pool);
     }
-    else if (!strcmp(path, "/cert/other")) {
+    else if (!strcmp(path, "/cert/other") && ca->chain) {
         set_body(reply, 200, ca->other_chain);
     }
     else if (!strcmp(path, "/cert/junk")) {
@@ -533,17 +598,91 @@ static void handle_post(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
     else {
         refuse(reply, 404, CA_PROBLEM("malformed", "no such resource"));
     }
+}
+
+static void change_resource(ca_t *ca, const char *path, const json_t *header,
+                            const json_t *payload, acme_reply_t *reply,
+                            apr_pool_t *pool)
+{
+    if (!strcmp(path, "/new-account")) {
+        new_account(ca, header, payload, reply);
+    }
+    else if (!strncmp(path, "/account/", 9)) {
+        update_account(ca, payload, reply);
+    }
+    else if (!strcmp(path, "/new-order")
+             && json_array_size(json_object_get(payload, "identifiers"))) {
+        new_order(ca, payload, reply, pool);
+    }
+    else if (index_in(ca, path, "/authz/") >= 0) {
+        deactivate_or_read(ca, index_in(ca, path, "/authz/"), payload, reply,
+                           pool);
+    }
+    else if (index_in(ca, path, "/chall/") >= 0 && strchr(path + 7, '/')) {
+        answer_challenge(ca, path + 7, reply, pool);
+    }
+    else if (!strcmp(path, "/finalize") && json_object_get(payload, "csr")) {
+        finalize(ca, payload, reply, pool);
+    }
+    else if (!strcmp(path, "/key-change")
+             && json_object_get(payload, "protected")) {
+        change_key(ca, payload, reply, pool);
+    }
+    else if (!strcmp(path, "/revoke")
+             && json_object_get(payload, "certificate")) {
+        revoke_certificate(ca, reply);
+    }
+    else {
+        refuse(reply, 404, CA_PROBLEM("malformed", "no such resource"));
+    }
+}
+
+static void handle_post(ca_t *ca, const char *label, const acme_wire_t *wire,
+                        acme_reply_t *reply, apr_pool_t *pool)
+{
+    const char *path = wire->url + strlen(CA_URL);
+    json_t *header = jws_member(wire->body, "protected", pool);
+    json_t *payload = jws_member(wire->body, "payload", pool);
+
+    if (check_header(ca, label, wire, header, reply)) {
+        if (payload) {
+            change_resource(ca, path, header, payload, reply, pool);
+        }
+        else {
+            read_resource(ca, path, reply, pool);
+        }
+    }
+    json_decref(header);
     json_decref(payload);
 }
 
-static void handle(ca_t *ca, const acme_wire_t *wire, acme_reply_t *reply,
-                   apr_pool_t *pool)
+static void show_window(const ca_t *ca, acme_reply_t *reply, apr_pool_t *pool)
+{
+    apr_time_t start = ca->now + apr_time_from_sec(50 * 86400);
+
+    set_body(
+        reply, 200,
+        apr_psprintf(pool,
+                     "{\"suggestedWindow\":{\"start\":\"%s\","
+                     "\"end\":\"%s\"},"
+                     "\"explanationURL\":\"" CA_URL "/why\"}",
+                     acme_time_format(start, pool),
+                     acme_time_format(start + apr_time_from_sec(86400), pool)));
+    reply->retry_after = "21600";
+}
+
+static void handle(ca_t *ca, const char *label, const acme_wire_t *wire,
+                   acme_reply_t *reply, apr_pool_t *pool)
 {
     if (wire->method == ACME_METHOD_POST) {
-        handle_post(ca, wire, reply, pool);
+        handle_post(ca, label, wire, reply, pool);
     }
     else if (wire->method == ACME_METHOD_HEAD) {
         set_body(reply, 200, "");
+    }
+    else if (!strncmp(wire->url, CA_URL "/renewal/", strlen(CA_URL) + 9)) {
+        show_window(ca, reply, pool);
+        return;
     }
     else {
         show_directory(ca, reply, pool);
@@ -576,6 +715,29 @@ static const ca_rule_t *find_rule(ca_t *ca, const char *label)
     return NULL;
 }
 
+static void lose(acme_reply_t *reply, const char *reason, apr_pool_t *pool)
+{
+    memset(reply, 0, sizeof(*reply));
+    reply->body = "";
+    reply->failure =
+        acme_err_make(pool, ACME_E_CA_UNREACHABLE, CA_URL, reason, NULL);
+}
+
+static void answer_by_rule(ca_t *ca, const ca_rule_t *rule, acme_reply_t *reply,
+                           apr_pool_t *pool)
+{
+    set_body(reply, rule->status, rule->body);
+    if (!rule->without_nonce) {
+        give_nonce(ca, reply);
+    }
+    reply->retry_after = rule->retry_after;
+    reply->location = rule->location;
+    if (rule->link) {
+        reply->links = apr_array_make(pool, 1, sizeof(const char *));
+        APR_ARRAY_PUSH(reply->links, const char *) = rule->link;
+    }
+}
+
 void ca_answer(ca_t *ca, const char *label, const acme_wire_t *wire,
                acme_reply_t *reply, apr_pool_t *pool)
 {
@@ -583,28 +745,24 @@ void ca_answer(ca_t *ca, const char *label, const acme_wire_t *wire,
 
     ca->requests++;
     reply->body = "";
-    if (rule && rule->act == CA_REPLY) {
-        set_body(reply, rule->status, rule->body);
-        if (!rule->without_nonce) {
-            give_nonce(ca, reply);
-        }
-        reply->retry_after = rule->retry_after;
-        reply->location = rule->location;
-        if (rule->link) {
-            reply->links = apr_array_make(pool, 1, sizeof(const char *));
-            APR_ARRAY_PUSH(reply->links, const char *) = rule->link;
-        }
-        return;
+    if (strncmp(wire->url, CA_URL "/", strlen(CA_URL "/"))) {
+        MUST(ca->tamper);
+        lose(reply, "no such host", pool);
     }
-    if (!rule || rule->act == CA_LOSE) {
-        handle(ca, wire, reply, pool);
-        reply->content_type =
-            ca->content_type ? ca->content_type : reply->content_type;
+    else if (rule && rule->act == CA_REPLY) {
+        answer_by_rule(ca, rule, reply, pool);
     }
-    if (rule) {
-        memset(reply, 0, sizeof(*reply));
-        reply->body = "";
-        reply->failure = acme_err_make(pool, ACME_E_CA_UNREACHABLE, CA_URL,
-                                       "connection reset", NULL);
+    else {
+        if (!rule || rule->act == CA_LOSE) {
+            handle(ca, label, wire, reply, pool);
+            reply->content_type =
+                ca->content_type ? ca->content_type : reply->content_type;
+        }
+        if (rule) {
+            lose(reply, "connection reset", pool);
+        }
+    }
+    if (ca->tamper) {
+        ca->tamper(ca->baton, label, wire, reply, pool);
     }
 }

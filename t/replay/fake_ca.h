@@ -69,10 +69,12 @@ typedef struct ca_t {
     const char *challenge_extra; /* JSON put in front of the challenges */
     int wrong_key, wrong_name;   /* of the certificate */
     const char *issued_names;    /* "DNS:a.example": instead of the CSR's */
-    const char *order_extra;     /* JSON members put into orders: "\"a\":1," */
-    const char *authz_extra;     /* the same for authorizations */
-    const char *content_type;    /* of everything; NULL: as RFC 8555 says */
-    int nonce_padding;           /* octets more in each nonce */
+    void (*on_issue)(struct ca_t *ca, X509 *cert); /* before it is signed */
+    const char *order_extra;  /* JSON members put into orders: "\"a\":1," */
+    const char *authz_extra;  /* the same for authorizations */
+    const char *content_type; /* of everything; NULL: as RFC 8555 says */
+    int nonce_padding;        /* octets more in each nonce */
+    const char *bad_nonce;    /* in place of each, or NULL */
     int nonces_by_newnonce_alone;
     int show_processing; /* a challenge under validation says "processing" */
     int reuse_orders;    /* newOrder gives the one that is there already */
@@ -82,16 +84,24 @@ typedef struct ca_t {
                                     /cert/junk is no chain, others are 404 */
     apr_time_t now;
 
+    /* Sees each answer before it goes out, and may spoil it; or NULL. Such a CA
+       takes it as it comes that it is asked for nonsense. */
+    void (*tamper)(void *baton, const char *label, const acme_wire_t *wire,
+                   acme_reply_t *reply, apr_pool_t *pool);
+    void *baton;
+
     /* what happened */
     int requests, accounts, orders, finalizes, deactivated;
     int answers[CA_MAX_NAMES];
     int updates; /* requests to the account's own URL */
     const char *last_new_order, *last_account, *last_update; /* payloads */
     const char *last_csr;                                    /* base64url DER */
+    int revoked, rolled, closed;
     apr_hash_t *counts; /* label -> int: for the rules */
 
     /* its state: one account, one order at a time */
     int account_known; /* 0: accountDoesNotExist */
+    const char *jwk;   /* of the account, where keys are told apart; or NULL */
     const char *names[CA_MAX_NAMES];
     int ip[CA_MAX_NAMES];
     ca_authz_state_t authz[CA_MAX_NAMES];

@@ -6,6 +6,7 @@
 
 #include "core/encode.h"
 #include "core/key.h"
+#include "core/reaction.h"
 
 #define MUST(expr)                                                             \
     do {                                                                       \
@@ -13,6 +14,8 @@
             abort();                                                           \
         }                                                                      \
     } while (0)
+
+#define MOST_REQUESTS 30000 /* more come of a loop without end */
 
 static apr_array_header_t *parse_names(const char *names, apr_pool_t *pool)
 {
@@ -53,7 +56,7 @@ replay_t *replay_create(const char *names, apr_pool_t *pool)
     replay->ca = ca_create(pool);
     replay->start = replay->now = replay->ca->now;
     replay->max_steps = 20000;
-    replay->transcript = "";
+    replay->transcript = apr_pcalloc(pool, 1);
     replay->queue = apr_array_make(pool, 8, sizeof(acme_request_t *));
 
     replay->account.directory_url = CA_DIRECTORY;
@@ -104,15 +107,9 @@ static void save(replay_t *replay)
     }
 }
 
-static void start_process(replay_t *replay)
+static void begin_order(replay_t *replay)
 {
-    apr_pool_create(&replay->session_pool, replay->pool);
     apr_pool_create(&replay->order_pool, replay->pool);
-    if (replay->disk_saved) {
-        replay->account.known = replay->disk_account;
-    }
-    replay->session =
-        acme_session_create(&replay->account, replay->session_pool);
     if (replay->disk) {
         MUST(!acme_order_load(&replay->order, &replay->wanted, replay->disk,
                               strlen(replay->disk), replay->now,
@@ -121,6 +118,17 @@ static void start_process(replay_t *replay)
     else {
         replay->order = acme_order_create(&replay->wanted, replay->order_pool);
     }
+}
+
+static void start_process(replay_t *replay)
+{
+    apr_pool_create(&replay->session_pool, replay->pool);
+    if (replay->disk_saved) {
+        replay->account.known = replay->disk_account;
+    }
+    replay->session =
+        acme_session_create(&replay->account, replay->session_pool);
+    begin_order(replay);
 }
 
 static void show(replay_t *replay, const acme_proof_t *proof)
@@ -175,6 +183,26 @@ static void answer(replay_t *replay, const char *label, const acme_wire_t *wire,
     }
 }
 
+static void write_down(replay_t *replay, const char *label)
+{
+    apr_size_t len = replay->transcript_len + strlen(label) + 1;
+
+    if (len >= replay->transcript_room) {
+        char *room = apr_palloc(replay->pool, 2 * len);
+
+        memcpy(room, replay->transcript, replay->transcript_len + 1);
+        replay->transcript = room;
+        replay->transcript_room = 2 * len;
+    }
+    replay->transcript_len =
+        (apr_size_t)(apr_cpystrn(apr_cpystrn(replay->transcript
+                                                 + replay->transcript_len,
+                                             replay->transcript_len ? " " : "",
+                                             2),
+                                 label, strlen(label) + 1)
+                     - replay->transcript);
+}
+
 /* @return 0: no nonce; 1: sent, and reply filled in from pool; -1: died */
 static int transfer(replay_t *replay, acme_request_t *request,
                     acme_reply_t *reply, apr_pool_t *pool)
@@ -190,10 +218,9 @@ static int transfer(replay_t *replay, acme_request_t *request,
         if (may_die(replay)) {
             return -1;
         }
+        MUST(replay->ca->requests < MOST_REQUESTS);
         answer(replay, label, wire, reply, pool);
-        replay->transcript =
-            apr_pstrcat(replay->pool, replay->transcript,
-                        *replay->transcript ? " " : "", label, NULL);
+        write_down(replay, label);
         if (may_die(replay)) {
             replay->killed_unanswered = 1;
             replay->killed_label = label;
@@ -373,11 +400,10 @@ static void on_wait(replay_t *replay, apr_time_t until)
     may_die(replay);
 }
 
-void replay_run(replay_t *replay)
+static void go_on(replay_t *replay)
 {
     acme_step_t step;
 
-    start_process(replay);
     while (replay->max_steps--) {
         if (!run_session(replay)) {
             return;
@@ -408,4 +434,43 @@ void replay_run(replay_t *replay)
         }
     }
     abort(); /* it goes round and round */
+}
+
+void replay_run(replay_t *replay)
+{
+    start_process(replay);
+    go_on(replay);
+}
+
+/* A failure of the session leaves the order as it is; what is no passing trouble is
+ * tried again daily. */
+void replay_again(replay_t *replay)
+{
+    const acme_err_t *err = replay->error;
+    int passes =
+        err->class == ACME_CLASS_CA_RETRY || err->class == ACME_CLASS_LOCAL;
+    apr_time_t due = replay->now + apr_time_from_sec(passes ? 60 : 86400);
+
+    if (replay->session_failed) {
+        due = replay->retry_session_at;
+    }
+    else {
+        replay->disk = NULL;
+        if (acme_reaction(err->msg)->fate == ACME_FATE_KEEP
+            && ++replay->attempts < REPLAY_MAX_KEPT) {
+            acme_order_rewind(replay->order);
+            MUST(!acme_order_save(&replay->disk, replay->order, replay->now,
+                                  replay->pool));
+        }
+        apr_pool_destroy(replay->order_pool);
+        apr_array_clear(replay->queue);
+    }
+    due = err->retry_at > due ? err->retry_at : due;
+    replay->now = due > replay->now ? due : replay->now;
+    replay->error = NULL;
+    if (!replay->session_failed) {
+        begin_order(replay);
+    }
+    replay->session_failed = 0;
+    go_on(replay);
 }

@@ -45,8 +45,11 @@ typedef struct replay_t {
     const char *poll_every; /* Retry-After of replies given by hand, or NULL */
     int max_steps;          /* guards against a loop without end */
 
+    int attempts; /* that have failed; kept by replay_again */
+
     /* what came of it */
-    const char *transcript; /* labels of all requests, space separated */
+    char *transcript; /* labels of all requests, space separated */
+    apr_size_t transcript_len, transcript_room;
     int published, withdrawn;
     acme_msg_t told;         /* the last trouble that passes by itself ... */
     const char *told_text;   /* ... in words ... */
@@ -62,6 +65,13 @@ replay_t *replay_create(const char *names, apr_pool_t *pool);
 
 /** Run to the end; error is set where it fails. */
 void replay_run(replay_t *replay);
+
+/** Attempts after which the engine keeps no order (ACME_JOB_MAX_KEPT). */
+#define REPLAY_MAX_KEPT 5
+
+/** The next attempt, in the same process, when it is due: as the engine does, with
+ *  the order that has failed if that may live. */
+void replay_again(replay_t *replay);
 
 /** Seconds of simulated time since the start. */
 int replay_seconds(const replay_t *replay);
