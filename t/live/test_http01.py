@@ -1,5 +1,6 @@
 """The challenge path: a known token is answered under everything, and nothing else ever is."""
 
+import fcntl
 import socket
 
 import pytest
@@ -26,25 +27,28 @@ def raw(port, text):
 
 @pytest.mark.all_mpms
 @pytest.mark.parametrize(
-    "rules",
+    "rules, without",
     [
-        "Redirect permanent / https://elsewhere.example/",
-        "RewriteEngine on\nRewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]",
-        "ProxyPass / http://127.0.0.1:1/",
-        "<Location />\nRequire all denied\n</Location>",
-        "<Location />\nAuthType Basic\nAuthName x\nAuthUserFile /nonexistent\n"
-        "Require valid-user\n</Location>",
-        "Alias /.well-known/acme-challenge /nonexistent",
+        ("Redirect permanent / https://elsewhere.example/", 301),
+        ("RewriteEngine on\nRewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]", 301),
+        ("ProxyPass / http://127.0.0.1:1/", 503),
+        ("<Location />\nRequire all denied\n</Location>", 403),
+        ("<Location />\nAuthType Basic\nAuthName x\nAuthUserFile /nonexistent\n"
+         "Require valid-user\n</Location>", 401),
+        ("Alias /.well-known/acme-challenge /nonexistent", 404),
     ],
     ids=["redirect", "rewrite", "proxy", "denied", "auth", "alias"],
-)
-def test_known_token_is_answered_under(waiting, rules):
+)  # fmt: skip
+def test_known_token_is_answered_under(waiting, rules, without):
+    """And nothing else goes round them: no other token, no other path, no other host's token."""
     httpd, _, start = waiting
-    token = start(SHOP, http_extra=rules)[SHOP]
+    known = start(SHOP, BLOG, http_extra=rules)
+    token = known[SHOP]
     reply = httpd.get(PREFIX + token, host=SHOP)
     assert reply.status == 200
     assert reply.text.startswith(token + ".") and len(reply.text) == len(token) + 44
-    assert httpd.get(PREFIX + token + "x", host=SHOP).status in (301, 401, 403, 404, 503)
+    for path in (token + "x", token[:-1], "", known[BLOG], token + "/../../secret"):
+        assert httpd.get(PREFIX + path, host=SHOP).status == without, path
 
 
 def test_known_token_is_answered_for_its_own_host_alone(waiting):
@@ -128,3 +132,23 @@ def test_answer_ends_the_connection_and_says_so(waiting):
     answer = raw(httpd.http_port, f"GET {PREFIX}{token} HTTP/1.1\r\nHost: {SHOP}\r\n\r\n")
     assert "connection: close" in answer.lower()
     assert answer.split("\r\n\r\n", 1)[1].startswith(token + ".")
+
+
+def test_traefik_cve_2023_47124_unknown_tokens_wait_for_nothing(waiting):
+    """The store is away and its lock held: a flood of guesses is answered all the same, and the
+    known token beside it."""
+    httpd, _, start = waiting
+    token = start(SHOP)[SHOP]
+    with open(httpd.store / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        away = httpd.store.rename(httpd.store.with_name("away"))
+        try:
+            guesses = "".join(
+                f"GET {PREFIX}guess-{n} HTTP/1.1\r\nHost: {SHOP}\r\n\r\n" for n in range(50)
+            )
+            for _ in range(20):
+                answers = raw(httpd.http_port, guesses)
+                assert answers.count("HTTP/1.1 404") == 50, answers[:300]
+            assert httpd.get(PREFIX + token, host=SHOP).status == 200
+        finally:
+            away.rename(httpd.store)

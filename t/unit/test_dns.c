@@ -49,6 +49,46 @@ static void test_answer_is_taken_apart(void **state)
     assert_string_equal(acme_dns_name("WWW.Test.", pool), "www.test");
 }
 
+/* Which record comes first is up to the server, and to chance. */
+static void test_cert_manager_ghsa_gx3x_records_in_any_order_are_read(
+    void **state)
+{
+    static const struct {
+        const char *owner;
+        int type;
+        const char *data;
+    } records[] = {
+        { "_acme-challenge.shop.test", ACME_DNS_CNAME, "x.other.test" },
+        { "x.other.test", ACME_DNS_CNAME, "y.other.test" },
+        { "y.other.test", ACME_DNS_TXT, "value" },
+        { "y.other.test", ACME_DNS_A, "192.0.2.1" },
+    };
+
+    (void)state;
+    for (int order = 0; order < 24; order++) {
+        int left[] = { 0, 1, 2, 3 }, which = order;
+        message_t m;
+
+        begin_message(&m, 1, 0x8400, "_acme-challenge.shop.test", ACME_DNS_TXT);
+        for (int count = 4; count > 0; which /= count, count--) {
+            int n = left[which % count];
+
+            left[which % count] = left[count - 1];
+            put_record(&m, 0, records[n].owner, records[n].type,
+                       records[n].data);
+        }
+        acme_dns_answer_t *answer = parse(&m);
+        const char *name =
+            acme_dns_canonical(answer, "_acme-challenge.shop.test");
+        assert_string_equal(name, "y.other.test");
+        apr_array_header_t *found =
+            acme_dns_find(answer, name, ACME_DNS_TXT, 10, pool);
+        assert_int_equal(found->nelts, 1);
+        assert_string_equal(APR_ARRAY_IDX(found, 0, acme_dns_record_t *)->text,
+                            "value");
+    }
+}
+
 static void test_alias_ring_ends(void **state)
 {
     message_t m;
@@ -194,6 +234,7 @@ static void test_damaged_messages_are_survived(void **state)
 
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_answer_is_taken_apart),
+    POOL_TEST(test_cert_manager_ghsa_gx3x_records_in_any_order_are_read),
     POOL_TEST(test_alias_ring_ends),
     POOL_TEST(test_long_text_is_joined),
     POOL_TEST(test_compressed_names_are_read),
