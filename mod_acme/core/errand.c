@@ -329,12 +329,6 @@ static void on_look(acme_errand_t *errand, const acme_reply_t *reply,
     fail(errand, err ? err : errand->refusal);
 }
 
-/* Whether the CA may have done what it was asked. */
-static int may_have_arrived(const acme_reply_t *reply)
-{
-    return reply->failure || reply->status >= 500;
-}
-
 static void on_reply(acme_errand_t *errand, const acme_reply_t *reply,
                      apr_time_t now)
 {
@@ -344,14 +338,13 @@ static void on_reply(acme_errand_t *errand, const acme_reply_t *reply,
     if (!acme_reply_is_success(reply)) {
         err = acme_reply_error(reply, now, errand->pool);
     }
-    if (rollover && err && may_have_arrived(reply)) {
-        errand->doubted = 1;
-        errand->refusal = NULL;
-        turn(errand, STAGE_PROBE);
-        retry(errand, err, now);
-    }
-    else if (err && acme_exchange_passes(reply, err)
-             && !(rollover && reply->status == 409)) {
+    if (err && acme_exchange_passes(reply, err)
+        && !(rollover && reply->status == 409)) {
+        if (rollover) { /* the CA may have done it, whatever it says */
+            errand->doubted = 1;
+            errand->refusal = NULL;
+            turn(errand, STAGE_PROBE);
+        }
         retry(errand, err, now);
     }
     else if (errand->stage == STAGE_LOOK) {

@@ -604,7 +604,8 @@ static void change_resource(ca_t *ca, const char *path, const json_t *header,
                             const json_t *payload, acme_reply_t *reply,
                             apr_pool_t *pool)
 {
-    if (!strcmp(path, "/new-account")) {
+    if (!strcmp(path, "/new-account")
+        && !json_object_get(payload, "certificate")) {
         new_account(ca, header, payload, reply);
     }
     else if (!strncmp(path, "/account/", 9)) {

@@ -19,6 +19,7 @@ typedef enum act_t {
     DROP, /* not done, no answer */
     BAD_NONCE,
     BUSY,   /* 503, not done */
+    LATE,   /* done, but answered with 408 as by a proxy */
     REFUSE, /* with refuse_type */
 } act_t;
 
@@ -219,11 +220,15 @@ static void post(const acme_errand_step_t *step, acme_reply_t *reply)
         return;
     case ANSWER:
     case LOSE:
+    case LATE:
     default:
         act(step->wire->url + strlen(URL), header, ca.last, reply);
     }
     if (how == LOSE) {
         lost(reply);
+    }
+    if (how == LATE) {
+        set(reply, 408, "");
     }
 }
 
@@ -571,6 +576,18 @@ static void test_errand_rollover_lost_answer_is_found_out(void **state)
     assert_int_equal(ca.told, 1);
 }
 
+/* A rollover that was done was taken for one that had failed, and the new key, by
+ * then the account's only one, was thrown away. */
+static void test_errand_rollover_answered_with_408_is_found_out(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        ca.acts[i] = LATE;
+    }
+    assert_done(begin(ACME_ERRAND_ROLLOVER));
+    assert_int_equal(ca.told, 1);
+}
+
 static void test_errand_rollover_that_did_not_arrive_is_told_again(void **state)
 {
     (void)state;
@@ -737,6 +754,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_errand_deactivate_forgotten_account_is_done),
     TEST(test_errand_rollover_as_the_rfc_has_it),
     TEST(test_errand_rollover_lost_answer_is_found_out),
+    TEST(test_errand_rollover_answered_with_408_is_found_out),
     TEST(test_errand_rollover_that_did_not_arrive_is_told_again),
     TEST(test_errand_rollover_resumed_probes_new_then_old),
     TEST(test_errand_rollover_killed_anywhere),
