@@ -93,22 +93,31 @@ void acme_activation_loaded(acme_engine_t *engine)
 
 /* --- trying it ----------------------------------------------------------------- */
 
+static acme_err_t *shake_hands(acme_engine_t *engine, const acme_job_t *job,
+                               const acme_set_t *set, apr_pool_t *pool)
+{
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
+
+    return callbacks->prove
+               ? callbacks->prove(callbacks->baton, job->managed, set, pool)
+               : NULL;
+}
+
 /* A set that cannot be read is as bad as one that no handshake takes. */
 static acme_err_t *try_set(acme_engine_t *engine, const acme_job_t *job,
                            int number)
 {
-    const acme_engine_callbacks_t *callbacks = engine->callbacks;
     acme_set_t *set;
     apr_pool_t *pool;
 
-    if (!callbacks->prove) {
+    if (!engine->callbacks->prove) {
         return NULL;
     }
     apr_pool_create(&pool, engine->scratch);
     acme_err_t *err = acme_store_load_fresh(
         &set, engine->store, job->managed->dir, job->family, number, pool);
     if (!err) {
-        err = callbacks->prove(callbacks->baton, job->managed, set, pool);
+        err = shake_hands(engine, job, set, pool);
     }
     err = err ? acme_err_dup(err, engine->scratch) : NULL;
     apr_pool_destroy(pool); /* with the key */
@@ -128,6 +137,13 @@ acme_err_t *acme_activation_check_reloaded(acme_engine_t *engine,
                : NULL;
 }
 
+static void tell_refused(acme_engine_t *engine, acme_job_t *job,
+                         const acme_err_t *why)
+{
+    acme_engine_event(engine, job,
+                      "refused: ", acme_err_line(why, engine->scratch));
+}
+
 static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
                    const acme_err_t *why)
 {
@@ -135,8 +151,7 @@ static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
         engine, acme_store_refuse_fresh(engine->store, job->managed->dir,
                                         job->family, number, engine->scratch));
 
-    acme_engine_event(engine, job,
-                      "refused: ", acme_err_line(why, engine->scratch));
+    tell_refused(engine, job, why);
     if (err && !engine->lost) {
         acme_engine_log_error(engine, job, err);
     }
@@ -146,6 +161,20 @@ static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
 static int is_passing(const acme_err_t *err)
 {
     return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY;
+}
+
+acme_err_t *acme_activation_prove(acme_err_t **refusal, acme_engine_t *engine,
+                                  acme_job_t *job, const acme_set_t *set)
+{
+    acme_err_t *err = shake_hands(engine, job, set, engine->scratch);
+
+    *refusal = NULL;
+    if (err && !is_passing(err)) {
+        tell_refused(engine, job, err);
+        *refusal = err;
+        return NULL;
+    }
+    return err;
 }
 
 /* It is tried again in a while. */
@@ -263,31 +292,13 @@ static acme_record_t *find_newest(acme_engine_t *engine, acme_job_t *job,
     return newest;
 }
 
-acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,
-                                const acme_record_t *record)
-{
-    acme_err_t *err = try_set(engine, job, record->number);
-
-    note_wait(engine, job, ACME_WAIT_NONE, 0);
-    if (err && is_passing(err)) {
-        put_off(engine, job, err);
-        return NULL;
-    }
-    if (err) {
-        refuse(engine, job, record->number, err);
-    }
-    return err;
-}
-
 static acme_err_t *enter(acme_engine_t *engine, acme_job_t *job,
                          const acme_record_t *record, int issued)
 {
     acme_err_t *err;
     int unreadable;
 
-    if (acme_activation_waits(job)) { /* it could not be tried */
-        return NULL;
-    }
+    note_wait(engine, job, ACME_WAIT_NONE, 0);
     err = proceed(engine, job, record, issued);
     if (err) {
         refuse(engine, job, record->number, err);
@@ -307,12 +318,18 @@ acme_err_t *acme_activation_enter(acme_engine_t *engine, acme_job_t *job,
 static acme_err_t *try_and_enter(acme_engine_t *engine, acme_job_t *job,
                                  const acme_record_t *newest)
 {
-    acme_err_t *err = acme_activation_try(engine, job, newest);
+    acme_err_t *err = try_set(engine, job, newest->number);
     int unreadable;
 
     if (!err) {
         return enter(engine, job, newest, 0);
     }
+    if (is_passing(err)) {
+        put_off(engine, job, err);
+        return NULL;
+    }
+    note_wait(engine, job, ACME_WAIT_NONE, 0);
+    refuse(engine, job, newest->number, err);
     acme_job_learn(job, find_newest(engine, job, &unreadable), engine->scratch);
     return err;
 }

@@ -20,12 +20,15 @@ void acme_activation_loaded(acme_engine_t *engine);
 void acme_activation_tell_issued(acme_engine_t *engine, const acme_job_t *job,
                                  const acme_record_t *record);
 
-/** A set has been stored, of which the job does not know yet.
- *  @return why it must never serve, from scratch; it has been refused then */
-acme_err_t *acme_activation_try(acme_engine_t *engine, acme_job_t *job,
-                                const acme_record_t *record) ACME_MUST_CHECK;
-/** The job has learned of it. Into service with it, or it waits; the status says
- *  for what.
+/** A set that was issued, before it is stored: root may promote what is stored at
+ *  any time.
+ *  @param refusal  why it must never serve, from scratch; NULL: it may
+ *  @return what passes by itself, and says nothing of the set */
+acme_err_t *acme_activation_prove(acme_err_t **refusal, acme_engine_t *engine,
+                                  acme_job_t *job,
+                                  const acme_set_t *set) ACME_MUST_CHECK;
+/** It has been stored, and the job has learned of it. Into service with it, or it
+ *  waits; the status says for what.
  *  @return why it does not serve, from scratch; it has been refused then, and the
  *          job knows the one before again */
 acme_err_t *acme_activation_enter(acme_engine_t *engine, acme_job_t *job,

@@ -277,11 +277,20 @@ void acme_run_begin(acme_link_t *link, acme_job_t *job)
 
 /* --- the end ----------------------------------------------------------------------- */
 
-static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
-                               acme_record_t *record)
+typedef struct finished_t {
+    acme_record_t record;
+    acme_err_t
+        *refusal; /* why it must never serve; nobody finds it in the store */
+    int known; /* stored by one who was killed before he cleaned up: what was to be
+                  done with it, the start has done */
+} finished_t;
+
+static acme_err_t *store_chain(finished_t *done, acme_run_t *run,
+                               const char *chain_pem)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
+    acme_record_t *record = &done->record;
     acme_chain_t *chain;
 
     ACME_TRY(acme_chain_parse(&chain, chain_pem, strlen(chain_pem), run->pool));
@@ -294,13 +303,39 @@ static acme_err_t *store_chain(acme_run_t *run, const char *chain_pem,
     record->issued = acme_engine_now(engine);
     acme_proving_record(record, run);
     record->number = job->status.set_number;
-    if (record->number && !strcmp(record->serial, job->status.serial)) {
-        return NULL; /* stored by one who was killed before he cleaned up */
+    done->known = record->number && !strcmp(record->serial, job->status.serial);
+    if (done->known) {
+        return NULL;
     }
+    const acme_set_t set = { record, chain, run->key };
+    ACME_TRY(acme_activation_prove(&done->refusal, engine, job, &set));
     const acme_issued_t issued = { record, chain_pem, run->key,
-                                   job->served.number };
+                                   job->served.number, done->refusal != NULL };
     return acme_store_put_fresh(engine->store, job->managed->dir, &issued,
                                 engine->scratch);
+}
+
+/* @param back  names that are in it again
+ * @return why it does not serve */
+static acme_err_t *bring_in(apr_array_header_t **back, acme_run_t *run,
+                            const finished_t *done)
+{
+    const acme_record_t *record = &done->record;
+    acme_engine_t *engine = run->engine;
+    acme_job_t *job = run->job;
+
+    if (!done->known) {
+        acme_engine_event(engine, job, "issued by ",
+                          record->issuer ? record->issuer : "?");
+        acme_activation_tell_issued(engine, job, record);
+    }
+    if (done->refusal) {
+        return done->refusal;
+    }
+    acme_job_learn(job, record, engine->scratch);
+    acme_asking_keep(engine, job);
+    *back = acme_skips_settle(job, engine->scratch);
+    return done->known ? NULL : acme_activation_enter(engine, job, record);
 }
 
 /* The order is as good as done, but this machine cannot take it: its state on
@@ -327,25 +362,16 @@ void acme_run_finish(acme_run_t *run, const char *chain_pem)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
-    acme_record_t record = { 0 };
     apr_array_header_t *back = NULL;
-    acme_err_t *err = store_chain(run, chain_pem, &record);
+    finished_t done = { 0 };
+    acme_err_t *err = store_chain(&done, run, chain_pem);
 
     if (err) {
         suspend(run, err);
         return;
     }
     remove_work(run);
-    acme_engine_event(engine, job, "issued by ",
-                      record.issuer ? record.issuer : "?");
-    acme_activation_tell_issued(engine, job, &record);
-    err = acme_activation_try(engine, job, &record);
-    if (!err) {
-        acme_job_learn(job, &record, engine->scratch);
-        acme_asking_keep(engine, job);
-        back = acme_skips_settle(job, engine->scratch);
-        err = acme_activation_enter(engine, job, &record);
-    }
+    err = bring_in(&back, run, &done);
     if (err) {
         run_leave(run);
         acme_engine_fail(engine, job, err, 0);

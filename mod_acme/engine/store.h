@@ -215,12 +215,13 @@ typedef struct acme_issued_t {
     acme_record_t *record; /* gets its number: the next one */
     const char *chain_pem;
     EVP_PKEY *key;
-    int served; /* number of the set in service, which is not to go; 0: none */
+    int served;  /* number of the set in service, which is not to go; 0: none */
+    int refused; /* as if by acme_store_refuse_fresh at once */
 } acme_issued_t;
 
 /** Store an issued set; under the lease. Older fresh sets are removed once it is in
  *  place, but for the one in service: the new one may not follow it at once, or
- *  prove to be of no use. */
+ *  be taken back. One that is refused removes none but those refused before. */
 acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
                                  const acme_issued_t *issued,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;

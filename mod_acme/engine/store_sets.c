@@ -329,8 +329,10 @@ static void remove_older(const acme_place_t *place, const put_fresh_t *put,
     for (int i = 0; !err && names && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
         int other = acme_store_set_number(name, put->family);
-        if ((other && other < number && other != put->issued->served)
-            || refused_number(name, put->family)) {
+        int refused = refused_number(name, put->family);
+        if ((other && other < number && other != put->issued->served
+             && !put->issued->refused)
+            || (refused && refused != number)) {
             acme_err_t *kept = acme_fsfile_remove_dir(place, name, scratch);
             (void)kept;
         }
@@ -360,6 +362,9 @@ static acme_err_t *put_fresh(void *baton, apr_pool_t *scratch)
                               put->dir, 0700, scratch));
     acme_fsfile_clean(place, scratch);
     acme_fsfile_dir_t dir = { 0700, files, 3, 1 };
+    if (put->issued->refused) {
+        set = apr_pstrcat(scratch, REFUSED, set, NULL);
+    }
     ACME_TRY(acme_fsfile_put_dir(place, set, &dir, scratch));
     remove_older(place, put, number, scratch);
     return NULL;

@@ -24,6 +24,7 @@
  *                         names, and failed validations of a name that the CA is
  *                         taken to allow in S seconds
  *     --staple            fetch OCSP responses
+ *     --killed-trying     dies where it tries a handshake with what was issued
  *     --resolver ADDRESS  look into DNS, there
  *
  * A NAME may be several with commas between: one certificate for all of them.
@@ -68,10 +69,11 @@ static struct {
     int valid, failed, activated;
     const char *clock;
     int stop_at, asked, staple;
-    long longest;       /* ms of CPU time in one round */
-    int shown;          /* set that handshakes are said to show */
-    int unshown;        /* set that they never do */
-    int unloaded;       /* set that cannot be loaded the first time */
+    long longest; /* ms of CPU time in one round */
+    int shown;    /* set that handshakes are said to show */
+    int unshown;  /* set that they never do */
+    int unloaded; /* set that cannot be loaded the first time */
+    int killed_trying;
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -178,6 +180,19 @@ static int on_shown(void *baton, const acme_managed_t *managed,
     (void)managed;
     (void)family;
     return drive.shown;
+}
+
+static acme_err_t *on_prove(void *baton, const acme_managed_t *managed,
+                            const acme_set_t *set, apr_pool_t *pool)
+{
+    (void)baton;
+    (void)managed;
+    (void)set;
+    (void)pool;
+    if (drive.killed_trying) {
+        raise(SIGKILL);
+    }
+    return NULL;
 }
 
 static acme_err_t *on_check(void *baton, const acme_managed_t *managed,
@@ -439,6 +454,7 @@ static int drive_names(const options_t *options, char **names, int count)
         .withdraw = on_withdraw,
         .activate = on_activate,
         .shown = on_shown,
+        .prove = on_prove,
         .check = on_check,
         .reload = on_reload,
         .status = on_status,
@@ -562,6 +578,10 @@ static int parse(options_t *options, int argc, char **argv)
         }
         if (!strcmp(name, "staple")) {
             drive.staple = 1;
+            continue;
+        }
+        if (!strcmp(name, "killed-trying")) {
+            drive.killed_trying = 1;
             continue;
         }
         if (!strcmp(name, "until-failed")) {

@@ -389,6 +389,23 @@ def test_settings_of_every_host_count_and_those_of_openssl_commands(httpd, fakec
     assert not waits(httpd) and not (httpd.store / "fresh" / SHOP / "ecdsa.2").exists()
 
 
+def test_pair_is_tried_before_it_is_stored_where_root_finds_it(later_ca, make_drive, live_dir):  # noqa: F811
+    killed = make_drive(later_ca, [SHOP], "--killed-trying")
+    assert killed.run() == -signal.SIGKILL
+    assert len(later_ca.certs) == 1 and not list((killed.store / "fresh").glob("*/*"))
+    work, kept = (killed.store / "work" / SHOP, live_dir / "kept")
+    shutil.copytree(work, kept)
+    drive = make_drive(later_ca, [SHOP])  # it goes on with the order
+    for run in (1, 2):
+        assert drive.run() == 0, drive.text()
+        assert len(later_ca.certs) == 1
+        assert (drive.text().count("ACME1500 "), drive.text().count("ACME1900 ")) == (1, run)
+        assert [path.name for path in (drive.store / "fresh" / SHOP).iterdir()] == ["ecdsa.1"]
+        # as if it had been killed when it was stored
+        shutil.rmtree(work)
+        shutil.copytree(kept, work)
+
+
 def test_set_that_cannot_be_loaded_for_a_moment_is_tried_again(later_ca, make_drive):  # noqa: F811
     make_drive(later_ca, [SHOP]).run()
     drive = make_drive(later_ca, [SHOP], "--shown", "1", "--unloaded", "2", "--stay")

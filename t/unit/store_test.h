@@ -128,7 +128,7 @@ typedef struct sample_t {
     const char *names; /* separated by spaces */
     acme_key_type_t type;
     apr_time_t now;
-    int served;
+    int served, refused;
 } sample_t;
 
 static inline void sample_put(acme_store_t *store, void *baton)
@@ -149,7 +149,8 @@ static inline void sample_put(acme_store_t *store, void *baton)
     record.ca_url = CA_URL;
     record.account_url = "https://ca.example/account/1";
     record.issued = sample->now;
-    const acme_issued_t issued = { &record, pem, key, sample->served };
+    const acme_issued_t issued = { &record, pem, key, sample->served,
+                                   sample->refused };
     must(acme_store_put_fresh(store, sample->dir, &issued, pool));
 }
 

@@ -428,6 +428,26 @@ static void test_refused_set_is_found_by_nobody_and_its_number_not_reused(
     assert_int_equal(promote(store, SHOP)->number, 3);
 }
 
+static void test_set_put_as_refused_takes_the_place_of_none(void **state)
+{
+    acme_store_t *store = open_store();
+    sample_t sample = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW };
+    acme_record_t *record = NULL;
+
+    (void)state;
+    put_at(store, NOW, 0);
+    sample.refused = 1;
+    assert_int_equal(as_worker(sample_put, store, &sample), 0);
+    assert_int_equal(as_worker(sample_put, store, &sample), 0);
+    assert_false(is_there("fresh/" SHOP "/refused.ecdsa.2"));
+    assert_true(is_there("fresh/" SHOP "/refused.ecdsa.3/key"));
+    assert_no_err(acme_store_newest(&record, store, SHOP, ECDSA, pool));
+    assert_int_equal(record->number, 1);
+    put_at(store, NOW, 0);
+    assert_false(is_there("fresh/" SHOP "/refused.ecdsa.3"));
+    assert_int_equal(promote(store, SHOP)->number, 4);
+}
+
 static void put_unreadable(acme_store_t *store, void *baton)
 {
     acme_record_t record = { 0 };
@@ -919,6 +939,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_within_the_delay_takes_the_one_that_is_live),
     STORE_TEST(test_put_fresh_keeps_the_served_set_and_the_new_one),
     STORE_TEST(test_refused_set_is_found_by_nobody_and_its_number_not_reused),
+    STORE_TEST(test_set_put_as_refused_takes_the_place_of_none),
     STORE_TEST(test_put_fresh_unreadable_record_refused),
     STORE_TEST(test_root_does_not_write_in_the_workers_part),
     STORE_TEST(test_names_that_leave_the_directory_refused),
