@@ -331,8 +331,7 @@ static ctl_exit_t add_from_store(ctl_t *ctl, const char *only, json_t *list)
 
 int ctl_server_runs(ctl_t *ctl)
 {
-    acme_lease_t *lease =
-        acme_lease_create(acme_store_lock_path(ctl->store), ctl->pool);
+    acme_lease_t *lease = acme_store_make_lease(ctl->store, ctl->pool);
     return acme_lease_is_taken(lease, apr_time_now());
 }
 

@@ -26,7 +26,7 @@ static acme_err_t *become_worker(const char *lock, apr_pool_t *pool)
 static ctl_exit_t do_work(ctl_t *ctl, ctl_work_fn_t *work, void *baton)
 {
     const char *path = acme_store_lock_path(ctl->store);
-    acme_lease_t *lease = acme_lease_create(path, ctl->pool);
+    acme_lease_t *lease = acme_store_make_lease(ctl->store, ctl->pool);
     int held = 0;
     acme_err_t *err = become_worker(path, ctl->pool);
 

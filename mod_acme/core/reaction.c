@@ -24,7 +24,6 @@ static const acme_reaction_t reactions[] = {
     { ACME_E_STORE_IO, ACME_FATE_KEEP },
     { ACME_E_TOKENS_FULL, ACME_FATE_KEEP },
     { ACME_E_LEASE_LOST, ACME_FATE_KEEP },
-    { ACME_E_LEASE_BUSY, ACME_FATE_KEEP },
 
     /* Something else answers in the CA's place, as a rule. */
     { ACME_E_CA_JSON, ACME_FATE_DROP, AGAIN, GARBLED },

@@ -342,6 +342,7 @@ static acme_err_t *add(acme_audit_t *audit, acme_store_t *store, acme_msg_t msg,
     int known = audit->known;
 
     if (!known) {
+        ACME_TRY(acme_store_own_audit(store, pool));
         ACME_TRY(find_end(audit, store, pool));
     }
     const char *line = make_line(audit, msg, prefix, text, now, pool);

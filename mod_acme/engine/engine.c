@@ -330,6 +330,16 @@ static acme_err_t *make_jobs(acme_engine_t *engine)
     return NULL;
 }
 
+/* Nothing is sent, and no program begun, by one whose epoch is over. */
+static acme_err_t *prove(void *baton)
+{
+    acme_engine_t *engine = baton;
+    acme_err_t *err = acme_engine_note(
+        engine, acme_store_prove(engine->store, engine->scratch));
+
+    return engine->lost ? engine->lost : err;
+}
+
 /* From the thread that makes keys. */
 static void wake(void *baton)
 {
@@ -351,6 +361,7 @@ acme_err_t *acme_engine_create(acme_engine_t **result,
     apr_pool_create(&engine->scratch, pool);
     apr_pool_create(&engine->lost_pool, pool);
     ACME_TRY(acme_transport_create(&engine->transport, config->version, pool));
+    acme_transport_guard(engine->transport, prove, engine);
     engine->keymaker = acme_keymaker_create(wake, engine->transport, pool);
     engine->notify = acme_notify_create(engine);
     ACME_TRY(acme_solver_create(&engine->solver, engine));
@@ -558,6 +569,7 @@ acme_err_t *acme_engine_step(acme_engine_t *engine,
                              apr_interval_time_t max_wait)
 {
     ACME_TRY(check_clock(engine));
+    ACME_TRY(prove(engine));
     look_for_requests(engine);
     handle_due(engine);
     if (engine->lost) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,16 +25,24 @@ static const char *const own_files[] = {
 };
 #define OWN_FILES (sizeof(own_files) / sizeof(own_files[0]))
 
-static int steps_left;
+static int steps_left, steps_frozen;
 
 void acme_fsfile_crash_at(int steps)
 {
     steps_left = steps;
 }
 
+void acme_fsfile_freeze_at(int steps)
+{
+    steps_frozen = steps;
+}
+
 /* Called before each change to the file system. */
 static int crash_now(void)
 {
+    if (steps_frozen > 0 && --steps_frozen == 0) {
+        raise(SIGSTOP);
+    }
     return steps_left > 0 && --steps_left == 0;
 }
 
@@ -59,15 +68,73 @@ acme_err_t *acme_fsfile_error(const char *verb, const acme_place_t *place,
                        acme_fsfile_path(place, name, pool), NULL);
 }
 
+/* --- names of our own -------------------------------------------------------- */
+
+static void temporary_name(char name[TEMP_LENGTH + 1])
+{
+    unsigned char random[8];
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        /* Uniqueness is all that is asked for, and O_EXCL has the last word. */
+        memset(random, 0, sizeof(random));
+        snprintf((char *)random, sizeof(random), "%x", (unsigned)getpid());
+    }
+    memcpy(name, TEMP_PREFIX, sizeof(TEMP_PREFIX));
+    for (unsigned i = 0; i < sizeof(random); i++) {
+        snprintf(name + sizeof(TEMP_PREFIX) - 1 + 2 * i, 3, "%02x", random[i]);
+    }
+}
+
+static int is_new(const char *name)
+{
+    return strlen(name) == TEMP_LENGTH
+           && strncmp(name, TEMP_PREFIX, sizeof(TEMP_PREFIX) - 1) == 0
+           && strspn(name + sizeof(TEMP_PREFIX) - 1, "0123456789abcdef") == 16;
+}
+
+int acme_fsfile_is_temporary(const char *name)
+{
+    return is_new(name)
+           || !strncmp(name, ACME_FSFILE_STAGE, sizeof(ACME_FSFILE_STAGE) - 1);
+}
+
+static const acme_place_t *stage_of(const acme_place_t *place)
+{
+    return place->stage ? place->stage : place;
+}
+
+/* --- making directories --------------------------------------------------------- */
+
 /* A umask may have taken even our own permission to enter. Nobody but us can
  * have put anything else there by now. */
-int acme_fsfile_make_dir(const acme_place_t *parent, const char *name)
+static int make_dir(const acme_place_t *parent, const char *name)
 {
     acme_fsfile_step();
     return mkdirat(parent->fd, name, 0700) == 0
                    && fchmodat(parent->fd, name, 0700, 0) == 0
                ? 0
                : -1;
+}
+
+int acme_fsfile_make_dir(const acme_place_t *parent, const char *name)
+{
+    char temp[TEMP_LENGTH + 1];
+
+    if (!parent->stage) {
+        return make_dir(parent, name);
+    }
+    temporary_name(temp);
+    if (make_dir(parent->stage, temp) != 0) {
+        return -1;
+    }
+    acme_fsfile_step();
+    if (renameat(parent->stage->fd, temp, parent->fd, name) == 0) {
+        return 0;
+    }
+    int failed = errno == ENOTEMPTY ? EEXIST : errno;
+    unlinkat(parent->stage->fd, temp, AT_REMOVEDIR);
+    errno = failed;
+    return -1;
 }
 
 /* Exactly this mode, also where a writer died before it could set it. */
@@ -103,30 +170,6 @@ acme_err_t *acme_fsfile_make(acme_place_t **place, const acme_place_t *parent,
     ACME_TRY(settle_mode(made, mode, pool));
     *place = made;
     return NULL;
-}
-
-/* --- names of our own -------------------------------------------------------- */
-
-static void temporary_name(char name[TEMP_LENGTH + 1])
-{
-    unsigned char random[8];
-
-    if (RAND_bytes(random, sizeof(random)) != 1) {
-        /* Uniqueness is all that is asked for, and O_EXCL has the last word. */
-        memset(random, 0, sizeof(random));
-        snprintf((char *)random, sizeof(random), "%x", (unsigned)getpid());
-    }
-    memcpy(name, TEMP_PREFIX, sizeof(TEMP_PREFIX));
-    for (unsigned i = 0; i < sizeof(random); i++) {
-        snprintf(name + sizeof(TEMP_PREFIX) - 1 + 2 * i, 3, "%02x", random[i]);
-    }
-}
-
-int acme_fsfile_is_temporary(const char *name)
-{
-    return strlen(name) == TEMP_LENGTH
-           && strncmp(name, TEMP_PREFIX, sizeof(TEMP_PREFIX) - 1) == 0
-           && strspn(name + sizeof(TEMP_PREFIX) - 1, "0123456789abcdef") == 16;
 }
 
 /* --- writing ----------------------------------------------------------------- */
@@ -190,10 +233,10 @@ static int rename_file(const acme_place_t *place, const char *from,
                        const char *to, apr_pool_t *scratch)
 {
     acme_fsfile_step();
-    int failed = renameat(place->fd, from, place->fd, to);
+    int failed = renameat(stage_of(place)->fd, from, place->fd, to);
     if (failed && errno == EISDIR
         && !acme_fsfile_remove_dir(place, to, scratch)) {
-        failed = renameat(place->fd, from, place->fd, to);
+        failed = renameat(stage_of(place)->fd, from, place->fd, to);
     }
     return failed;
 }
@@ -203,7 +246,7 @@ static acme_err_t *rename_over(const acme_place_t *place, const char *from,
 {
     if (rename_file(place, from, to, scratch) != 0) {
         acme_err_t *err = acme_fsfile_error("put in place", place, to, scratch);
-        unlinkat(place->fd, from, 0);
+        unlinkat(stage_of(place)->fd, from, 0);
         return err;
     }
     if (flush(place->fd) != 0) {
@@ -219,9 +262,9 @@ acme_err_t *acme_fsfile_put(const acme_place_t *place,
     char temp[TEMP_LENGTH + 1];
 
     temporary_name(temp);
-    acme_err_t *err = write_new(place, temp, entry, 1, scratch);
+    acme_err_t *err = write_new(stage_of(place), temp, entry, 1, scratch);
     if (err) {
-        unlinkat(place->fd, temp, 0);
+        unlinkat(stage_of(place)->fd, temp, 0);
         return acme_err_wrap(err, scratch, entry->name);
     }
     return rename_over(place, temp, entry->name, scratch);
@@ -234,7 +277,7 @@ acme_err_t *acme_fsfile_put_link(const acme_place_t *place, const char *name,
 
     temporary_name(temp);
     acme_fsfile_step();
-    if (symlinkat(target, place->fd, temp) != 0) {
+    if (symlinkat(target, stage_of(place)->fd, temp) != 0) {
         return acme_fsfile_error("make the link", place, name, scratch);
     }
     return rename_over(place, temp, name, scratch);
@@ -272,15 +315,15 @@ static acme_err_t *remove_contents(const acme_place_t *place, const char *name,
     return NULL;
 }
 
-/* Take name away, to a name of our own that is left in aside. "" if there was
- * nothing. */
+/* Take name away, to a name of our own in the stage that is left in aside. "" if
+ * there was nothing. */
 static acme_err_t *put_aside(char aside[TEMP_LENGTH + 1],
                              const acme_place_t *place, const char *name,
                              apr_pool_t *scratch)
 {
     temporary_name(aside);
     acme_fsfile_step();
-    if (renameat(place->fd, name, place->fd, aside) == 0) {
+    if (renameat(place->fd, name, stage_of(place)->fd, aside) == 0) {
         return NULL;
     }
     if (errno != ENOENT) {
@@ -290,13 +333,25 @@ static acme_err_t *put_aside(char aside[TEMP_LENGTH + 1],
     return NULL;
 }
 
+/* What keeps foreign files stays beside: a stage must not be held up by it. */
+static acme_err_t *remove_aside(const acme_place_t *place, const char *aside,
+                                apr_pool_t *scratch)
+{
+    acme_err_t *err = remove_contents(stage_of(place), aside, scratch);
+
+    if (err && place->stage) {
+        (void)renameat(place->stage->fd, aside, place->fd, aside);
+    }
+    return err;
+}
+
 acme_err_t *acme_fsfile_remove_dir(const acme_place_t *place, const char *name,
                                    apr_pool_t *scratch)
 {
     char aside[TEMP_LENGTH + 1];
 
     ACME_TRY(put_aside(aside, place, name, scratch));
-    return aside[0] ? remove_contents(place, aside, scratch) : NULL;
+    return aside[0] ? remove_aside(place, aside, scratch) : NULL;
 }
 
 /* rename(2) replaces an empty directory only: an older one of this name has to
@@ -325,7 +380,7 @@ static acme_err_t *move_over(const acme_place_t *from, const char *name,
     }
     if (aside[0]) {
         /* Its remains are passed over by every reader. */
-        acme_err_t *kept = remove_contents(to, aside, scratch);
+        acme_err_t *kept = remove_aside(to, aside, scratch);
         (void)kept;
     }
     return NULL;
@@ -342,15 +397,14 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
     return NULL;
 }
 
-acme_err_t *acme_fsfile_rename_dir(const acme_place_t *place, const char *name,
-                                   const char *final, apr_pool_t *scratch)
+/* rename(2) from one name to another of a place could not be stopped. */
+acme_err_t *acme_fsfile_rename(const acme_place_t *place, const char *name,
+                               const char *final, apr_pool_t *scratch)
 {
-    ACME_TRY(move_over(place, name, place, final, scratch));
-    if (flush(place->fd) != 0) {
-        return acme_fsfile_error("flush the directory of", place, final,
-                                 scratch);
-    }
-    return NULL;
+    char aside[TEMP_LENGTH + 1];
+
+    ACME_TRY(put_aside(aside, place, name, scratch));
+    return aside[0] ? rename_over(place, aside, final, scratch) : NULL;
 }
 
 static acme_err_t *fill_dir(const acme_place_t *place, const char *temp,
@@ -387,16 +441,17 @@ acme_err_t *acme_fsfile_put_dir(const acme_place_t *place, const char *name,
     char temp[TEMP_LENGTH + 1];
 
     temporary_name(temp);
-    acme_err_t *err = fill_dir(place, temp, dir, scratch);
+    const acme_place_t *stage = stage_of(place);
+    acme_err_t *err = fill_dir(stage, temp, dir, scratch);
     if (!err) {
-        err = move_over(place, temp, place, name, scratch);
+        err = move_over(stage, temp, place, name, scratch);
     }
     if (!err && dir->flush && flush(place->fd) != 0) {
         err = acme_fsfile_error("flush the directory of", place, name, scratch);
     }
     if (err) {
         /* A second failure would only hide the first. */
-        acme_err_t *again = remove_contents(place, temp, scratch);
+        acme_err_t *again = remove_contents(stage, temp, scratch);
         (void)again;
         return acme_err_wrap(err, scratch, name);
     }
@@ -408,6 +463,9 @@ acme_err_t *acme_fsfile_remove(const acme_place_t *place, const char *name,
 {
     struct stat st;
 
+    if (place->stage) { /* unlink(2) could not be stopped */
+        return acme_fsfile_remove_dir(place, name, scratch);
+    }
     acme_fsfile_step();
     if (unlinkat(place->fd, name, 0) == 0 || errno == ENOENT) {
         return NULL;
@@ -428,7 +486,7 @@ void acme_fsfile_clean(const acme_place_t *place, apr_pool_t *scratch)
 
     for (int i = 0; !err && names && i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
-        if (!acme_fsfile_is_temporary(name)) {
+        if (!is_new(name)) {
             continue;
         }
         acme_fsfile_step();

@@ -1,8 +1,8 @@
 /**
  * Files that are whole or not there: what the store is made of. Everything is
  * relative to an open directory, never follows a symlink in its last step, is
- * written beside under a name of our own, flushed, renamed, and its directory
- * flushed. Knows nothing of certificates.
+ * written beside (or in a stage) under a name of our own, flushed, renamed, and
+ * its directory flushed. Knows nothing of certificates.
  */
 #ifndef ACME_FSFILE_H
 #define ACME_FSFILE_H
@@ -18,10 +18,18 @@
 #define ACME_FSFILE_ANYONE ((uid_t)-1)
 
 /** An open directory. */
-typedef struct acme_place_t {
+typedef struct acme_place_t acme_place_t;
+struct acme_place_t {
     int fd;
     const char *path; /* for messages */
-} acme_place_t;
+    /* Where what is put here is made, and what is removed here goes first, in the
+     * same file system; NULL: beside it. Whoever has the stage removed stops the
+     * writer for good (fence.h). */
+    const acme_place_t *stage;
+};
+
+/** How the names of stages begin. */
+#define ACME_FSFILE_STAGE ".epoch-"
 
 /** One file of a directory to be written. */
 typedef struct acme_fsfile_entry_t {
@@ -59,7 +67,8 @@ acme_err_t *acme_fsfile_make(acme_place_t **place, const acme_place_t *parent,
                              const char *name, mode_t mode,
                              apr_pool_t *pool) ACME_MUST_CHECK;
 
-/** mkdirat(2), mode 0700 whatever the umask. @return 0, or -1 and errno */
+/** mkdirat(2), mode 0700 whatever the umask; of a stage's as a whole.
+ *  @return 0, or -1 and errno */
 int acme_fsfile_make_dir(const acme_place_t *parent, const char *name);
 
 /** Names in a directory of parent (NULL: parent itself), without "." and "..",
@@ -103,10 +112,10 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
                                  const acme_place_t *to, const char *name,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 
-/** Give a directory another name, in place of what has that. */
-acme_err_t *acme_fsfile_rename_dir(const acme_place_t *place, const char *name,
-                                   const char *final,
-                                   apr_pool_t *scratch) ACME_MUST_CHECK;
+/** Give a file another name, in place of the one that has that. None is well. */
+acme_err_t *acme_fsfile_rename(const acme_place_t *place, const char *name,
+                               const char *final,
+                               apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /** Remove a file, or what else has its name: a directory as by
  *  acme_fsfile_remove_dir. None is well, too. */
@@ -124,13 +133,16 @@ acme_err_t *acme_fsfile_remove_dir(const acme_place_t *place, const char *name,
  *  writer at a time only: it cannot tell its own leftovers from work of now. */
 void acme_fsfile_clean(const acme_place_t *place, apr_pool_t *scratch);
 
-/** Whether name is one that readers must pass over: of a put not finished. */
+/** Whether name is one that readers must pass over: of a put not finished, or a
+ *  stage. */
 int acme_fsfile_is_temporary(const char *name);
 
 /** For tests of what a sudden death leaves behind: end the process with status
  *  42 in place of the steps-th change to the file system from now on; 0: never.
  *  A write is cut in the middle. */
 void acme_fsfile_crash_at(int steps);
+/** The same for what happens to a process that is frozen there (SIGSTOP), and woken. */
+void acme_fsfile_freeze_at(int steps);
 /** To be called before each change; those of fsfile.c do. */
 void acme_fsfile_step(void);
 

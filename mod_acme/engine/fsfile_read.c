@@ -48,6 +48,7 @@ acme_err_t *acme_fsfile_enter(acme_place_t **place, const acme_place_t *parent,
     acme_place_t *made = apr_palloc(pool, sizeof(*made));
     made->fd = fd;
     made->path = acme_fsfile_path(parent, name, pool);
+    made->stage = parent->stage;
     apr_pool_cleanup_register(pool, made, place_close, apr_pool_cleanup_null);
     *place = made;
     return NULL;

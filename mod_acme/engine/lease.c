@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "engine/fence.h"
 
 /* The file holds two slots, written in turn: a write that is cut off damages one
  * of them, and the other still tells what was. Octets of this machine's order:
@@ -23,10 +23,6 @@
 #define SUM_LEN    16
 #define MAX_COUNT                                                              \
     (APR_INT64_MAX / 2) /* of epochs and writes: nobody gets there */
-
-/* How long to wait for others who have the file locked: they hold it for one
- * read, or for one commit. */
-#define LOCK_TRIES 1000
 
 /** Where and as what a process runs. */
 typedef struct place_of_work_t {
@@ -48,28 +44,42 @@ typedef struct slot_t {
 
 struct acme_lease_t {
     const char *path;
-    pid_t pid;          /* who took it; a fork inherits nothing */
-    apr_int64_t epoch;  /* of our last taking */
-    apr_uint64_t token; /* 0: not held */
+    const acme_place_t *ground;
+    apr_pool_t *pool;
+    apr_pool_t *held_pool; /* of the stage */
+    acme_place_t *stage;   /* NULL: not held */
+    pid_t pid;             /* who took it; a fork inherits nothing */
+    apr_int64_t epoch;     /* of our last taking */
+    apr_uint64_t token;
     apr_time_t last_beat;
-    apr_int64_t highest;       /* epoch ever seen */
-    apr_int64_t seen_sequence; /* of another's slot, and since when */
+    apr_int64_t highest; /* epoch ever seen */
+    apr_int64_t
+        seen_sequence; /* of another's slot, its stage, and since when */
     apr_uint64_t seen_token;
+    apr_int64_t seen_stage;
     apr_time_t seen_since;
     place_of_work_t here; /* of the process here.pid */
 };
 
-acme_lease_t *acme_lease_create(const char *path, apr_pool_t *pool)
+acme_lease_t *acme_lease_create(const char *path, const acme_place_t *ground,
+                                apr_pool_t *pool)
 {
     acme_lease_t *lease = apr_pcalloc(pool, sizeof(*lease));
 
     lease->path = apr_pstrdup(pool, path);
+    lease->ground = ground;
+    lease->pool = pool;
     return lease;
 }
 
 int acme_lease_held(const acme_lease_t *lease)
 {
-    return lease->token != 0 && lease->pid == getpid();
+    return lease->stage && lease->pid == getpid();
+}
+
+const acme_place_t *acme_lease_stage(const acme_lease_t *lease)
+{
+    return lease->stage;
 }
 
 apr_int64_t acme_lease_epoch(const acme_lease_t *lease)
@@ -226,14 +236,9 @@ static apr_status_t slot_write(int fd, slot_t *slot)
     return done == (ssize_t)sizeof(*slot) ? APR_SUCCESS : ENOSPC;
 }
 
-/* Each use opens anew: a descriptor inherited over a fork would share its lock
- * with every process that has it.
- * @param wait  0: EWOULDBLOCK at once where another has it locked */
-static apr_status_t lock_file(int *fd, const acme_lease_t *lease, int wait)
+static apr_status_t open_file(int *fd, const acme_lease_t *lease)
 {
-    const struct timespec pause = { 0, 1000000 };
     struct stat st;
-    apr_status_t rv = APR_SUCCESS;
     int opened =
         open(lease->path,
              O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
@@ -242,20 +247,8 @@ static apr_status_t lock_file(int *fd, const acme_lease_t *lease, int wait)
         return errno;
     }
     if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
-        rv = EINVAL;
-    }
-    for (int i = 0; rv == APR_SUCCESS && flock(opened, LOCK_EX | LOCK_NB) != 0;
-         i++) {
-        if (errno == EWOULDBLOCK && wait && i < LOCK_TRIES) {
-            nanosleep(&pause, NULL);
-        }
-        else if (errno != EINTR) {
-            rv = errno;
-        }
-    }
-    if (rv != APR_SUCCESS) {
         close(opened);
-        return rv;
+        return EINVAL;
     }
     *fd = opened;
     return APR_SUCCESS;
@@ -264,42 +257,46 @@ static apr_status_t lock_file(int *fd, const acme_lease_t *lease, int wait)
 static acme_err_t *file_error(apr_status_t rv, const char *verb,
                               const acme_lease_t *lease, apr_pool_t *pool)
 {
-    if (rv == EWOULDBLOCK) {
-        return acme_err_make(pool, ACME_E_LEASE_BUSY, lease->path, NULL);
-    }
     return acme_err_os(pool, rv, ACME_E_STORE_IO, verb, lease->path, NULL);
 }
 
-/* --- taking --------------------------------------------------------------------- */
+/* --- holding -------------------------------------------------------------------- */
 
-static int is_ours(const slot_t *slot, const acme_lease_t *lease)
+static void forget(acme_lease_t *lease)
 {
-    return acme_lease_held(lease) && slot->token == lease->token
-           && slot->epoch == lease->epoch;
+    if (lease->held_pool) {
+        apr_pool_destroy(lease->held_pool);
+    }
+    lease->held_pool = NULL;
+    lease->stage = NULL;
 }
 
-/* Expired by the clock; or, where the clock has been set back since (an end
- * further off than any holder writes), when it was seen without a change for a
- * whole term. */
-static int is_expired(const slot_t *slot, acme_lease_t *lease, apr_time_t now)
+static acme_err_t *lost(acme_lease_t *lease, apr_pool_t *pool)
 {
-    if (slot->expires <= now) {
-        return 1;
-    }
-    if (slot->token != lease->seen_token
-        || slot->sequence != lease->seen_sequence || now < lease->seen_since) {
-        lease->seen_token = slot->token;
-        lease->seen_sequence = slot->sequence;
-        lease->seen_since = now;
-        return 0;
-    }
-    return slot->expires > now + 2 * ACME_LEASE_TERM
-           && now - lease->seen_since >= ACME_LEASE_TERM;
+    forget(lease);
+    return acme_err_make(pool, ACME_E_LEASE_LOST, lease->path, NULL);
 }
 
+acme_err_t *acme_lease_prove(acme_lease_t *lease, apr_pool_t *scratch)
+{
+    int stands = 0;
+
+    if (acme_lease_held(lease)) {
+        ACME_TRY(
+            acme_fence_look(&stands, lease->ground, lease->epoch, scratch));
+    }
+    return stands ? NULL : lost(lease, scratch);
+}
+
+/* One who was frozen between its proof and this may write into another's slot:
+ * that one is there again with its next heartbeat, and nobody takes over
+ * meanwhile (see is_free). */
 static apr_status_t write_ours(int fd, slot_t *slot, acme_lease_t *lease,
                                apr_time_t now)
 {
+    slot->epoch = lease->epoch;
+    slot->token = lease->token;
+    slot->holder = *where_we_are(lease);
     slot->expires = now + ACME_LEASE_TERM;
     apr_status_t rv = slot_write(fd, slot);
     if (rv == APR_SUCCESS) {
@@ -308,71 +305,174 @@ static apr_status_t write_ours(int fd, slot_t *slot, acme_lease_t *lease,
     return rv;
 }
 
-static apr_status_t take(int fd, const slot_t *before, acme_lease_t *lease,
-                         apr_time_t now)
+static acme_err_t *beat_now(acme_lease_t *lease, apr_time_t now,
+                            apr_pool_t *scratch)
 {
     slot_t slot;
-    apr_uint64_t token = 0;
+    int fd;
 
-    memset(&slot, 0, sizeof(slot)); /* padding too: it is summed */
-    if (RAND_bytes((unsigned char *)&token, sizeof(token)) != 1) {
-        return APR_EGENERAL;
+    ACME_TRY(acme_lease_prove(lease, scratch));
+    apr_status_t rv = open_file(&fd, lease);
+    if (rv != APR_SUCCESS) {
+        return file_error(rv, "open", lease, scratch);
     }
-    slot.sequence = before->sequence;
-    slot.epoch = lease->highest + 1;
-    slot.token = token ? token : 1;
-    slot.holder = *where_we_are(lease);
-    apr_status_t rv = write_ours(fd, &slot, lease, now);
+    rv = slot_read(&slot, fd, lease);
     if (rv == APR_SUCCESS) {
-        lease->pid = getpid();
-        lease->token = slot.token;
-        lease->epoch = lease->highest = slot.epoch;
+        rv = write_ours(fd, &slot, lease, now);
     }
-    return rv;
+    close(fd);
+    return rv == APR_SUCCESS ? NULL : file_error(rv, "write", lease, scratch);
 }
 
-static apr_status_t try_locked(int *held, int fd, acme_lease_t *lease,
-                               apr_time_t now)
+acme_err_t *acme_lease_beat(acme_lease_t *lease, apr_time_t now,
+                            apr_pool_t *scratch)
+{
+    /* A clock set back makes it due: others measure us by what is written. */
+    return acme_lease_held(lease) && now >= lease->last_beat
+                   && now - lease->last_beat < ACME_LEASE_BEAT
+               ? NULL
+               : beat_now(lease, now, scratch);
+}
+
+void acme_lease_release(acme_lease_t *lease, apr_pool_t *scratch)
 {
     slot_t slot;
+    int fd;
+
+    acme_err_t *err = acme_lease_prove(lease, scratch);
+    if (err) {
+        return;
+    }
+    if (open_file(&fd, lease) == APR_SUCCESS) {
+        if (slot_read(&slot, fd, lease) == APR_SUCCESS) {
+            slot.token = 0;
+            slot.epoch = lease->epoch;
+            slot.expires = 0;
+            /* If this fails the lease expires by itself. */
+            (void)slot_write(fd, &slot);
+        }
+        close(fd);
+    }
+    acme_fence_lower(lease->ground, lease->epoch, scratch);
+    forget(lease);
+}
+
+/* --- taking --------------------------------------------------------------------- */
+
+/* Silent for a whole term of our clock, which needs not agree with its holder's;
+ * or so long ago by that one that no difference of clocks explains it. */
+static int is_silent(const slot_t *slot, apr_int64_t stage, acme_lease_t *lease,
+                     apr_time_t now)
+{
+    if (slot->token != lease->seen_token
+        || slot->sequence != lease->seen_sequence || stage != lease->seen_stage
+        || now < lease->seen_since) {
+        lease->seen_token = slot->token;
+        lease->seen_sequence = slot->sequence;
+        lease->seen_stage = stage;
+        lease->seen_since = now;
+        return 0;
+    }
+    return now - lease->seen_since >= ACME_LEASE_TERM;
+}
+
+/* A stage later than what the file tells is of one who will tell soon, or the file
+ * is damaged.
+ * @param free  whether it may be taken */
+static acme_err_t *is_free(int *free, const slot_t *slot, acme_lease_t *lease,
+                           apr_time_t now, apr_pool_t *scratch)
+{
+    apr_int64_t stage;
+    int silent = is_silent(slot, lease->seen_stage, lease, now);
+
+    *free = 0;
+    if (slot->token && !silent && slot->expires + ACME_LEASE_SKEW > now
+        && !is_dead(&slot->holder, lease)) {
+        return NULL;
+    }
+    ACME_TRY(acme_fence_highest(&stage, lease->ground, scratch));
+    if (stage > lease->highest) {
+        lease->highest = stage;
+    }
+    *free = stage <= slot->epoch || is_silent(slot, stage, lease, now);
+    return NULL;
+}
+
+/* Who makes the stage has it. The slot is written before, so that the stage of one
+ * who dies here tells of him, and again after, should another have tried too. */
+static acme_err_t *take(int fd, slot_t *slot, acme_lease_t *lease,
+                        apr_time_t now, apr_pool_t *scratch)
+{
+    acme_err_t *err = NULL;
+
+    lease->epoch = ++lease->highest;
+    lease->pid = getpid();
+    if (RAND_bytes((unsigned char *)&lease->token, sizeof(lease->token)) != 1) {
+        return file_error(APR_EGENERAL, "write", lease, scratch);
+    }
+    lease->token |= 1; /* 0: released */
+    apr_status_t rv = write_ours(fd, slot, lease, now);
+    if (rv == APR_SUCCESS) {
+        apr_pool_create(&lease->held_pool, lease->pool);
+        err = acme_fence_raise(&lease->stage, lease->ground, lease->epoch,
+                               lease->held_pool, scratch);
+    }
+    if (rv == APR_SUCCESS && lease->stage) {
+        rv = slot_read(slot, fd, lease);
+    }
+    int late = slot->epoch > lease->epoch; /* that one has come and gone */
+    if (rv == APR_SUCCESS && lease->stage && !late) {
+        rv = write_ours(fd, slot, lease, now);
+    }
+    if (rv != APR_SUCCESS) {
+        err = file_error(rv, "write", lease, scratch);
+    }
+    if (lease->stage && (err || late)) {
+        acme_fence_lower(lease->ground, lease->epoch, scratch);
+    }
+    if (!lease->stage || err || late) {
+        forget(lease);
+    }
+    return err;
+}
+
+static acme_err_t *try_open(int fd, acme_lease_t *lease, apr_time_t now,
+                            apr_pool_t *scratch)
+{
+    slot_t slot;
+    int free;
     apr_status_t rv = slot_read(&slot, fd, lease);
 
-    *held = 1;
     if (rv != APR_SUCCESS) {
-        return rv;
+        return file_error(rv, "read", lease, scratch);
     }
-    if (is_ours(&slot, lease)) {
-        return write_ours(fd, &slot, lease, now);
-    }
-    lease->token = 0;
-    if (slot.token == 0 || is_expired(&slot, lease, now)
-        || is_dead(&slot.holder, lease)) {
-        return take(fd, &slot, lease, now);
-    }
-    *held = 0;
-    return APR_SUCCESS;
+    ACME_TRY(is_free(&free, &slot, lease, now, scratch));
+    return free ? take(fd, &slot, lease, now, scratch) : NULL;
 }
 
 acme_err_t *acme_lease_try(int *held, acme_lease_t *lease, apr_time_t now,
                            apr_pool_t *scratch)
 {
-    int fd, got = 0;
-    apr_status_t rv = lock_file(&fd, lease, acme_lease_held(lease));
+    int fd;
 
-    if (rv == EWOULDBLOCK && !acme_lease_held(lease)) {
-        *held = 0; /* somebody is at work on it just now */
-        return NULL;
+    if (acme_lease_held(lease)) {
+        acme_err_t *err = beat_now(lease, now, scratch);
+        if (!err || err->msg != ACME_E_LEASE_LOST) {
+            *held = !err;
+            return err;
+        }
     }
+    forget(lease); /* what a fork has inherited, too */
+    apr_status_t rv = open_file(&fd, lease);
     if (rv != APR_SUCCESS) {
-        return file_error(rv, "lock", lease, scratch);
+        return file_error(rv, "open", lease, scratch);
     }
-    rv = try_locked(&got, fd, lease, now);
+    acme_err_t *err = try_open(fd, lease, now, scratch);
     close(fd);
-    if (rv != APR_SUCCESS) {
-        return file_error(rv, "write", lease, scratch);
+    if (!err) {
+        *held = acme_lease_held(lease);
     }
-    *held = got;
-    return NULL;
+    return err;
 }
 
 int acme_lease_is_taken(acme_lease_t *lease, apr_time_t now)
@@ -387,82 +487,4 @@ int acme_lease_is_taken(acme_lease_t *lease, apr_time_t now)
     close(fd);
     return rv == APR_SUCCESS && slot.token != 0 && slot.expires > now
            && !is_dead(&slot.holder, lease);
-}
-
-/* --- holding -------------------------------------------------------------------- */
-
-static acme_err_t *lost(acme_lease_t *lease, apr_pool_t *pool)
-{
-    lease->token = 0;
-    return acme_err_make(pool, ACME_E_LEASE_LOST, lease->path, NULL);
-}
-
-/* Lock the file and prove that the lease is still ours.
- * @param fd  locked; to be closed */
-static acme_err_t *lock_ours(int *fd, slot_t *slot, acme_lease_t *lease,
-                             apr_pool_t *scratch)
-{
-    if (!acme_lease_held(lease)) {
-        return lost(lease, scratch);
-    }
-    apr_status_t rv = lock_file(fd, lease, 1);
-    if (rv != APR_SUCCESS) {
-        return file_error(rv, "lock", lease, scratch);
-    }
-    rv = slot_read(slot, *fd, lease);
-    if (rv == APR_SUCCESS && is_ours(slot, lease)) {
-        return NULL;
-    }
-    close(*fd);
-    return rv == APR_SUCCESS ? lost(lease, scratch)
-                             : file_error(rv, "read", lease, scratch);
-}
-
-acme_err_t *acme_lease_beat(acme_lease_t *lease, apr_time_t now,
-                            apr_pool_t *scratch)
-{
-    slot_t slot;
-    int fd;
-
-    /* A clock set back makes it due: others measure us by what is written. */
-    if (acme_lease_held(lease) && now >= lease->last_beat
-        && now - lease->last_beat < ACME_LEASE_BEAT) {
-        return NULL;
-    }
-    ACME_TRY(lock_ours(&fd, &slot, lease, scratch));
-    apr_status_t rv = write_ours(fd, &slot, lease, now);
-    close(fd);
-    return rv == APR_SUCCESS ? NULL : file_error(rv, "write", lease, scratch);
-}
-
-void acme_lease_release(acme_lease_t *lease, apr_pool_t *scratch)
-{
-    slot_t slot;
-    int fd;
-
-    if (!acme_lease_held(lease)) {
-        return;
-    }
-    acme_err_t *err = lock_ours(&fd, &slot, lease, scratch);
-    if (!err) {
-        slot.token = 0;
-        slot.expires = 0;
-        /* If this fails the lease expires by itself. */
-        (void)slot_write(fd, &slot);
-        close(fd);
-    }
-    lease->token = 0;
-}
-
-acme_err_t *acme_lease_commit(acme_lease_t *lease,
-                              acme_lease_commit_fn_t *commit, void *baton,
-                              apr_pool_t *scratch)
-{
-    slot_t slot;
-    int fd;
-
-    ACME_TRY(lock_ours(&fd, &slot, lease, scratch));
-    acme_err_t *err = commit(baton, scratch);
-    close(fd);
-    return err;
 }

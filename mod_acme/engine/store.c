@@ -346,9 +346,20 @@ int acme_store_is_opener(const acme_store_t *store)
     return geteuid() == store->opener;
 }
 
+acme_lease_t *acme_store_make_lease(const acme_store_t *store, apr_pool_t *pool)
+{
+    return acme_lease_create(store->lock_path, &store->parts[ACME_PART_WORK],
+                             pool);
+}
+
 void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease)
 {
     store->lease = lease;
+}
+
+acme_err_t *acme_store_prove(const acme_store_t *store, apr_pool_t *scratch)
+{
+    return store->lease ? acme_lease_prove(store->lease, scratch) : NULL;
 }
 
 acme_err_t *acme_store_beat(acme_store_t *store, apr_time_t now,
@@ -411,9 +422,28 @@ acme_err_t *acme_store_lock_root(int *fd, const acme_store_t *store,
     return NULL;
 }
 
-acme_err_t *acme_store_commit(acme_store_t *store,
-                              acme_lease_commit_fn_t *commit, void *baton,
-                              apr_pool_t *scratch)
+/* All that is written in the worker's part is so by way of stage. */
+static void set_stage(acme_store_t *store, const acme_place_t *stage)
+{
+    for (int i = 0; i < ACME_PARTS; i++) {
+        store->parts[layout[i].part].stage = layout[i].worker ? stage : NULL;
+    }
+}
+
+static acme_err_t *commit_staged(acme_store_t *store, acme_commit_fn_t *commit,
+                                 void *baton, apr_pool_t *scratch)
+{
+    ACME_TRY(acme_lease_prove(store->lease, scratch));
+    set_stage(store, acme_lease_stage(store->lease));
+    acme_err_t *err = commit(baton, scratch);
+    set_stage(store, NULL);
+    /* Without its stage it fails somewhere, or finds nothing to do. */
+    ACME_TRY(acme_lease_prove(store->lease, scratch));
+    return err;
+}
+
+acme_err_t *acme_store_commit(acme_store_t *store, acme_commit_fn_t *commit,
+                              void *baton, apr_pool_t *scratch)
 {
     /* What root made there the worker could not replace; and root must not
      * tread where the worker can lay traps. */
@@ -421,9 +451,8 @@ acme_err_t *acme_store_commit(acme_store_t *store,
         return acme_err_make(scratch, ACME_E_STORE_ROLE,
                              store->parts[ACME_PART_FRESH].path, NULL);
     }
-    return store->lease
-               ? acme_lease_commit(store->lease, commit, baton, scratch)
-               : commit(baton, scratch);
+    return store->lease ? commit_staged(store, commit, baton, scratch)
+                        : commit(baton, scratch);
 }
 
 const char *acme_store_set_name(acme_family_t family, int number,

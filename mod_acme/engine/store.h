@@ -90,7 +90,13 @@ void acme_store_set_lease(acme_store_t *store, acme_lease_t *lease);
 /** acme_lease_beat of that lease; nothing if none is set. @return E_LEASE_LOST */
 acme_err_t *acme_store_beat(acme_store_t *store, apr_time_t now,
                             apr_pool_t *scratch) ACME_MUST_CHECK;
-/** Path of the lease's file, for acme_lease_create. */
+/** acme_lease_prove of it; nothing if none is set. @return E_LEASE_LOST */
+acme_err_t *acme_store_prove(const acme_store_t *store,
+                             apr_pool_t *scratch) ACME_MUST_CHECK;
+/** One of this store, not held. */
+acme_lease_t *acme_store_make_lease(const acme_store_t *store,
+                                    apr_pool_t *pool);
+/** Path of the lease's file. */
 const char *acme_store_lock_path(const acme_store_t *store);
 
 /* --- sets: root ---------------------------------------------------------- */
@@ -359,6 +365,12 @@ typedef enum acme_audit_end_t {
     ACME_AUDIT_HALF,     /* its last line has no end: it gets one first */
     ACME_AUDIT_UNUSABLE, /* it is left as it is, and another one begun */
 } acme_audit_end_t;
+
+/** Under the lease: nobody but our epoch adds to the trail from now on, of whom an
+ *  earlier one had it open, too. Before its end is looked for. */
+acme_err_t *acme_store_own_audit(acme_store_t *store,
+                                 apr_pool_t *scratch) ACME_MUST_CHECK;
+
 /** The worker, under the lease: add a line, which goes to the disk at once. Files
  *  of half a megabyte; the last 32 are kept.
  *  @param line  without its end */

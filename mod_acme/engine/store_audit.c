@@ -79,27 +79,68 @@ static const char *next_name(const apr_array_header_t *names, apr_pool_t *pool)
     return apr_psprintf(pool, "%0*ld" SUFFIX, DIGITS, last + 1);
 }
 
-static acme_err_t *write_line(const acme_place_t *place, const char *name,
+static acme_err_t *write_open(int fd, const append_t *what, const char *name,
                               const char *line, apr_pool_t *scratch)
 {
-    int fd =
-        openat(place->fd, name,
-               O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     size_t len = strlen(line);
-    acme_err_t *err = NULL;
+
+    /* Opened before our epoch was over: a later one has put a copy in its place
+     * (own_last), and what is written here is read by nobody. */
+    ACME_TRY(acme_store_prove(what->store, scratch));
+    acme_fsfile_step();
+    ssize_t written = write(fd, line, len);
+    if (written == (ssize_t)len && fdatasync(fd) == 0) {
+        return NULL;
+    }
+    errno = written >= 0 && written < (ssize_t)len ? ENOSPC : errno;
+    return acme_fsfile_error("write", &what->store->parts[ACME_PART_AUDIT],
+                             name, scratch);
+}
+
+static acme_err_t *write_line(const append_t *what, const char *name,
+                              const char *line, apr_pool_t *scratch)
+{
+    const acme_place_t *place = &what->store->parts[ACME_PART_AUDIT];
+    int fd =
+        openat(place->fd, name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0) {
         return acme_fsfile_error("open", place, name, scratch);
     }
-    acme_fsfile_step();
-    /* Whatever the umask. */
-    ssize_t written = fchmod(fd, 0600) == 0 ? write(fd, line, len) : -1;
-    if (written != (ssize_t)len || fdatasync(fd) != 0) {
-        errno = written >= 0 && written < (ssize_t)len ? ENOSPC : errno;
-        err = acme_fsfile_error("write", place, name, scratch);
-    }
+    acme_err_t *err = write_open(fd, what, name, line, scratch);
     close(fd);
     return err;
+}
+
+static acme_err_t *own_last(void *baton, apr_pool_t *scratch)
+{
+    acme_store_t *store = baton;
+    const acme_place_t *place = &store->parts[ACME_PART_AUDIT];
+    apr_array_header_t *names;
+    acme_fsfile_entry_t entry = { NULL, 0600, NULL, 0 };
+    const char *text = NULL;
+
+    ACME_TRY(acme_store_list_audit(&names, store, scratch));
+    if (!names->nelts) {
+        return NULL;
+    }
+    entry.name = APR_ARRAY_IDX(names, names->nelts - 1, const char *);
+    acme_err_t *unusable =
+        acme_store_get_audit(&text, &entry.len, store, entry.name, scratch);
+    if (unusable) {
+        return NULL; /* nobody adds to it: another one will be begun */
+    }
+    entry.data = text;
+    return text ? acme_fsfile_put(place, &entry, scratch) : NULL;
+}
+
+acme_err_t *acme_store_own_audit(acme_store_t *store, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+
+    return acme_store_leave(
+        store->lease ? acme_store_commit(store, own_last, store, sub) : NULL,
+        sub, scratch);
 }
 
 static acme_err_t *append(void *baton, apr_pool_t *scratch)
@@ -113,21 +154,23 @@ static acme_err_t *append(void *baton, apr_pool_t *scratch)
     const char *last =
         names->nelts ? APR_ARRAY_IDX(names, names->nelts - 1, const char *)
                      : NULL;
-    int half = what->end == ACME_AUDIT_HALF;
     if (!last || what->end == ACME_AUDIT_UNUSABLE
         || (fstatat(place->fd, last, &st, AT_SYMLINK_NOFOLLOW) == 0
             && st.st_size >= FILE_MAX)) {
-        half = 0; /* the file's end is its end */
-        last = next_name(names, scratch);
+        const char *line = apr_pstrcat(scratch, what->line, "\n", NULL);
+        const acme_fsfile_entry_t entry = { next_name(names, scratch), 0600,
+                                            line, strlen(line) };
         for (int i = 0; i <= names->nelts - FILES_MAX; i++) {
             ACME_TRY(acme_fsfile_remove(
                 place, APR_ARRAY_IDX(names, i, const char *), scratch));
         }
+        return acme_fsfile_put(place, &entry, scratch);
     }
-    return write_line(
-        place, last,
-        apr_pstrcat(scratch, half ? "\n" : "", what->line, "\n", NULL),
-        scratch);
+    return write_line(what, last,
+                      apr_pstrcat(scratch,
+                                  what->end == ACME_AUDIT_HALF ? "\n" : "",
+                                  what->line, "\n", NULL),
+                      scratch);
 }
 
 acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,

@@ -78,12 +78,13 @@ acme_err_t *acme_store_settle_secret(acme_store_t *store, int create,
 acme_err_t *acme_store_lock_root(int *fd, const acme_store_t *store,
                                  apr_pool_t *pool) ACME_MUST_CHECK;
 
-/** Run a change to the worker's part under the lease, if one is set.
+/** Run a change to the worker's part under the lease, if one is set: by way of
+ *  the stage of its epoch, so that nothing comes of it where that is over.
  *  @return E_LEASE_LOST, E_STORE_ROLE (root, and the worker is not), or what
  *          commit returns */
-acme_err_t *acme_store_commit(acme_store_t *store,
-                              acme_lease_commit_fn_t *commit, void *baton,
-                              apr_pool_t *scratch) ACME_MUST_CHECK;
+typedef acme_err_t *acme_commit_fn_t(void *baton, apr_pool_t *scratch);
+acme_err_t *acme_store_commit(acme_store_t *store, acme_commit_fn_t *commit,
+                              void *baton, apr_pool_t *scratch) ACME_MUST_CHECK;
 
 /** End of a verb: err moves from its subpool to pool, the subpool ends. */
 acme_err_t *acme_store_leave(acme_err_t *err, apr_pool_t *sub,

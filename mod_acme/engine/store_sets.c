@@ -442,10 +442,15 @@ static acme_err_t *refuse_fresh(void *baton, apr_pool_t *scratch)
 
     ACME_TRY(acme_fsfile_enter(&place, &refusal->store->parts[ACME_PART_FRESH],
                                refusal->dir, scratch));
-    return place ? acme_fsfile_rename_dir(
-               place, refusal->set,
-               apr_pstrcat(scratch, REFUSED, refusal->set, NULL), scratch)
-                 : NULL;
+    if (!place) {
+        return NULL;
+    }
+    /* First what keeps its number from being used again. */
+    const acme_fsfile_dir_t mark = { 0700, NULL, 0, 1 };
+    ACME_TRY(acme_fsfile_put_dir(
+        place, apr_pstrcat(scratch, REFUSED, refusal->set, NULL), &mark,
+        scratch));
+    return acme_fsfile_remove_dir(place, refusal->set, scratch);
 }
 
 acme_err_t *acme_store_refuse_fresh(acme_store_t *store, const char *dir,

@@ -471,14 +471,7 @@ static acme_err_t *set_aside(void *baton, apr_pool_t *scratch)
            && fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         ++*digit;
     }
-    acme_fsfile_step();
-    if (renameat(place->fd, ACCOUNT_FILE, place->fd, name) != 0
-        && errno != ENOENT) {
-        return acme_err_os(scratch, errno, ACME_E_STORE_IO, "put aside",
-                           acme_fsfile_path(place, ACCOUNT_FILE, scratch),
-                           NULL);
-    }
-    return NULL;
+    return acme_fsfile_rename(place, ACCOUNT_FILE, name, scratch);
 }
 
 acme_err_t *acme_store_set_account_aside(acme_store_t *store,

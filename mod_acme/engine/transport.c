@@ -50,6 +50,8 @@ struct acme_transport_t {
     CURLSH *share;
     acme_handles_t handles;
     acme_watches_t *watches;
+    acme_transport_guard_fn_t *guard;
+    void *guard_baton;
     call_t *calls;
     int busy;
 };
@@ -481,6 +483,13 @@ void acme_transport_part(acme_transport_t *transport, acme_transfer_t *transfer)
     curl_multi_remove_handle(transport->multi, transfer->curl);
 }
 
+void acme_transport_guard(acme_transport_t *transport,
+                          acme_transport_guard_fn_t *guard, void *baton)
+{
+    transport->guard = guard;
+    transport->guard_baton = baton;
+}
+
 /* --- the poll ----------------------------------------------------------------- */
 
 acme_err_t *acme_transport_poll(acme_transport_t *transport,
@@ -491,6 +500,9 @@ acme_err_t *acme_transport_poll(acme_transport_t *transport,
     CURLMsg *msg;
 
     CURLMcode rc = acme_watches_poll(transport->watches, transport->multi, ms);
+    if (rc == CURLM_OK && transport->guard) {
+        ACME_TRY(transport->guard(transport->guard_baton));
+    }
     if (rc == CURLM_OK) {
         rc = curl_multi_perform(transport->multi, &running);
     }

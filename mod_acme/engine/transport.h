@@ -60,8 +60,14 @@ int acme_transport_join(acme_transport_t *transport, acme_transfer_t *transfer);
 void acme_transport_part(acme_transport_t *transport,
                          acme_transfer_t *transfer);
 
+/** To be asked before anything goes out: the process may have been frozen for as
+ *  long as it pleases since the request was begun. An error ends the poll. */
+typedef acme_err_t *acme_transport_guard_fn_t(void *baton);
+void acme_transport_guard(acme_transport_t *transport,
+                          acme_transport_guard_fn_t *guard, void *baton);
+
 /** Wait at most timeout for something to happen, then call done for what ended.
- *  The only place where the engine waits. */
+ *  The only place where the engine waits, and where requests are sent. */
 acme_err_t *acme_transport_poll(acme_transport_t *transport,
                                 apr_interval_time_t timeout) ACME_MUST_CHECK;
 

@@ -83,7 +83,9 @@ typedef struct acme_live_found_t {
 acme_err_t *acme_live_publish(acme_live_table_t *table,
                               const acme_proof_t *proof, apr_int64_t epoch,
                               apr_pool_t *pool) ACME_MUST_CHECK;
-void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof);
+/** @param epoch  what a later one has published stays */
+void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof,
+                        apr_int64_t epoch);
 /** Remove what engines before epoch published and nobody published again. */
 void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
 /** The key authorization for token if it is published for host (case ignored;

@@ -251,7 +251,8 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
     return acme_err_make(pool, ACME_E_TOKENS_FULL, proof->ident->value, NULL);
 }
 
-void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof)
+void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof,
+                        apr_int64_t epoch)
 {
     tokens_t *tokens = table->retained->tokens;
     char sni[ACME_IDENT_SNI];
@@ -259,7 +260,7 @@ void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof)
         proof->type, key_of(sni, proof->type, proof->ident, proof->token));
     int place = find_proof(tokens, hash, proof);
 
-    if (place >= 0) {
+    if (place >= 0 && tokens->entries[place].epoch <= epoch) {
         free_token(tokens, (unsigned int)place, hash);
     }
 }

@@ -91,7 +91,7 @@ static void withdraw(void *baton, const acme_proof_t *proof)
 {
     runner_t *runner = baton;
 
-    acme_live_withdraw(runner->table, proof);
+    acme_live_withdraw(runner->table, proof, acme_lease_epoch(runner->lease));
     acme_hits_over(acme_hits(), proof->ident, apr_time_now());
 }
 
@@ -296,8 +296,7 @@ static void try_to_lead(runner_t *runner)
 
     apr_pool_create(&scratch, runner->pool);
     if (!runner->lease) {
-        runner->lease = acme_lease_create(acme_store_lock_path(runner->store),
-                                          runner->pool);
+        runner->lease = acme_store_make_lease(runner->store, runner->pool);
         acme_store_set_lease(runner->store, runner->lease);
     }
     err = acme_lease_try(&held, runner->lease, apr_time_now(), scratch);

@@ -371,7 +371,7 @@ static int open_store(acme_store_t **store, acme_lease_t **lease,
     if (complain(acme_store_open(store, &store_options, drive.pool))) {
         return 0;
     }
-    *lease = acme_lease_create(acme_store_lock_path(*store), drive.pool);
+    *lease = acme_store_make_lease(*store, drive.pool);
     acme_store_set_lease(*store, *lease);
     return !complain(acme_lease_try(&held, *lease, apr_time_now(), drive.pool))
            && held;

@@ -108,7 +108,7 @@ static void look_at_request(acme_store_t *store, apr_pool_t *pool)
 
 static void look_at_lease(acme_store_t *store, apr_pool_t *pool)
 {
-    acme_lease_t *lease = acme_lease_create(acme_store_lock_path(store), pool);
+    acme_lease_t *lease = acme_store_make_lease(store, pool);
     int held;
 
     acme_lease_is_taken(lease, NOW);

@@ -248,9 +248,26 @@ static void test_token_is_found_for_its_host_alone(void **state)
     assert_int_equal(
         acme_live_lookup(answer, table, "h0.example.org", "token-1." THUMB), 0);
     assert_int_equal(acme_live_lookup(answer, table, "h0.example.org", ""), 0);
-    acme_live_withdraw(table, proof);
+    acme_live_withdraw(table, proof, 1);
     assert_int_equal(
         acme_live_lookup(answer, table, "h0.example.org", "token-1"), 0);
+}
+
+/* One that was frozen and gives its order up does not take it from the next. */
+static void test_token_published_again_later_outlives_the_earlier(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *proof = proof_of("h0.example.org", "token-1", pconf);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+
+    (void)state;
+    assert_null(acme_live_publish(table, proof, 1, pconf));
+    assert_null(acme_live_publish(table, proof, 2, pconf));
+    acme_live_withdraw(table, proof, 1);
+    assert_true(acme_live_lookup(answer, table, NULL, "token-1") > 0);
+    acme_live_withdraw(table, proof, 2);
+    assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 0);
 }
 
 static acme_proof_t *alpn_of(const char *host, const char *token,
@@ -284,7 +301,7 @@ static void test_handshake_is_found_by_name_and_http_by_token(void **state)
     assert_false(acme_live_lookup_handshake(&found, table, ""));
     assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 0);
     assert_true(acme_live_lookup(answer, table, NULL, "token-2") > 0);
-    acme_live_withdraw(table, alpn);
+    acme_live_withdraw(table, alpn, 1);
     assert_false(acme_live_lookup_handshake(&found, table, "h0.example.org"));
 }
 
@@ -305,7 +322,7 @@ static void test_handshake_of_an_address_is_found_by_its_reverse_name(
         acme_live_lookup_handshake(&found, table, "7.2.0.192.in-addr.arpa"));
     assert_string_equal(found.name, "192.0.2.7");
     assert_int_equal(found.ident_type, ACME_IDENT_IP);
-    acme_live_withdraw(table, proof);
+    acme_live_withdraw(table, proof, 1);
     assert_false(
         acme_live_lookup_handshake(&found, table, "7.2.0.192.in-addr.arpa"));
 }
@@ -323,10 +340,10 @@ static void test_handshakes_of_two_orders_take_turns(void **state)
     assert_null(acme_live_publish(table, one, 1, pconf));
     assert_int_equal(acme_live_publish(table, two, 1, pconf)->msg,
                      ACME_E_PROOF_BUSY);
-    acme_live_withdraw(table, two);
+    acme_live_withdraw(table, two, 1);
     assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
     assert_string_equal(found.key_authorization, "token-1." THUMB);
-    acme_live_withdraw(table, one);
+    acme_live_withdraw(table, one, 1);
     assert_null(acme_live_publish(table, two, 1, pconf));
     /* what an engine left that is no more gives way */
     assert_null(acme_live_publish(table, one, 2, pconf));
@@ -404,7 +421,7 @@ static void test_token_read_while_replaced_is_whole_or_missed(void **state)
             if (acme_live_publish(table, proof, 1, pconf)) {
                 _exit(1);
             }
-            acme_live_withdraw(table, proof);
+            acme_live_withdraw(table, proof, 1);
         }
         _exit(0);
     }
@@ -429,6 +446,7 @@ int main(void)
         TEST(test_nonsense_in_the_memory_is_made_sound),
         TEST(test_status_read_while_written_is_whole),
         TEST(test_token_is_found_for_its_host_alone),
+        TEST(test_token_published_again_later_outlives_the_earlier),
         TEST(test_handshake_is_found_by_name_and_http_by_token),
         TEST(test_handshake_of_an_address_is_found_by_its_reverse_name),
         TEST(test_handshakes_of_two_orders_take_turns),

@@ -23,8 +23,6 @@
       "What was in service before stays so. Change what the message names, or order a new certificate with acmectl renew.") \
     M(1110, E_LEASE_LOST, WARNING, LOCAL, "another process has taken over the work on %s", \
       "Nothing need be done: this process stops working on the store. If it comes often, look for a machine that is overloaded or suspended.") \
-    M(1111, E_LEASE_BUSY, WARNING, LOCAL, "%s stayed locked by another process",  \
-      "It is tried again by itself. If it stays so, look for a stopped process of the server and end it.")  \
     M(1112, E_STORE_UNUSABLE, ERR, CONFIG, "nothing is issued or renewed, since the store %s cannot be used; promoted certificates are served, hosts without one answer 503", \
       "Mend what the message before this one names, then restart httpd; gracefully is enough.") \
     M(1113, W_STORE_OLDER, WARNING, LOCAL, "%s/%s is damaged: set %s, issued before it, is served instead", \
