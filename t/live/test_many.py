@@ -256,7 +256,6 @@ def test_backoff_survives_a_restart(httpd, make_fakeca):
     assert len(ca.requests_to("new-order")) == 1
 
 
-@pytest.mark.all_mpms
 def test_frozen_engine_finds_its_lease_gone(scripted):
     """SIGSTOP for the engine's child: another one takes over; the first writes nothing more."""
     httpd, ca = scripted

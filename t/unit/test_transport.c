@@ -537,6 +537,41 @@ static void test_transport_wakeup_ends_a_poll(void **state)
     assert_true(apr_time_now() - start < apr_time_from_sec(2));
 }
 
+/* One whose epoch was over when it was woken must send nothing, whatever it has
+ * begun before. */
+static acme_err_t *guard(void *baton)
+{
+    return *(int *)baton ? NULL
+                         : acme_err_make(pool, ACME_E_LEASE_LOST, "lock", NULL);
+}
+
+static void test_transport_guard_keeps_what_was_begun_from_going_out(
+    void **state)
+{
+    (void)state;
+    result_t result = { 0 };
+    int may_send = 0;
+    acme_transport_t *transport = make_transport(pool);
+    acme_transport_ca_t ca = { server.trust_file };
+    acme_wire_t wire = { .method = ACME_METHOD_POST,
+                         .url = url_of("/ok?guarded"),
+                         .body = "{}",
+                         .max_body = 1024 };
+    acme_transport_guard(transport, guard, &may_send);
+    assert_null(acme_transport_send(transport, &ca, &wire, on_done, &result));
+    for (int i = 0; i < 10; i++) {
+        acme_err_t *err = acme_transport_poll(transport, 10000);
+        assert_non_null(err);
+        assert_int_equal(err->msg, ACME_E_LEASE_LOST);
+    }
+    assert_int_equal(result.count, 0);
+    assert_null(strstr(server.last_request, "guarded"));
+    may_send = 1;
+    finish(transport, 10);
+    assert_int_equal(result.count, 1);
+    assert_non_null(strstr(server.last_request, "guarded"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +591,8 @@ int main(void)
         cmocka_unit_test(test_transport_many_requests_share_few_connections),
         cmocka_unit_test(test_transport_pool_cleanup_drops_requests_at_once),
         cmocka_unit_test(test_transport_wakeup_ends_a_poll),
+        cmocka_unit_test(
+            test_transport_guard_keeps_what_was_begun_from_going_out),
     };
     apr_initialize();
     signal(SIGPIPE, SIG_IGN);
