@@ -164,7 +164,7 @@ ctl_exit_t ctl_await(ctl_t *ctl, const acme_control_t *request,
     if (reply) {
         *reply = status == CTL_DONE ? last : NULL;
     }
-    else if (status == CTL_DONE) {
+    else if (status == CTL_DONE && last) {
         printf("done: %s\n", last->text);
     }
     return status;

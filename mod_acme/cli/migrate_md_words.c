@@ -9,6 +9,8 @@
 
 #include "core/encode.h"
 
+#define MAX_RSA_BITS 65536
+
 /* Where directives hold: the server, or one managed domain. */
 typedef struct scope_t {
     ctl_move_t *move;
@@ -319,7 +321,9 @@ static const char *key_type_of(const char *text, int *bits)
         return "ecdsa-p384";
     }
     if (!strncasecmp(text, "RSA", 3)) {
-        *bits = text[3] ? atoi(text + 3 + (text[3] == '-')) : 3072;
+        apr_int64_t asked =
+            text[3] ? apr_atoi64(text + 3 + (text[3] == '-')) : 3072;
+        *bits = asked > MAX_RSA_BITS ? MAX_RSA_BITS : (int)asked;
         return *bits <= 2048   ? "rsa2048"
                : *bits <= 3072 ? "rsa3072"
                                : "rsa4096";

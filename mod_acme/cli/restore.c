@@ -9,7 +9,7 @@
 
 static ctl_exit_t open_backup(ctl_t *ctl, acme_backup_t **backup)
 {
-    const char *path = ctl->operands[0], *phrase, *json;
+    const char *path = ctl->operands[0], *phrase = NULL, *json;
     const unsigned char *sealed;
     apr_size_t len;
     const char *why = ctl_peek_file(ctl, path, MAX_BACKUP, &sealed, &len);

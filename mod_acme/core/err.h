@@ -15,9 +15,11 @@
 #if defined(__GNUC__)
 #define ACME_MUST_CHECK __attribute__((warn_unused_result))
 #define ACME_SENTINEL   __attribute__((sentinel))
+#define ACME_NEVER_NULL __attribute__((returns_nonnull))
 #else
 #define ACME_MUST_CHECK
 #define ACME_SENTINEL
+#define ACME_NEVER_NULL
 #endif
 
 /** A name at fault, where an error is about single names. */
@@ -48,16 +50,18 @@ typedef struct acme_err_t {
  *              A NULL before the end ends the arguments; missing ones print "?"
  *              A number that is not in the table gives E_UNKNOWN.
  */
-acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg, ...) ACME_SENTINEL;
+acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg, ...)
+    ACME_SENTINEL ACME_NEVER_NULL;
 
 /** The same for a failed system call: text is followed by ": " and the reason.
  *  @param rv  an APR status (errno wrapped by APR_FROM_OS_ERROR counts) */
 acme_err_t *acme_err_os(apr_pool_t *pool, apr_status_t rv, acme_msg_t msg,
-                        ...) ACME_SENTINEL;
+                        ...) ACME_SENTINEL ACME_NEVER_NULL;
 
 /** The same for a failed OpenSSL call: takes the thread's error queue, empties
  *  it and appends the first reason. */
-acme_err_t *acme_err_ssl(apr_pool_t *pool, acme_msg_t msg, ...) ACME_SENTINEL;
+acme_err_t *acme_err_ssl(apr_pool_t *pool, acme_msg_t msg, ...)
+    ACME_SENTINEL ACME_NEVER_NULL;
 
 /** Put what was being done in front of the text: "context: text". Once a layer.
  *  Changes err in place and returns it; NULL stays NULL. */

@@ -105,8 +105,8 @@ static void load(acme_engine_t *engine, acme_job_t *job)
 
     /* What cannot be read is raised once more. */
     if (acme_engine_note(engine, err) || !json
-        || (err = acme_json_parse(&doc, json, len, ACME_MAX_JSON, "events",
-                                  engine->scratch))) {
+        || acme_json_parse(&doc, json, len, ACME_MAX_JSON, "events",
+                           engine->scratch)) {
         return;
     }
     serial = acme_json_string(doc, "revoked");

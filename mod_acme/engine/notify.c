@@ -238,7 +238,6 @@ static void load_note(acme_notify_t *notify, const json_t *object,
                       const char *id, apr_pool_t *pool)
 {
     const char *name = acme_json_string(object, "event");
-    const char *bad = name ? NULL : "";
     unsigned int bits = 0;
     int event = 0;
     const acme_job_t *job =
@@ -246,7 +245,7 @@ static void load_note(acme_notify_t *notify, const json_t *object,
                  acme_json_string(object, "family"));
     const apr_array_header_t *command = NULL;
 
-    bad = name ? acme_event_parse(&bits, name, pool) : "";
+    const char *bad = name ? acme_event_parse(&bits, name, pool) : "";
     while (!bad && !(bits & ACME_EVENT_BIT(event))) {
         event++;
     }

@@ -417,7 +417,8 @@ static acme_err_t *find_another(acme_record_t **record, reading_t *r,
     if (!*record && damage && acme_store_is_opener(r->store)) {
         r->part = &r->store->parts[ACME_PART_ARCHIVE];
         /* Damage there as well is nothing more to tell. */
-        err = read_newest(record, r, pool);
+        acme_err_t *more = read_newest(record, r, pool);
+        (void)more;
     }
     if (*record) {
         (*record)->from = damage ? ACME_RECORD_INSTEAD : ACME_RECORD_IN_SERVICE;
