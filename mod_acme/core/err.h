@@ -50,8 +50,8 @@ typedef struct acme_err_t {
  *              A NULL before the end ends the arguments; missing ones print "?"
  *              A number that is not in the table gives E_UNKNOWN.
  */
-acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg, ...)
-    ACME_SENTINEL ACME_NEVER_NULL;
+acme_err_t *acme_err_make(apr_pool_t *pool, acme_msg_t msg,
+                          ...) ACME_SENTINEL ACME_NEVER_NULL;
 
 /** The same for a failed system call: text is followed by ": " and the reason.
  *  @param rv  an APR status (errno wrapped by APR_FROM_OS_ERROR counts) */
@@ -60,8 +60,8 @@ acme_err_t *acme_err_os(apr_pool_t *pool, apr_status_t rv, acme_msg_t msg,
 
 /** The same for a failed OpenSSL call: takes the thread's error queue, empties
  *  it and appends the first reason. */
-acme_err_t *acme_err_ssl(apr_pool_t *pool, acme_msg_t msg, ...)
-    ACME_SENTINEL ACME_NEVER_NULL;
+acme_err_t *acme_err_ssl(apr_pool_t *pool, acme_msg_t msg,
+                         ...) ACME_SENTINEL ACME_NEVER_NULL;
 
 /** Put what was being done in front of the text: "context: text". Once a layer.
  *  Changes err in place and returns it; NULL stays NULL. */
