@@ -229,13 +229,14 @@ acme_err_t *acme_audit_look(acme_audit_recent_t *recent, acme_store_t *store,
     ACME_TRY(acme_store_list_audit(&names, store, pool));
     apr_pool_create(&file, recent->pool);
     apr_pool_create(&scratch, file);
-    for (int i = names->nelts > 1 ? names->nelts - 2 : 0; i < names->nelts;
-         i++) {
+    /* The newest first: where that cannot be read, nothing is known. */
+    for (int i = names->nelts; i-- > 0 && i >= names->nelts - 2;) {
         const char *text, *line, *at;
         apr_size_t len;
         ACME_TRY(acme_store_get_audit(
             &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file));
         const char *end = text ? text + len : NULL;
+        recent->since = 0;
         for (at = text; text && next_line(&line, &len, &at, end);) {
             apr_pool_clear(scratch);
             look_at(recent, line, len, scratch);

@@ -371,6 +371,7 @@ static void test_lost_trail_that_was_accepted_begins_anew(void **state)
 /* What is told from then on is not lost. */
 static void leave_file(void **state, int big)
 {
+    acme_audit_recent_t recent = { 0 };
     acme_audit_report_t report;
     int lines = 0;
 
@@ -380,6 +381,9 @@ static void leave_file(void **state, int big)
     assert_int_equal(big ? truncate(in_store(file_of(2)), 2 * 1024 * 1024)
                          : chown(in_store(file_of(2)), 0, 0),
                      0);
+    /* what it may tell of is not told again */
+    assert_non_null(acme_audit_look(&recent, the_store, pool));
+    assert_false(acme_audit_lacks(&recent, ACME_I_ISSUED, "4711", NOW));
     assert_int_equal(as_worker(write_entry_anew, the_store, NULL), 0);
     add(2);
     assert_false(is_there(file_of(4)));
@@ -465,7 +469,8 @@ static void test_files_are_bounded_in_size_and_number(void **state)
     assert_int_equal(names->nelts, 44);
     /* the newest is full */
     char *full = apr_palloc(pool, 513 * 1024);
-    memset(full, '\n', 513 * 1024);
+    memset(full, 'x', 513 * 1024); /* one line: each is looked at */
+    full[513 * 1024 - 1] = '\n';
     write_all("audit/0000000139.jsonl", full, 513 * 1024);
     add(1);
     assert_no_err(acme_store_list_audit(&names, the_store, pool));
