@@ -155,7 +155,9 @@ def test_mod_md_cve_2026_29168_endless_bodies_are_cut_off(make_case):
 
 
 def test_framing_that_lies_is_trouble_that_passes(make_case):
-    run([make_case(name, action) for name, action in FRAMING.items()])
+    """HTTP is the same at all of them: one of each kind of request and reply is enough."""
+    endpoints = ("new-nonce", "new-order", "certificate")
+    run([make_case(name, action, endpoints) for name, action in FRAMING.items()])
 
 
 def test_silence_and_drip_end_in_time_at_every_endpoint(make_case):

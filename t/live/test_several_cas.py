@@ -170,8 +170,9 @@ def test_name_that_is_bad_for_all_is_left_out(two):
     assert served.names == [SHOP] and of(second, served)
     assert len(re.findall("ACME1561", httpd.log())) == 1
     assert len(first.requests_to("new-order")) == 1 and len(second.requests_to("new-order")) == 2
-    state = wait_until(lambda: httpd.server_status().get(f"Acme[{SHOP}/ecdsa]LeftOut"), 10, "left out")
-    assert BAD in state and httpd.server_status()[f"Acme[{SHOP}/ecdsa]State"] == "valid"
+    told = f"Acme[{SHOP}/ecdsa]"
+    wait_until(lambda: httpd.server_status().get(told + "State") == "valid", 10, "the end of it")
+    assert BAD in httpd.server_status()[told + "LeftOut"]
 
 
 def test_caa_record_of_a_name_is_a_reason_for_the_second(two, make_pebble):
