@@ -175,7 +175,9 @@ static ctl_exit_t make_store(ctl_t *ctl, const char *name)
 ctl_exit_t ctl_bring_open(ctl_t *ctl, const char *user)
 {
     struct stat st;
-    if (stat(ctl->root, &st) != 0) {
+    /* One that was being made when its maker was killed has not become one. */
+    if (stat(ctl->root, &st) != 0
+        || acme_store_is_begun(ctl->root, ctl->pool)) {
         return make_store(ctl, user);
     }
     ctl_exit_t status = ctl_open(ctl);

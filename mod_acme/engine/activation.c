@@ -277,8 +277,9 @@ static acme_err_t *proceed(acme_engine_t *engine, acme_job_t *job,
     return NULL;
 }
 
+/* @param unread  why there may be a newer one; or NULL */
 static acme_record_t *find_newest(acme_engine_t *engine, acme_job_t *job,
-                                  int *unreadable)
+                                  acme_err_t **unread)
 {
     acme_record_t *newest = NULL;
     acme_err_t *err = acme_engine_note(
@@ -288,7 +289,7 @@ static acme_record_t *find_newest(acme_engine_t *engine, acme_job_t *job,
     if (err) {
         acme_engine_log_error(engine, job, err);
     }
-    *unreadable = err && err->msg == ACME_E_STORE_IO;
+    *unread = err && err->msg == ACME_E_STORE_IO ? err : NULL;
     return newest;
 }
 
@@ -296,14 +297,13 @@ static acme_err_t *enter(acme_engine_t *engine, acme_job_t *job,
                          const acme_record_t *record, int issued)
 {
     acme_err_t *err;
-    int unreadable;
+    acme_err_t *unread;
 
     note_wait(engine, job, ACME_WAIT_NONE, 0);
     err = proceed(engine, job, record, issued);
     if (err) {
         refuse(engine, job, record->number, err);
-        acme_job_learn(job, find_newest(engine, job, &unreadable),
-                       engine->scratch);
+        acme_job_learn(job, find_newest(engine, job, &unread), engine->scratch);
     }
     return err;
 }
@@ -319,7 +319,7 @@ static acme_err_t *try_and_enter(acme_engine_t *engine, acme_job_t *job,
                                  const acme_record_t *newest)
 {
     acme_err_t *err = try_set(engine, job, newest->number);
-    int unreadable;
+    acme_err_t *unread;
 
     if (!err) {
         return enter(engine, job, newest, 0);
@@ -330,7 +330,7 @@ static acme_err_t *try_and_enter(acme_engine_t *engine, acme_job_t *job,
     }
     note_wait(engine, job, ACME_WAIT_NONE, 0);
     refuse(engine, job, newest->number, err);
-    acme_job_learn(job, find_newest(engine, job, &unreadable), engine->scratch);
+    acme_job_learn(job, find_newest(engine, job, &unread), engine->scratch);
     return err;
 }
 
@@ -394,38 +394,40 @@ static void load_waiting(acme_engine_t *engine, acme_job_t *job,
 /* The live table is told in any case: what it knows from before may be a set
  * that is not whole any more, and that no handshake could load. Of one that is
  * promoted, every child has the files. */
-void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
+acme_err_t *acme_activation_load(acme_engine_t *engine, acme_job_t *job)
 {
-    int unreadable;
-    acme_record_t *newest = find_newest(engine, job, &unreadable);
+    acme_err_t *unread;
+    acme_record_t *newest = find_newest(engine, job, &unread);
 
+    job->unread = unread != NULL;
     if (newest && is_untold(engine, newest, ACME_I_ISSUED)) {
         acme_activation_tell_issued(engine, job, newest);
     }
     if (newest && newest->from == ACME_RECORD_FRESH && !engine->lost
         && newest->number != shown(engine, job)) {
         load_waiting(engine, job, newest);
-        return;
+        return unread;
     }
     note_served(job, newest);
     note_wait(engine, job, ACME_WAIT_NONE, 0);
     acme_job_learn(job, newest, engine->scratch);
     acme_stapling_learn(engine, job, newest, 0);
     /* A disk that is away for a moment takes nothing out of service. */
-    if (!engine->lost && (newest || !unreadable)) {
+    if (!engine->lost && (newest || !unread)) {
         show(engine, job, newest ? newest->number : 0);
     }
     if (newest && job->managed->policy->activate == ACME_ACTIVATE_LIVE
         && is_untold(engine, newest, ACME_I_ACTIVATED)) {
         tell_activated(engine, job, newest);
     }
+    return unread;
 }
 
 void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer)
 {
     acme_job_t *job = ACME_OWNER(timer, acme_job_t, activation);
-    int unreadable;
-    acme_record_t *newest = find_newest(engine, job, &unreadable);
+    acme_err_t *unread;
+    acme_record_t *newest = find_newest(engine, job, &unread);
     acme_err_t *err = NULL;
 
     if (!newest) {

@@ -10,8 +10,10 @@
 #include "engine/engine_impl.h"
 
 /** After a start: which set is the newest, and which one is served; what is not in
- *  service, and may be, comes into it. */
-void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
+ *  service, and may be, comes into it.
+ *  @return E_STORE_IO, told, from scratch: there may be a newer one; as
+ *          job->unread says too */
+acme_err_t *acme_activation_load(acme_engine_t *engine, acme_job_t *job);
 
 /** That was the last one. */
 void acme_activation_loaded(acme_engine_t *engine);

@@ -61,8 +61,9 @@ struct acme_job_t {
     acme_family_t family;
     int ca; /* which of the policy's CAs is asked */
     acme_turn_t turns[ACME_MAX_CAS];
-    int kept; /* an order at that CA is on disk */
-    int made; /* and its certificate is made: no other CA is asked for one */
+    int kept;   /* an order at that CA is on disk */
+    int unread; /* there may be a newer set, which could not be read */
+    int made;   /* and its certificate is made: no other CA is asked for one */
     acme_status_t status; /* what the world knows; failures are kept here too */
     apr_time_t renew_at;  /* of the newest set, by our rule; 0: none */
     apr_time_t renew_latest; /* the same, without the spread */

@@ -247,6 +247,29 @@ static acme_store_t *make_store(const acme_store_options_t *options,
     return made;
 }
 
+static int is_part(const char *name)
+{
+    for (int i = 0; i < ACME_PARTS; i++) {
+        if (!strcmp(name, layout[i].name)) {
+            return 1;
+        }
+    }
+    return !strcmp(name, ACME_STORE_FILE) || acme_fsfile_is_temporary(name);
+}
+
+int acme_store_is_begun(const char *root, apr_pool_t *scratch)
+{
+    const acme_place_t above = { AT_FDCWD, root };
+    apr_array_header_t *names = NULL;
+    acme_err_t *err = acme_fsfile_list(&names, &above, root, scratch);
+    int begun = !err && names;
+
+    for (int i = 0; begun && i < names->nelts; i++) {
+        begun = is_part(APR_ARRAY_IDX(names, i, const char *));
+    }
+    return begun;
+}
+
 acme_err_t *acme_store_open(acme_store_t **store,
                             const acme_store_options_t *options,
                             apr_pool_t *pool)

@@ -65,6 +65,10 @@ acme_err_t *acme_store_open(acme_store_t **store,
                             const acme_store_options_t *options,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** Whether acme_store_open was about to make this store when it was killed: an empty
+ *  directory, or one of parts alone. The lock is made last. */
+int acme_store_is_begun(const char *root, apr_pool_t *scratch);
+
 /** What is left where acme_store_open refuses: promoted sets can be looked up
  *  with acme_store_current and acme_store_current_files, and fresh ones promoted
  *  where acme_store_can_promote; nothing else. Makes nothing. Files may be root's
@@ -80,7 +84,8 @@ acme_err_t *acme_store_open_rest(acme_store_t **store,
 int acme_store_can_promote(const acme_store_t *store);
 
 /** Root, at a start: requests and replies of more than a day ago are removed;
- *  their acmectl was interrupted. Files of other names are left alone. */
+ *  their acmectl was interrupted. So are unfinished puts of root's. Files of other
+ *  names are left alone. */
 void acme_store_prune(acme_store_t *store, apr_time_t now, apr_pool_t *scratch);
 
 /** The engine's lease must be set before its verbs below are used; each of them
@@ -232,7 +237,8 @@ acme_err_t *acme_store_put_fresh(acme_store_t *store, const char *dir,
                                  const acme_issued_t *issued,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 /** Fresh sets older than number, which is in service, go; under the lease. What
- *  cannot be removed goes with the next one. */
+ *  cannot be removed goes with the next one. So does what a process that was killed
+ *  has left there. @param number  0: that alone */
 void acme_store_drop_older(acme_store_t *store, const char *dir,
                            acme_family_t family, int number,
                            apr_pool_t *scratch);
@@ -284,6 +290,12 @@ acme_err_t *acme_store_get_work_key(EVP_PKEY **key, acme_store_t *store,
 acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
                                    acme_family_t family,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;
+
+/** What a process that was killed has left: puts it did not finish, a key without
+ *  its order. To be called where no order is begun; under the lease, if there is
+ *  anything. */
+void acme_store_tidy_work(acme_store_t *store, const char *dir,
+                          acme_family_t family, apr_pool_t *scratch);
 
 /** The key that the next order shall use, made ahead; sealed. *key NULL if there is
  *  none. */
@@ -337,7 +349,8 @@ acme_err_t *acme_store_put_journal(acme_store_t *store, const char *id,
 /** None of that id is well, too. */
 acme_err_t *acme_store_remove_journal(acme_store_t *store, const char *id,
                                       apr_pool_t *scratch) ACME_MUST_CHECK;
-/** @param entries  acme_journal_t *; in no order
+/** Under the lease: puts that were not finished go.
+ *  @param entries  acme_journal_t *; in no order
  *  @param damage   why one could not be read; NULL if all could */
 acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
                                    acme_err_t **damage, acme_store_t *store,

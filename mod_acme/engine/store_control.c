@@ -319,11 +319,27 @@ static int is_stale(const acme_place_t *part, const char *name, apr_time_t now)
            && S_ISREG(st.st_mode) && apr_time_sec(now) - st.st_mtime > MAX_AGE;
 }
 
+/* Unfinished puts of root's, besides those of certificates: promotion sees to
+ * them. */
+static void clean_root(const acme_store_t *store, apr_pool_t *scratch)
+{
+    int lock;
+    acme_err_t *err = acme_store_lock_root(&lock, store, scratch);
+
+    if (err) {
+        return; /* the next start does it */
+    }
+    acme_fsfile_clean(&store->base, scratch);
+    acme_fsfile_clean(&store->parts[ACME_PART_CONTROL], scratch);
+    close(lock);
+}
+
 void acme_store_prune(acme_store_t *store, apr_time_t now, apr_pool_t *scratch)
 {
     static const acme_part_t parts[] = { ACME_PART_CONTROL, ACME_PART_REPLIES };
     apr_pool_t *sub = acme_store_subpool(scratch);
 
+    clean_root(store, sub);
     for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         const acme_place_t *part = &store->parts[parts[i]];
         apr_array_header_t *names;

@@ -94,20 +94,34 @@ static acme_err_t *read_entry(apr_array_header_t *entries,
     return NULL;
 }
 
+static acme_err_t *clean_entries(void *baton, apr_pool_t *scratch)
+{
+    const acme_store_t *store = baton;
+
+    acme_fsfile_clean(&store->parts[ACME_PART_JOURNAL], scratch);
+    return NULL;
+}
+
 acme_err_t *acme_store_get_journal(apr_array_header_t **entries,
                                    acme_err_t **damage, acme_store_t *store,
                                    apr_pool_t *pool)
 {
     const acme_place_t *part = &store->parts[ACME_PART_JOURNAL];
     apr_array_header_t *names;
+    int unfinished = 0;
 
     *entries = apr_array_make(pool, 4, sizeof(acme_journal_t *));
     *damage = NULL;
     ACME_TRY(acme_fsfile_list(&names, part, NULL, pool));
     for (int i = 0; names && i < names->nelts && i < MAX_ENTRIES; i++) {
-        acme_err_t *err = read_entry(
-            *entries, store, APR_ARRAY_IDX(names, i, const char *), pool);
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        acme_err_t *err = read_entry(*entries, store, name, pool);
         *damage = *damage ? *damage : err;
+        unfinished |= acme_fsfile_is_temporary(name);
+    }
+    if (unfinished) {
+        acme_err_t *left = acme_store_commit(store, clean_entries, store, pool);
+        (void)left; /* what is never read again */
     }
     return NULL;
 }

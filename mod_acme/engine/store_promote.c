@@ -97,16 +97,22 @@ static acme_err_t *write_set(const acme_place_t *place, const promotion_t *p,
                                 scratch);
 }
 
-static acme_err_t *prune_archive(const acme_place_t *archive,
-                                 acme_family_t family, apr_pool_t *scratch)
+static acme_err_t *prune_archive(const promotion_t *p, apr_pool_t *scratch)
 {
     apr_array_header_t *numbers;
+    acme_place_t *archive;
 
-    ACME_TRY(acme_store_numbers(&numbers, archive, NULL, family, scratch));
+    ACME_TRY(acme_fsfile_enter(&archive, &p->store->parts[ACME_PART_ARCHIVE],
+                               p->dir, scratch));
+    if (!archive) {
+        return NULL;
+    }
+    acme_fsfile_clean(archive, scratch);
+    ACME_TRY(acme_store_numbers(&numbers, archive, NULL, p->family, scratch));
     for (int i = ACME_STORE_ARCHIVED; i < numbers->nelts; i++) {
         ACME_TRY(acme_fsfile_remove_dir(
             archive,
-            acme_store_set_name(family, APR_ARRAY_IDX(numbers, i, int),
+            acme_store_set_name(p->family, APR_ARRAY_IDX(numbers, i, int),
                                 scratch),
             scratch));
     }
@@ -131,13 +137,12 @@ static acme_err_t *archive_others(const acme_place_t *place,
             ACME_TRY(acme_fsfile_make(&archive,
                                       &p->store->parts[ACME_PART_ARCHIVE],
                                       p->dir, 0700, scratch));
-            acme_fsfile_clean(archive, scratch);
         }
         ACME_TRY(acme_fsfile_move_dir(
             place, archive, acme_store_set_name(p->family, number, scratch),
             scratch));
     }
-    return archive ? prune_archive(archive, p->family, scratch) : NULL;
+    return prune_archive(p, scratch);
 }
 
 static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
@@ -286,26 +291,46 @@ static int is_tidy(const promotion_t *p)
     return st.st_nlink == links;
 }
 
+/* The same of the archive, by one look: of one family, it has no more sets than
+ * are kept. */
+static int is_small(const promotion_t *p)
+{
+    struct stat st;
+
+    return fstatat(p->store->parts[ACME_PART_ARCHIVE].fd, p->dir, &st,
+                   AT_SYMLINK_NOFOLLOW)
+               != 0
+           || (st.st_nlink >= 2 && st.st_nlink <= 2 + ACME_STORE_ARCHIVED);
+}
+
+/* @param but  the set that is to be there
+ *  @return how many others are, and more than are kept for a put not finished */
+static int count_others(const promotion_t *p, acme_part_t part, int but,
+                        apr_pool_t *scratch)
+{
+    apr_array_header_t *names = NULL;
+    int found = 0;
+    acme_err_t *err =
+        acme_fsfile_list(&names, &p->store->parts[part], p->dir, scratch);
+
+    for (int i = 0; !err && names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        int number = acme_store_set_number(name, p->family);
+        found += number && number != but;
+        found += acme_fsfile_is_temporary(name) ? ACME_STORE_ARCHIVED + 1 : 0;
+    }
+    return found;
+}
+
 /* Whether a promotion was cut off after its set went into service. */
 static int is_unfinished(const promotion_t *p, int in_service,
                          apr_pool_t *scratch)
 {
-    apr_array_header_t *names;
-
-    if (is_tidy(p)) {
-        return 0;
-    }
-    acme_err_t *err = acme_fsfile_list(
-        &names, &p->store->parts[ACME_PART_CERTIFICATES], p->dir, scratch);
-    for (int i = 0; !err && names && i < names->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *);
-        int number = acme_store_set_number(name, p->family);
-        if ((number && number != in_service)
-            || acme_fsfile_is_temporary(name)) {
-            return 1;
-        }
-    }
-    return 0;
+    return (!is_tidy(p)
+            && count_others(p, ACME_PART_CERTIFICATES, in_service, scratch))
+           || (!is_small(p)
+               && count_others(p, ACME_PART_ARCHIVE, 0, scratch)
+                      > ACME_STORE_ARCHIVED);
 }
 
 static acme_err_t *finish(const promotion_t *p, int in_service,

@@ -392,25 +392,49 @@ typedef struct drop_t {
     int number;
 } drop_t;
 
+/* An older set, or what is left of one where a process was killed. */
+static int is_doomed(const drop_t *drop, const char *name)
+{
+    int number = acme_store_set_number(name, drop->family);
+
+    return (number && number < drop->number) || acme_fsfile_is_temporary(name);
+}
+
+/* @param names  of what is in the directory that is to go */
+static acme_err_t *list_doomed(apr_array_header_t **names, const drop_t *drop,
+                               apr_pool_t *pool)
+{
+    apr_array_header_t *all = NULL;
+
+    *names = apr_array_make(pool, 1, sizeof(const char *));
+    ACME_TRY(acme_fsfile_list(&all, &drop->store->parts[ACME_PART_FRESH],
+                              drop->dir, pool));
+    for (int i = 0; all && i < all->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(all, i, const char *);
+        if (is_doomed(drop, name)) {
+            APR_ARRAY_PUSH(*names, const char *) = name;
+        }
+    }
+    return NULL;
+}
+
 static acme_err_t *drop_older(void *baton, apr_pool_t *scratch)
 {
     const drop_t *drop = baton;
-    apr_array_header_t *numbers;
+    apr_array_header_t *names;
     acme_place_t *place = NULL;
 
+    ACME_TRY(list_doomed(&names, drop, scratch));
     ACME_TRY(acme_fsfile_enter(&place, &drop->store->parts[ACME_PART_FRESH],
                                drop->dir, scratch));
-    if (!place) {
-        return NULL;
-    }
-    ACME_TRY(acme_store_numbers(&numbers, place, NULL, drop->family, scratch));
-    for (int i = 0; i < numbers->nelts; i++) {
-        int other = APR_ARRAY_IDX(numbers, i, int);
-        if (other < drop->number) {
-            ACME_TRY(acme_fsfile_remove_dir(
-                place, acme_store_set_name(drop->family, other, scratch),
-                scratch));
+    for (int i = 0; place && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        if (!acme_fsfile_is_temporary(name)) {
+            ACME_TRY(acme_fsfile_remove_dir(place, name, scratch));
         }
+    }
+    if (place) {
+        acme_fsfile_clean(place, scratch);
     }
     return NULL;
 }
@@ -421,9 +445,14 @@ void acme_store_drop_older(acme_store_t *store, const char *dir,
 {
     drop_t drop = { store, dir, family, number };
     apr_pool_t *sub = acme_store_subpool(scratch);
+    apr_array_header_t *names = NULL;
     acme_err_t *left = acme_store_check_name(dir, sub);
 
+    /* Looked at without the lock first: at a start there is nothing, as a rule. */
     if (!left) {
+        left = list_doomed(&names, &drop, sub);
+    }
+    if (!left && names->nelts) {
         left = acme_store_commit(store, drop_older, &drop, sub);
     }
     (void)left; /* what is never read again */

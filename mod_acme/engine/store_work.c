@@ -268,6 +268,69 @@ acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
     return acme_store_leave(change(&what, sub), sub, scratch);
 }
 
+/* --- what a process that was killed has left ---------------------------------------- */
+
+/* A put that was not finished, or a key whose order is gone or never was. */
+static int is_left(change_t *what, const acme_place_t *place,
+                   apr_pool_t *scratch)
+{
+    apr_array_header_t *names = NULL;
+    int order = 0, key = 0, unfinished = 0;
+    acme_err_t *err = acme_fsfile_list(&names, place, NULL, scratch);
+
+    for (int i = 0; !err && names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        unfinished |= acme_fsfile_is_temporary(name);
+        order |= !strcmp(name, what->names[0]);
+        key |= !strcmp(name, what->names[1]);
+    }
+    if (order || !key) {
+        what->names[1] = NULL;
+    }
+    return unfinished || what->names[1];
+}
+
+static acme_err_t *tidy_locked(void *baton, apr_pool_t *scratch)
+{
+    change_t *what = baton;
+    acme_place_t *place;
+
+    ACME_TRY(acme_fsfile_enter(&place, &what->store->parts[ACME_PART_WORK],
+                               what->dir, scratch));
+    if (!place || !is_left(what, place, scratch)) {
+        return NULL;
+    }
+    acme_fsfile_clean(place, scratch);
+    return what->names[1] ? acme_fsfile_remove(place, what->names[1], scratch)
+                          : NULL;
+}
+
+void acme_store_tidy_work(acme_store_t *store, const char *dir,
+                          acme_family_t family, apr_pool_t *scratch)
+{
+    apr_pool_t *sub = acme_store_subpool(scratch);
+    change_t what = { store,
+                      ACME_PART_WORK,
+                      dir,
+                      NULL,
+                      { doc_name(family, ACME_DOC_ORDER, sub),
+                        key_name(family, sub) } };
+    change_t seen = what;
+    acme_place_t *place = NULL;
+    acme_err_t *err = acme_store_check_name(dir, sub);
+
+    /* Looked at without the lock first: as a rule there is nothing. */
+    if (!err) {
+        err =
+            acme_fsfile_enter(&place, &store->parts[ACME_PART_WORK], dir, sub);
+    }
+    if (!err && place && is_left(&seen, place, sub)) {
+        err = acme_store_commit(store, tidy_locked, &what, sub);
+    }
+    (void)err; /* what is never read again */
+    apr_pool_destroy(sub);
+}
+
 /* --- accounts -------------------------------------------------------------------- */
 
 /* One file, so that a key and the URL it is registered under change together. */
