@@ -8,6 +8,7 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,18 +22,27 @@ static ctl_exit_t failed(ctl_t *ctl, const char *path)
     return cannot(ctl, path, strerror(errno));
 }
 
-static const char *beside(ctl_t *ctl, const char *path)
+#define BESIDE ".acmectl-"
+
+static const char *beside(ctl_t *ctl, const char *name)
 {
     unsigned char random[6] = { 0 };
     if (RAND_bytes(random, sizeof(random)) != 1) {
         random[0] = (unsigned char)getpid();
     }
-    return apr_pstrcat(ctl->pool, path, ".acmectl-",
+    return apr_pstrcat(ctl->pool, name, BESIDE,
                        acme_encode_hex(random, sizeof(random), ctl->pool),
                        NULL);
 }
 
-static int flush_dir_of(const char *path, apr_pool_t *pool)
+/* --- the folder of what is written --------------------------------------------------- */
+
+typedef struct folder_t {
+    int fd;           /* locked: one acmectl writes into a folder at a time */
+    const char *name; /* of the target in it */
+} folder_t;
+
+static int open_folder(folder_t *folder, const char *path, apr_pool_t *pool)
 {
     const char *slash = strrchr(path, '/');
     const char *dir =
@@ -40,12 +50,58 @@ static int flush_dir_of(const char *path, apr_pool_t *pool)
         : slash == path
             ? "/"
             : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fd < 0 ? -1 : fsync(fd);
-    if (fd >= 0) {
-        close(fd);
+
+    folder->name = slash ? slash + 1 : path;
+    folder->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder->fd < 0 ? -1 : 0;
+}
+
+/* "NAME.acmectl-0123456789ab" */
+static int is_beside(const char *name, const char *target)
+{
+    size_t len = strlen(target);
+
+    return !strncmp(name, target, len)
+           && !strncmp(name + len, BESIDE, sizeof(BESIDE) - 1)
+           && strlen(name + len) == sizeof(BESIDE) - 1 + 12
+           && strspn(name + len + sizeof(BESIDE) - 1, "0123456789abcdef") == 12;
+}
+
+static void remove_at(int at, const char *name, const ctl_file_t *files,
+                      int count)
+{
+    int fd;
+
+    if (unlinkat(at, name, 0) == 0
+        || (fd = openat(at, name,
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+               < 0) {
+        return;
     }
-    return rv;
+    for (int i = 0; i < count; i++) {
+        unlinkat(fd, files[i].name, 0);
+    }
+    close(fd);
+    unlinkat(at, name, AT_REMOVEDIR);
+}
+
+/* What an acmectl has left that was killed: there may be keys in it. Where the file
+ * system knows no locks it might be another's that is at work, and stays. */
+static void clean(const folder_t *folder, const ctl_file_t *files, int count)
+{
+    if (flock(folder->fd, LOCK_EX) != 0) {
+        return;
+    }
+    DIR *dir = fdopendir(dup(folder->fd));
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL) {
+        if (is_beside(entry->d_name, folder->name)) {
+            remove_at(folder->fd, entry->d_name, files, count);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
 }
 
 /* --- one file ---------------------------------------------------------------------- */
@@ -99,18 +155,28 @@ static const char *why_not(const char *path)
 
 ctl_exit_t ctl_put_file(ctl_t *ctl, const char *path, const ctl_file_t *file)
 {
-    const char *temp = beside(ctl, path);
     const char *why = why_not(path);
+    folder_t folder;
 
     if (why) {
         return cannot(ctl, path, why);
     }
-    if (write_new(AT_FDCWD, temp, file) != 0 || rename(temp, path) != 0) {
-        ctl_exit_t status = failed(ctl, path);
-        unlink(temp);
-        return status;
+    if (open_folder(&folder, path, ctl->pool) != 0) {
+        return failed(ctl, path);
     }
-    return flush_dir_of(path, ctl->pool) == 0 ? CTL_DONE : failed(ctl, path);
+    clean(&folder, NULL, 0);
+    const char *temp = beside(ctl, folder.name);
+    ctl_exit_t status = CTL_DONE;
+    if (write_new(folder.fd, temp, file) != 0
+        || renameat(folder.fd, temp, folder.fd, folder.name) != 0) {
+        status = failed(ctl, path);
+        unlinkat(folder.fd, temp, 0);
+    }
+    else if (fsync(folder.fd) != 0) {
+        status = failed(ctl, path);
+    }
+    close(folder.fd);
+    return status;
 }
 
 /* --- a directory ------------------------------------------------------------------- */
@@ -153,25 +219,12 @@ static ctl_exit_t look_at(ctl_t *ctl, const char *path, const ctl_file_t *files,
                  : CTL_DONE;
 }
 
-static void remove_dir(const char *path, const ctl_file_t *files, int count)
+static int fill(int at, const char *name, const ctl_file_t *files, int count)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return;
-    }
-    for (int i = 0; i < count; i++) {
-        unlinkat(fd, files[i].name, 0);
-    }
-    close(fd);
-    rmdir(path);
-}
-
-static int fill(const char *path, const ctl_file_t *files, int count)
-{
-    if (mkdir(path, 0700) != 0) {
+    if (mkdirat(at, name, 0700) != 0) {
         return -1;
     }
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int rv = fd < 0 ? -1 : 0;
     for (int i = 0; rv == 0 && i < count; i++) {
         rv = write_new(fd, files[i].name, &files[i]);
@@ -185,30 +238,44 @@ static int fill(const char *path, const ctl_file_t *files, int count)
     return rv;
 }
 
-ctl_exit_t ctl_put_dir(ctl_t *ctl, const char *path, const ctl_file_t *files,
-                       int count)
+static ctl_exit_t put_dir(ctl_t *ctl, const char *path, const folder_t *folder,
+                          const ctl_file_t *files, int count)
 {
     int there;
     ctl_exit_t status = look_at(ctl, path, files, count, &there);
-    const char *temp = beside(ctl, path);
 
     if (status != CTL_DONE) {
         return status;
     }
-    if (fill(temp, files, count) != 0
-        || renameat2(AT_FDCWD, temp, AT_FDCWD, path,
+    clean(folder, files, count);
+    const char *temp = beside(ctl, folder->name);
+    if (fill(folder->fd, temp, files, count) != 0
+        || renameat2(folder->fd, temp, folder->fd, folder->name,
                      there ? RENAME_EXCHANGE : RENAME_NOREPLACE)
                != 0) {
         status = failed(ctl, path);
-        remove_dir(temp, files, count);
+        remove_at(folder->fd, temp, files, count);
         return status;
     }
-    if (flush_dir_of(path, ctl->pool) != 0) {
+    if (fsync(folder->fd) != 0) {
         status = failed(ctl, path);
     }
     if (there) {
-        remove_dir(temp, files, count); /* the one of before */
+        remove_at(folder->fd, temp, files, count); /* the one of before */
     }
+    return status;
+}
+
+ctl_exit_t ctl_put_dir(ctl_t *ctl, const char *path, const ctl_file_t *files,
+                       int count)
+{
+    folder_t folder;
+
+    if (open_folder(&folder, path, ctl->pool) != 0) {
+        return failed(ctl, path);
+    }
+    ctl_exit_t status = put_dir(ctl, path, &folder, files, count);
+    close(folder.fd);
     return status;
 }
 
