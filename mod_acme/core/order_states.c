@@ -333,15 +333,27 @@ static acme_err_t *on_new_order(acme_order_t *order, const acme_reply_t *reply,
     return err;
 }
 
+static acme_err_t *read_chain(acme_chain_t **chain, acme_order_t *order,
+                              const acme_reply_t *reply, apr_time_t now)
+{
+    const acme_order_config_t *config = order->config;
+
+    ACME_TRY(acme_chain_parse(chain, reply->body, reply->len, order->scratch));
+    return acme_chain_verify(*chain, config->key, config->idents, now,
+                             order->scratch);
+}
+
 static acme_err_t *on_chain(acme_order_t *order, const acme_reply_t *reply,
                             apr_time_t now)
 {
-    const acme_order_config_t *config = order->config;
     acme_chain_t *chain;
+    acme_err_t *err = read_chain(&chain, order, reply, now);
 
-    ACME_TRY(acme_chain_parse(&chain, reply->body, reply->len, order->scratch));
-    ACME_TRY(acme_chain_verify(chain, config->key, config->idents, now,
-                               order->scratch));
+    /* The order is given up for what is wrong with it: where OpenSSL has no memory
+     * for a moment, it says that the certificate is bad. */
+    if (err) {
+        ACME_TRY(read_chain(&chain, order, reply, now));
+    }
     ACME_TRY(acme_chain_to_pem(&order->chain_pem, chain, order->pool));
     acme_order_choose_chain(order, chain, reply);
     return NULL;

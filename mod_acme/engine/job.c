@@ -500,6 +500,10 @@ void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
     if (job->status.error_time > now + CLOCK_SLACK
         || job->retry_at > now + longest) {
         job->retry_at = 0;
+        /* No attempt would clear what only that clock has said of the set. */
+        if (job->status.error_code == ACME_E_SET_USELESS) {
+            acme_job_forgive(job);
+        }
     }
     for (int i = 0; i < job->managed->policy->ca_count; i++) {
         if (job->turns[i].until > now + longest) {

@@ -464,6 +464,23 @@ static void test_job_failures_of_a_clock_ahead_hold_nothing_back(void **state)
     assert_int_equal(again.retry_at, NOW + 6 * DAY);
 }
 
+static void test_job_set_useless_by_a_wrong_clock_alone_is_forgiven(
+    void **state)
+{
+    (void)state;
+    plan(NULL);
+    acme_job_learn(&job, &record, pool);
+    job.renew_at = NOW + 60 * DAY;
+    fail_with(ACME_E_SET_USELESS, ACME_CLASS_LOCAL, 0);
+    acme_job_t again = reload();
+    acme_job_check_clock(&again, DAY, NOW);
+    assert_int_equal(again.status.error_code, ACME_E_SET_USELESS);
+    acme_job_check_clock(&again, DAY, NOW - 300 * DAY);
+    assert_int_equal(again.status.error_code, 0);
+    assert_int_equal(again.status.failures, 0);
+    assert_int_equal(again.retry_at, 0);
+}
+
 static void test_job_damaged_doc_leaves_the_job_alone(void **state)
 {
     (void)state;
@@ -1178,6 +1195,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_failures_survive_a_restart),
     JOB_TEST(test_job_changed_configuration_forgets_failures),
     JOB_TEST(test_job_failures_of_a_clock_ahead_hold_nothing_back),
+    JOB_TEST(test_job_set_useless_by_a_wrong_clock_alone_is_forgiven),
     JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
     JOB_TEST(test_job_success_clears_and_never_loops),
     JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),
