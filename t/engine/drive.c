@@ -18,6 +18,10 @@
  *     --seconds N         give up after (60)
  *     --stay              go on after everything is valid
  *     --until-failed      end when every name has failed
+ *     --settle            end when every name is valid or has failed
+ *     --in-service N      not before set N is in service
+ *     --tidy              not before acmectl's requests have been answered and
+ *                         every gate and DNS record of a challenge is closed
  *     --stop-at N         stop where it looks at the N-th certificate
  *     --clock FILE        seconds by which the clock is wrong, read each time
  *     --limits O/S,D/S,N/S,F/S  orders, certificates of a domain and of a set of
@@ -30,7 +34,8 @@
  * A NAME may be several with commas between: one certificate for all of them.
  * One that begins with "!" does not agree to the CA's terms, one with "@" has a
  * contact.
- * Exit status 0 when it ended as wanted, 1 after --seconds, 2 on an error. */
+ * Exit status 0 when it ended as wanted, 1 after --seconds, 2 on an error, 3 when
+ * --settle met a failure. */
 #include <apr_general.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
@@ -53,6 +58,7 @@ typedef struct options_t {
     apr_array_header_t *hooks;
     int warn;
     int http_port, concurrency, retry, seconds, stay, until_failed, persist;
+    int settle, tidy, in_service;
     acme_key_type_t key_type;
     acme_account_key_t account_key;
     acme_key_reuse_t reuse;
@@ -324,7 +330,7 @@ static acme_managed_t *make_managed(const char *names,
     return managed;
 }
 
-#define AGAIN 3
+#define AGAIN 4
 
 /* A round, and how long the engine's own thread worked in it: nothing may keep it
  * from the others. */
@@ -341,20 +347,59 @@ static acme_err_t *step(acme_engine_t *engine)
     return err;
 }
 
-static int run_engine(acme_engine_t *engine, const options_t *options,
-                      int count, apr_time_t end)
+/* Neither has acmectl asked for anything, nor is a challenge's gate or record to
+ * be closed. */
+static int is_all_done(acme_store_t *store)
 {
+    apr_array_header_t *fresh, *begun;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, drive.pool);
+    int done = !complain(acme_store_get_requests(&fresh, store, pool))
+               && !complain(acme_store_get_interrupted(&begun, store, pool))
+               && !fresh->nelts && !begun->nelts
+               && !acme_store_is_owed(store, pool);
+    apr_pool_destroy(pool);
+    return done;
+}
+
+/* @return -1: not yet */
+static int outcome(const options_t *options, acme_store_t *store, int count)
+{
+    if (options->stay || drive.shown < options->in_service
+        || (options->tidy && !is_all_done(store))) {
+        return -1;
+    }
+    if (options->settle) {
+        return drive.valid + drive.failed < count ? -1 : drive.failed ? 3 : 0;
+    }
+    return (options->until_failed ? drive.failed : drive.valid) == count ? 0
+                                                                         : -1;
+}
+
+/* Whatever becomes of the clock. */
+static long seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static int run_engine(acme_engine_t *engine, acme_store_t *store,
+                      const options_t *options, int count, long end)
+{
+    int status;
+
     if (complain(acme_engine_resume(engine))) {
         return 2;
     }
-    while (apr_time_now() < end) {
+    while (seconds_now() < end) {
         acme_err_t *err = step(engine);
         if (complain(err)) {
             return err->msg == ACME_E_CLOCK_BACK ? AGAIN : 2;
         }
-        if (!options->stay
-            && (options->until_failed ? drive.failed : drive.valid) == count) {
-            return 0;
+        if ((status = outcome(options, store, count)) >= 0) {
+            return status;
         }
     }
     return 1;
@@ -510,7 +555,7 @@ static int drive_names(const options_t *options, char **names, int count)
         return 2;
     }
     apr_time_t start = apr_time_now();
-    apr_time_t end = start + apr_time_from_sec(options->seconds);
+    long end = seconds_now() + options->seconds;
     apr_pool_create(&pool, drive.pool);
     do {
         apr_pool_clear(pool);
@@ -518,7 +563,7 @@ static int drive_names(const options_t *options, char **names, int count)
                                         pool))) {
             return 2;
         }
-        status = run_engine(engine, options, count, end);
+        status = run_engine(engine, store, options, count, end);
     } while (status == AGAIN);
     printf("drive: %d valid, %d failed, %d activated\n", drive.valid,
            drive.failed, drive.activated);
@@ -584,6 +629,14 @@ static int parse(options_t *options, int argc, char **argv)
             drive.killed_trying = 1;
             continue;
         }
+        if (!strcmp(name, "settle")) {
+            options->settle = 1;
+            continue;
+        }
+        if (!strcmp(name, "tidy")) {
+            options->tidy = 1;
+            continue;
+        }
         if (!strcmp(name, "until-failed")) {
             options->until_failed = 1;
             continue;
@@ -646,6 +699,9 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "unloaded")) {
             drive.unloaded = atoi(value);
+        }
+        else if (!strcmp(name, "in-service")) {
+            options->in_service = atoi(value);
         }
         else if (!strcmp(name, "stop-at")) {
             drive.stop_at = atoi(value);

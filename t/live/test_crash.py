@@ -1,0 +1,112 @@
+"""Faults at single operations (t/faults): every so many of its points, and a few in a real httpd."""
+
+import os
+import signal
+
+import pytest
+from faults import rig
+from faults.points import FAULTS, Runner
+from faults.scenarios import SCENARIOS
+
+from .proc import wait_until
+from .test_issue import SHOP, acmectl, serial
+
+# Every so many points of each kind: what all of it has is a matter of t/faults/run.
+KILLS, OTHERS = 13, 300
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shim")
+    for path in (folder, *folder.parents):
+        if path.owner() == "root" and len(path.parts) > 2:
+            path.chmod(path.stat().st_mode | 0o011)
+    return rig.compile_shim(folder)
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in ("restore", "backup")])
+def test_faults_leave_nothing_behind(live_dir, shim, name):
+    made = rig.Rig(live_dir, shim)
+    try:
+        runner = Runner(SCENARIOS[name], made)
+        others = [one for one in FAULTS if one not in ("kill", "clock")]
+        wanted = runner.points(["kill"])[::KILLS] + runner.points(others)[::OTHERS]
+        if name == "activation":  # a set that cannot be read for a moment was ordered anew
+            wanted += [rig.Fault("file", op.n, "EIO") for op in runner.ops
+                       if op.call == "open" and op.what.startswith("/store/fresh/")][:3]  # fmt: skip
+        wrong = [one for one in map(runner.play, wanted) if one.wrong]
+    finally:
+        made.stop()
+    assert not wrong, "\n".join(f"{name} {one.fault}: {one.met}: {one.wrong}" for one in wrong)
+
+
+def faulty(httpd, shim, fault, who):
+    """Let the next start of httpd have a fault; a function telling whether it has come."""
+    trace = httpd.folder / "trace"
+    httpd.env |= rig.shim_env(shim, httpd.store, trace, fault, who)
+    httpd.allow_crash = True
+    return lambda: any(one.call == "FAULT" for one in rig.read_trace(trace)[0])
+
+
+def sound(httpd):
+    for name in [one for one in httpd.env if one.startswith(("LD_", "ACME_FAULT"))]:
+        del httpd.env[name]
+
+
+def temporaries(httpd):
+    return [path for path in httpd.store.rglob("*") if rig.TEMPORARY.search(str(path))]
+
+
+@pytest.mark.parametrize("point", ["file 60", "file 130", "file 200", "net 20", "net 40"])
+def test_child_killed_at_an_operation_is_followed_by_another(httpd, make_fakeca, shim, point):
+    ca = make_fakeca(retry_after=None)
+    ca.allow_violations = "challenge answered twice"
+    httpd.acme(ca)
+    kind, n = point.split()
+    came = faulty(httpd, shim, rig.Fault(kind, int(n), "kill"), "child")
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    served = httpd.wait_cert(SHOP, timeout=100)
+    wait_until(came, 10, "the fault")
+    assert len(ca.accounts) == len(ca.certs) == 1
+    sound(httpd)
+    httpd.graceful()
+    assert serial(httpd.served_cert(SHOP)) == serial(served)
+    assert not temporaries(httpd)
+
+
+@pytest.mark.parametrize("n", [3, 45, 60, 75, 90])
+def test_parent_killed_at_an_operation_starts_again(httpd, make_fakeca, shim, n):
+    ca = make_fakeca(retry_after=None)
+    httpd.acme(ca)
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    served = httpd.wait_cert(SHOP)
+    httpd.stop()
+    came = faulty(httpd, shim, rig.Fault("file", n, "kill"), "self")
+    with pytest.raises(AssertionError, match="httpd ended"):
+        httpd.start()
+    assert came()
+    sound(httpd)
+    httpd.start()
+    assert serial(httpd.served_cert(SHOP)) == serial(served)
+    assert rig.check_pair(httpd.store / f"certificates/{SHOP}/ecdsa") is None
+    assert not temporaries(httpd) and len(ca.certs) == 1
+
+
+def test_parent_killed_amid_an_order_leaves_children_that_end_it(httpd, make_fakeca):
+    ca = make_fakeca(retry_after=None)
+    ca.validation_gate.clear()
+    httpd.acme(ca)
+    httpd.allow_crash = True
+    httpd.vhost(SHOP, https_extra="AcmeManage on")
+    httpd.start()
+    ca.wait_request("challenge")
+    os.kill(httpd.pid, signal.SIGKILL)
+    ca.validation_gate.set()
+    served = httpd.wait_cert(SHOP)
+    httpd.kill()
+    httpd.start()
+    assert serial(httpd.served_cert(SHOP)) == serial(served)
+    assert acmectl(httpd, "status").returncode == 0
+    assert len(ca.accounts) == len(ca.certs) == len(ca.requests_to("new-order")) == 1
