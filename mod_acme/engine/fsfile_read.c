@@ -79,15 +79,21 @@ acme_err_t *acme_fsfile_list(apr_array_header_t **names,
     }
     apr_array_header_t *found = apr_array_make(pool, 4, sizeof(const char *));
     struct dirent *entry;
+    errno = 0;
     while (found->nelts < ACME_FSFILE_LIST && (entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
             APR_ARRAY_PUSH(found, const char *) =
                 apr_pstrdup(pool, entry->d_name);
         }
+        errno = 0;
     }
+    /* What breaks off is not all there is. */
+    acme_err_t *err = errno ? acme_fsfile_error("read the directory", parent,
+                                                name ? name : "", pool)
+                            : NULL;
     closedir(dir);
-    *names = found;
-    return NULL;
+    *names = err ? NULL : found;
+    return err;
 }
 
 static acme_err_t *check_readable(const struct stat *st,
