@@ -394,7 +394,7 @@ static void load_waiting(acme_engine_t *engine, acme_job_t *job,
 /* The live table is told in any case: what it knows from before may be a set
  * that is not whole any more, and that no handshake could load. Of one that is
  * promoted, every child has the files. */
-acme_err_t *acme_activation_load(acme_engine_t *engine, acme_job_t *job)
+static acme_err_t *load(acme_engine_t *engine, acme_job_t *job)
 {
     acme_err_t *unread;
     acme_record_t *newest = find_newest(engine, job, &unread);
@@ -421,6 +421,46 @@ acme_err_t *acme_activation_load(acme_engine_t *engine, acme_job_t *job)
         tell_activated(engine, job, newest);
     }
     return unread;
+}
+
+/* What an engine that was killed did not get to. */
+static void tidy(acme_engine_t *engine, acme_job_t *job)
+{
+    acme_store_tidy_work(engine->store, job->managed->dir, job->family,
+                         engine->scratch);
+    acme_store_drop_older(engine->store, job->managed->dir, job->family,
+                          job->status.served_number, engine->scratch);
+}
+
+void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
+{
+    acme_err_t *unread = load(engine, job);
+
+    (void)unread; /* told; and looked at again before anything is ordered */
+    if (!engine->lost) {
+        tidy(engine, job);
+    }
+}
+
+/* What cannot be read for so long is lost. */
+#define LOOKS 3
+
+/* A disk that is away for a moment is no reason to order what is there already. */
+int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job)
+{
+    if (!job->unread) {
+        return 0;
+    }
+    acme_err_t *err = load(engine, job);
+    if (!err) {
+        acme_engine_schedule(engine, job);
+        return 1;
+    }
+    if (job->status.failures >= LOOKS) {
+        return 0;
+    }
+    acme_engine_fail(engine, job, err, 0);
+    return 1;
 }
 
 void acme_activation_due(acme_engine_t *engine, acme_timer_t *timer)

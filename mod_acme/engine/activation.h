@@ -10,10 +10,12 @@
 #include "engine/engine_impl.h"
 
 /** After a start: which set is the newest, and which one is served; what is not in
- *  service, and may be, comes into it.
- *  @return E_STORE_IO, told, from scratch: there may be a newer one; as
- *          job->unread says too */
-acme_err_t *acme_activation_load(acme_engine_t *engine, acme_job_t *job);
+ *  service, and may be, comes into it. What a process that was killed has left goes. */
+void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
+/** Before an order: whether there is a newer set that could not be read then.
+ *  @return 1: there is nothing to order now; the job has been planned anew, or has
+ *          failed */
+int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job);
 
 /** That was the last one. */
 void acme_activation_loaded(acme_engine_t *engine);

@@ -413,15 +413,6 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
     acme_engine_schedule(engine, job);
 }
 
-/* What an engine that was killed did not get to. */
-static void tidy(acme_engine_t *engine, acme_job_t *job)
-{
-    acme_store_tidy_work(engine->store, job->managed->dir, job->family,
-                         engine->scratch);
-    acme_store_drop_older(engine->store, job->managed->dir, job->family,
-                          job->status.served_number, engine->scratch);
-}
-
 /* The lease is kept from in here: nobody else knows how long a round takes.
  * Costs nothing where no heartbeat is due. */
 static void beat(acme_engine_t *engine)
@@ -445,10 +436,8 @@ acme_err_t *acme_engine_resume(acme_engine_t *engine)
         apr_pool_clear(engine->scratch);
         ACME_TRY(check_stop(engine));
         beat(engine);
-        acme_err_t *unread = acme_activation_load(engine, &engine->jobs[i]);
-        (void)unread; /* looked at again before anything is ordered */
+        acme_activation_load(engine, &engine->jobs[i]);
         ACME_TRY(engine->lost);
-        tidy(engine, &engine->jobs[i]);
         load_failures(engine, &engine->jobs[i]);
         acme_events_load(engine, &engine->jobs[i]);
         acme_asking_load(engine, &engine->jobs[i]);

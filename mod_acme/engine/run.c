@@ -234,34 +234,12 @@ static acme_err_t *begin_new(acme_run_t *run)
     return NULL;
 }
 
-/* What cannot be read for so long is lost. */
-#define LOOKS 3
-
-/* A disk that is away for a moment is no reason to order what is there already.
- * @return whether the job waits, or is planned anew */
-static int look_again(acme_engine_t *engine, acme_job_t *job)
-{
-    if (!job->unread) {
-        return 0;
-    }
-    acme_err_t *err = acme_activation_load(engine, job);
-    if (!err) {
-        acme_engine_schedule(engine, job);
-        return 1;
-    }
-    if (job->status.failures >= LOOKS) {
-        return 0;
-    }
-    acme_engine_fail(engine, job, err, 0);
-    return 1;
-}
-
 void acme_run_begin(acme_link_t *link, acme_job_t *job)
 {
     acme_engine_t *engine = link->engine;
     const char *json = NULL;
     apr_size_t len;
-    if (look_again(engine, job)) {
+    if (acme_activation_look_again(engine, job)) {
         return;
     }
     acme_err_t *err = acme_link_may_order(link, job);
