@@ -417,7 +417,7 @@ def test_unknown_reasons_are_usage_and_the_ca_has_its_own_mind(httpd, make_fakec
     first = serial(issue_one(httpd))
     assert "keyCompromise" in acmectl(httpd, "revoke", SHOP, "--reason", "bored").stderr
     refused(httpd, 1306, "revoke", SHOP, "--reason", "certificateHold")
-    refused(httpd, 1765, "revoke", "other.example.org")
+    refused(httpd, 1707, "revoke", "other.example.org")
     assert serial(httpd.served_cert(SHOP)) == first and len(ca.certs) == 1
 
 

@@ -61,7 +61,7 @@ def found(store):
         except FileNotFoundError:
             continue
         name = str(path.relative_to(store))
-        if not re.search(r"(^|/)\.", name) or name == ".":
+        if not re.search(r"(^|/)\.(?!epoch-\d+$)", name) or name == ".":
             mode = "link" if stat.S_ISLNK(st.st_mode) else f"{stat.S_IMODE(st.st_mode):04o}"
             seen[name] = (path.owner(), mode)
     return seen

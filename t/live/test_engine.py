@@ -454,7 +454,7 @@ def test_engine_renews_on_request(ported, make_drive):
     assert issued(pebble) == 3
     answer = acmectl(drive, "renew", "other.example.org")
     assert answer.returncode == 1
-    assert "manages no certificate named other.example.org" in answer.stderr
+    assert "there is no certificate named other.example.org" in answer.stderr
     left = list((drive.store / "control").iterdir()) + list((drive.store / "replies").iterdir())
     assert left == []
 
