@@ -252,18 +252,25 @@ acme_err_t *acme_store_remove_next_key(acme_store_t *store, const char *dir,
     return acme_store_leave(change(&what, sub), sub, scratch);
 }
 
+/* The order first: a key without an order is harmless, an order without its key
+ * is not. */
+static change_t order_and_key(acme_store_t *store, const char *dir,
+                              acme_family_t family, apr_pool_t *scratch)
+{
+    const change_t both = { store,
+                            ACME_PART_WORK,
+                            dir,
+                            NULL,
+                            { doc_name(family, ACME_DOC_ORDER, scratch),
+                              key_name(family, scratch) } };
+    return both;
+}
+
 acme_err_t *acme_store_remove_work(acme_store_t *store, const char *dir,
                                    acme_family_t family, apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
-    /* The order first: a key without an order is harmless, an order without its
-     * key is not. */
-    change_t what = { store,
-                      ACME_PART_WORK,
-                      dir,
-                      NULL,
-                      { doc_name(family, ACME_DOC_ORDER, sub),
-                        key_name(family, sub) } };
+    change_t what = order_and_key(store, dir, family, sub);
 
     return acme_store_leave(change(&what, sub), sub, scratch);
 }
@@ -309,12 +316,7 @@ void acme_store_tidy_work(acme_store_t *store, const char *dir,
                           acme_family_t family, apr_pool_t *scratch)
 {
     apr_pool_t *sub = acme_store_subpool(scratch);
-    change_t what = { store,
-                      ACME_PART_WORK,
-                      dir,
-                      NULL,
-                      { doc_name(family, ACME_DOC_ORDER, sub),
-                        key_name(family, sub) } };
+    change_t what = order_and_key(store, dir, family, sub);
     change_t seen = what;
     acme_place_t *place = NULL;
     acme_err_t *err = acme_store_check_name(dir, sub);
