@@ -1,6 +1,6 @@
 /* Defects of ACME clients, each against this one: those known of others (the
  * table is in t/defects.md), and those that test_hostile.c has found here. */
-#include "core_test.h"
+#include "replay_test.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -8,38 +8,9 @@
 #include "core/encode.h"
 #include "core/key.h"
 #include "core/reaction.h"
-#include "replay.h"
 
 #define HOUR 3600
 #define DAY  86400
-
-static void assert_done(const replay_t *replay)
-{
-    if (replay->error) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
-    assert_non_null(replay->chain_pem);
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
-}
-
-static void assert_failed(const replay_t *replay, acme_msg_t msg)
-{
-    assert_null(replay->chain_pem);
-    assert_non_null(replay->error);
-    if (replay->error->msg != msg) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
-}
-
-static replay_t *run(const char *names, const ca_rule_t *rules)
-{
-    replay_t *replay = replay_create(names, pool);
-
-    replay->ca->rules = rules;
-    replay_run(replay);
-    return replay;
-}
 
 /* --- lego, CVE-2025-54799: http: was let pass ---------------------------------- */
 

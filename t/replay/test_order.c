@@ -1,42 +1,22 @@
-#include "core_test.h"
+#include "replay_test.h"
 
 #include "core/encode.h"
-#include "replay.h"
 
 #define START "directory newNonce newAccount newOrder"
 #define PROVE "authorization challenge authorization"
 #define END   "finalize certificate"
 
-static void assert_done(const replay_t *replay)
+static void assert_done_at_once(const replay_t *replay)
 {
-    if (replay->error) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
-    assert_non_null(replay->chain_pem);
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
+    assert_done(replay);
     assert_int_equal(replay->ca->finalizes, 1);
 }
 
-static void assert_failed(const replay_t *replay, acme_msg_t msg,
-                          acme_class_t class)
+static void assert_failed_as(const replay_t *replay, acme_msg_t msg,
+                             acme_class_t class)
 {
-    assert_null(replay->chain_pem);
-    assert_non_null(replay->error);
-    if (replay->error->msg != msg) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
+    assert_failed(replay, msg);
     assert_int_equal(replay->error->class, class);
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
-}
-
-/* Run with one misbehaviour of the CA. */
-static replay_t *run(const char *names, const ca_rule_t *rules)
-{
-    replay_t *replay = replay_create(names, pool);
-
-    replay->ca->rules = rules;
-    replay_run(replay);
-    return replay;
 }
 
 static int answers(const replay_t *replay)
@@ -56,7 +36,7 @@ static void test_order_happy_path_asks_no_more_than_needed(void **state)
     replay_t *replay = run("a.example", NULL);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript, START " " PROVE " " END);
     assert_int_equal(replay->published, 1);
     assert_int_equal(replay->withdrawn, 1);
@@ -67,7 +47,7 @@ static void test_order_several_names_share_requests_not_proofs(void **state)
     replay_t *replay = run("a.example b.example c.example", NULL);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->orders, 1);
     assert_int_equal(answers(replay), 3);
     assert_int_equal(replay->published, 3);
@@ -82,7 +62,7 @@ static void test_order_shuffled_authorizations_are_matched_by_name(void **state)
     replay->ca->shuffle = 1;
     replay->newest_first = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 3);
 }
 
@@ -106,7 +86,7 @@ static void test_order_hundred_long_names_are_issued(void **state)
     replay = replay_create(names, pool);
     replay->ca->shuffle = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->orders, 1);
     assert_int_equal(answers(replay), 100);
     /* 100 x (read, answer, poll), and not many nonces fetched for them. */
@@ -120,7 +100,7 @@ static void test_order_valid_authorizations_are_left_alone(void **state)
     (void)state;
     replay->ca->preauthorized = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->answers[0], 0);
     assert_int_equal(replay->ca->answers[1], 1);
 }
@@ -132,7 +112,7 @@ static void test_order_ready_at_once_goes_to_finalize(void **state)
     (void)state;
     replay->ca->preauthorized = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript, START " " END);
 }
 
@@ -143,7 +123,7 @@ static void test_order_without_authorizations_goes_to_finalize(void **state)
     (void)state;
     replay->ca->hide_authorizations = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript, START " " END);
 }
 
@@ -158,7 +138,7 @@ static void test_order_badnonce_retries_with_new_nonce(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript, START " " PROVE " finalize " END);
 }
 
@@ -172,7 +152,7 @@ static void test_order_badnonce_without_nonce_fetches_one(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " finalize newNonce " END);
 }
@@ -186,7 +166,7 @@ static void test_order_badnonce_for_ever_is_given_up(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_NONCE, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_NONCE, ACME_CLASS_CA_RETRY);
     assert_in_range(replay_seconds(replay), 3600, 3700);
 }
 
@@ -198,7 +178,7 @@ static void test_order_unknown_account_is_registered_again_once(void **state)
     replay->account.known.kid = CA_URL "/account/forgotten";
     replay->ca->account_known = 0;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->accounts, 1);
     assert_string_equal(replay->disk_kid, CA_URL "/account/1");
     assert_string_equal(replay->transcript,
@@ -216,7 +196,7 @@ static void test_order_account_unknown_for_ever_fails(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_ACCOUNT, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_ACCOUNT, ACME_CLASS_CA_FINAL);
     assert_int_equal(replay->ca->accounts, 2);
 }
 
@@ -229,7 +209,7 @@ static void test_order_takes_first_configured_challenge_on_offer(void **state)
     (void)state;
     replay->ca->challenge_types = "dns-01 tls-alpn-01";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript, START " " PROVE " " END);
     assert_non_null(strstr(replay->disk, "\"tls-alpn-01\""));
 }
@@ -241,7 +221,7 @@ static void test_order_no_usable_challenge_lists_what_is_offered(void **state)
     (void)state;
     replay->ca->challenge_types = "http-01 dns-persist-01";
     replay_run(replay);
-    assert_failed(replay, ACME_E_NO_CHALLENGE, ACME_CLASS_CONFIG);
+    assert_failed_as(replay, ACME_E_NO_CHALLENGE, ACME_CLASS_CONFIG);
     assert_non_null(strstr(replay->error->text, "*.a.example"));
     assert_non_null(strstr(replay->error->text,
                            "the CA offers http-01, dns-persist-01, this server "
@@ -261,7 +241,7 @@ static void test_order_hostile_challenges_are_passed_over(void **state)
         "{\"type\":\"http-01\",\"status\":\"pending\"},"
         "{\"type\":17},[],null,{},";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 1);
 }
 
@@ -282,7 +262,7 @@ static void test_order_challenge_without_token_is_answered(void **state)
     replay->ca->challenge_types = "dns-persist-01 dns-01";
     prefer(replay, ACME_PROOF_DNS_PERSIST_01);
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 1);
     assert_int_equal(replay->published, 1);
     assert_int_equal(replay->withdrawn, 1);
@@ -296,7 +276,7 @@ static void test_order_dns_account_01_is_answered(void **state)
     replay->ca->challenge_types = "http-01 dns-account-01";
     prefer(replay, ACME_PROOF_DNS_ACCOUNT_01);
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 1);
 }
 
@@ -314,7 +294,7 @@ static void test_order_answer_refused_with_conflict_goes_on_polling(
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->transcript, START " " PROVE " finalize");
 }
 
@@ -324,7 +304,7 @@ static void test_order_answer_whose_reply_is_lost_is_not_repeated(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 1);
 }
 
@@ -337,7 +317,7 @@ static void test_order_answer_that_never_arrived_is_given_again(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(answers(replay), 1);
     assert_in_range(replay_seconds(replay), 10, 30);
 }
@@ -351,7 +331,8 @@ static void test_order_refused_answer_fails_if_still_pending(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_UNAUTHORIZED, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_UNAUTHORIZED,
+                     ACME_CLASS_CA_FINAL);
     assert_int_equal(replay->ca->deactivated, 1);
 }
 
@@ -365,7 +346,7 @@ static void test_order_failed_challenge_tells_name_and_reason(void **state)
     replay->ca->fail_error = CA_PROBLEM(
         "connection", "192.0.2.1: Fetching http://b.example/: refused");
     replay_run(replay);
-    assert_failed(replay, ACME_E_CA_PROBLEM_CONNECTION, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_CONNECTION, ACME_CLASS_CA_RETRY);
     assert_string_equal(replay->error->identifier, "b.example");
     assert_non_null(strstr(replay->error->detail, "192.0.2.1"));
     assert_int_equal(replay->withdrawn, 3);
@@ -386,7 +367,7 @@ static void test_order_failed_challenge_deactivates_pending_ones(void **state)
     replay->ca->authz_polls = 100000; /* no verdict on the other one */
     replay_run(replay);
     assert_in_range(replay_seconds(replay), 300, 340);
-    assert_failed(replay, ACME_E_AUTHZ_STATE, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_AUTHZ_STATE, ACME_CLASS_CA_RETRY);
     assert_int_equal(replay->ca->deactivated, 1);
     assert_int_equal(replay->ca->authz[1], CA_AUTHZ_DEACTIVATED);
 }
@@ -399,7 +380,7 @@ static void test_order_unauthorized_validation_is_retried_later(void **state)
     replay->ca->fail_name = "a.example";
     replay->ca->fail_error = CA_PROBLEM("unauthorized", "Invalid response");
     replay_run(replay);
-    assert_failed(replay, ACME_E_CA_PROBLEM_ANSWER, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_ANSWER, ACME_CLASS_CA_RETRY);
 }
 
 static void test_order_foreign_authorization_is_refused(void **state)
@@ -413,7 +394,7 @@ static void test_order_foreign_authorization_is_refused(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_AUTHZ_FOREIGN, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_AUTHZ_FOREIGN, ACME_CLASS_CA_RETRY);
     assert_non_null(strstr(replay->error->text, "evil.example"));
 }
 
@@ -431,7 +412,7 @@ static void test_order_unreadable_authorization_of_ready_order_passes(
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->transcript,
                         START " authorization order finalize");
 }
@@ -446,7 +427,7 @@ static void test_order_unreadable_authorization_of_pending_order_fails(
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_MALFORMED, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_MALFORMED, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->transcript, START " authorization order");
 }
 
@@ -459,7 +440,7 @@ static void test_order_polls_authorization_with_growing_pauses(void **state)
     (void)state;
     replay->ca->authz_polls = 7;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay_seconds(replay), 1 + 2 + 4 + 8 + 16 + 30 + 30 + 30);
 }
 
@@ -472,7 +453,7 @@ static void test_order_polls_as_retry_after_says(void **state)
     replay->ca->order_polls = 2;
     replay->ca->retry_after = "100";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay_seconds(replay), 400);
 }
 
@@ -485,7 +466,7 @@ static void test_order_retry_after_is_clamped(void **state)
     replay->ca->preauthorized = 1;
     replay->ca->retry_after = "99999999999999999999999";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay_seconds(replay), 86400);
 
     replay = replay_create("a.example", pool);
@@ -493,7 +474,7 @@ static void test_order_retry_after_is_clamped(void **state)
     replay->ca->preauthorized = 1;
     replay->ca->retry_after = "0";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay_seconds(replay), 1);
 }
 
@@ -505,7 +486,7 @@ static void test_order_processing_for_days_is_waited_for(void **state)
     replay->ca->preauthorized = 1;
     replay->ca->order_polls = 700;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->finalizes, 1);
     assert_in_range(replay_seconds(replay), 2 * 86400, 3 * 86400);
 }
@@ -520,7 +501,7 @@ static void test_order_ready_for_ever_after_finalize_is_given_up(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_ORDER_STUCK, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_ORDER_STUCK, ACME_CLASS_CA_RETRY);
 }
 
 /* --- finalize and download ------------------------------------------------ */
@@ -534,7 +515,7 @@ static void test_order_notready_is_read_again(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " finalize order " END);
 }
@@ -548,7 +529,7 @@ static void test_order_finalize_reply_lost_is_not_finalized_twice(void **state)
     replay->ca->rules = rules;
     replay->ca->order_polls = 3;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " finalize newNonce order order order "
                               "certificate");
@@ -564,7 +545,7 @@ static void test_order_finalize_500_waits_and_looks_first(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " finalize order " END);
     assert_int_equal(replay_seconds(replay), 61);
@@ -579,7 +560,7 @@ static void test_order_finalize_500_for_ever_is_given_up(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_BUSY, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_BUSY, ACME_CLASS_CA_RETRY);
     assert_in_range(replay_seconds(replay), 3600, 3700);
 }
 
@@ -592,7 +573,7 @@ static void test_order_badcsr_is_final(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_CSR, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->error->detail, "weak key");
 }
 
@@ -607,7 +588,7 @@ static void test_order_invalid_tells_the_orders_error(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_CAA, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_CAA, ACME_CLASS_CA_RETRY);
     assert_string_equal(replay->error->detail, "forbidden");
 }
 
@@ -621,7 +602,7 @@ static void test_order_valid_without_certificate_url_is_refused(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_RESOURCE, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_RESOURCE, ACME_CLASS_CA_RETRY);
 }
 
 static void test_order_certificate_of_other_key_or_names_fails(void **state)
@@ -652,7 +633,7 @@ static void test_order_html_504_for_certificate_is_asked_again(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " " END " certificate certificate");
 }
@@ -681,7 +662,7 @@ static void test_order_html_200_for_certificate_is_asked_again(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_string_equal(replay->transcript,
                         START " " PROVE " " END " certificate certificate");
 }
@@ -713,7 +694,7 @@ static void test_order_that_the_ca_has_forgotten_is_told(void **state)
         replay->ca->rules = rules;
         replay->ca->order_polls = 2;
         replay_run(replay);
-        assert_failed(replay, ACME_E_ORDER_GONE, ACME_CLASS_CA_RETRY);
+        assert_failed_as(replay, ACME_E_ORDER_GONE, ACME_CLASS_CA_RETRY);
     }
 }
 
@@ -725,7 +706,7 @@ static void test_order_neworder_lost_is_repeated(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay->ca->orders, 2);
 }
 
@@ -740,7 +721,7 @@ static void test_order_neworder_ratelimited_fails_until_then(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_RATE, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_RATE, ACME_CLASS_CA_RETRY);
     assert_int_equal(apr_time_sec(replay->error->retry_at - replay->now), 7200);
 }
 
@@ -754,7 +735,7 @@ static void test_order_paused_identifier_needs_a_human(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
     assert_non_null(strstr(replay->error->detail, "unpause"));
     assert_string_equal(replay->error->instance, "https://ca.test/unpause?x=1");
 }
@@ -779,7 +760,7 @@ static void test_order_paused_address_is_kept_whole(void **state)
     };
     replay_t *replay = run("a.example", rules);
 
-    assert_failed(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_PAUSED, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->error->instance, url);
     assert_non_null(strstr(acme_err_line(replay->error, pool), url));
 }
@@ -794,7 +775,7 @@ static void test_order_neworder_busy_is_asked_again(void **state)
     replay_t *replay = run("a.example", rules);
 
     (void)state;
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(replay_seconds(replay), 7 + 2 + 1);
 }
 
@@ -815,7 +796,7 @@ static void test_order_rejected_names_are_all_named(void **state)
     replay_t *replay = run("a.example b.example c.example", rules);
 
     (void)state;
-    assert_failed(replay, ACME_E_CA_PROBLEM_REJECTED, ACME_CLASS_CA_FINAL);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_REJECTED, ACME_CLASS_CA_FINAL);
     assert_string_equal(replay->error->identifier, "a.example");
     assert_string_equal(replay->error->detail,
                         "2 names [a.example: blocked; b.example: policy]");
@@ -839,7 +820,7 @@ static void test_order_profile_is_sent_if_advertised(void **state)
     replay->wanted.profile = "shortlived";
     replay->ca->meta = "\"profiles\":{\"shortlived\":\"six days\"}";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_non_null(
         strstr(replay->ca->last_new_order, "\"profile\":\"shortlived\""));
 }
@@ -852,7 +833,7 @@ static void test_order_profile_unadvertised_is_left_out(void **state)
     replay->wanted.profile = "shortlved";
     replay->ca->meta = "\"profiles\":{\"classic\":\"\",\"shortlived\":\"\"}";
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_null(strstr(replay->ca->last_new_order, "profile"));
     const acme_err_t *remark = remark_of(replay);
     assert_non_null(remark);
@@ -870,7 +851,7 @@ static void test_order_profile_required_but_unadvertised_fails(void **state)
     replay->wanted.profile_required = 1;
     replay->ca->meta = "\"profiles\":{\"classic\":\"\",\"tlsserver\":\"\"}";
     replay_run(replay);
-    assert_failed(replay, ACME_E_PROFILE, ACME_CLASS_CONFIG);
+    assert_failed_as(replay, ACME_E_PROFILE, ACME_CLASS_CONFIG);
     assert_non_null(strstr(replay->error->text, "tlsserver"));
     assert_int_equal(replay->ca->orders, 0);
 }
@@ -893,10 +874,11 @@ static void test_order_profile_refused_is_left_out_unless_required(void **state)
         replay->ca->rules = rules;
         replay_run(replay);
         if (required) {
-            assert_failed(replay, ACME_E_CA_PROBLEM_PROFILE, ACME_CLASS_CONFIG);
+            assert_failed_as(replay, ACME_E_CA_PROBLEM_PROFILE,
+                             ACME_CLASS_CONFIG);
         }
         else {
-            assert_done(replay);
+            assert_done_at_once(replay);
             assert_null(strstr(replay->ca->last_new_order, "profile"));
             assert_int_equal(remark_of(replay)->msg, ACME_W_PROFILE_MISSING);
         }
@@ -925,7 +907,7 @@ static void assert_refused_once(const refusal_t *refusal)
     const int *asked =
         apr_hash_get(replay->ca->counts, refusal->label, APR_HASH_KEY_STRING);
 
-    assert_failed(replay, refusal->msg, refusal->class);
+    assert_failed_as(replay, refusal->msg, refusal->class);
     assert_non_null(strstr(replay->error->detail, "said by the CA"));
     /* whether the account is closed is found out before it is believed */
     assert_int_equal(*asked, !strcmp(refusal->label, "newOrder")
@@ -996,7 +978,7 @@ static void test_validation_problems_are_for_a_later_attempt(void **state)
         replay->ca->fail_name = "a.example";
         replay->ca->fail_error = problems[i].problem;
         replay_run(replay);
-        assert_failed(replay, problems[i].msg, ACME_CLASS_CA_RETRY);
+        assert_failed_as(replay, problems[i].msg, ACME_CLASS_CA_RETRY);
         assert_string_equal(replay->error->identifier, "a.example");
         assert_int_equal(replay->ca->orders, 1);
     }
@@ -1063,7 +1045,7 @@ static void test_order_location_must_be_https(void **state)
         };
         replay_t *replay = run("a.example", rules);
 
-        assert_failed(replay, ACME_E_CA_RESOURCE, ACME_CLASS_CA_RETRY);
+        assert_failed_as(replay, ACME_E_CA_RESOURCE, ACME_CLASS_CA_RETRY);
     }
 }
 
@@ -1096,7 +1078,7 @@ static replay_t *run_preferring(const char *issuer, const char *links,
     replay->ca->chain_links = links;
     replay->wanted.preferred_chain = issuer;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     return replay;
 }
 
@@ -1214,7 +1196,7 @@ static void test_order_subject_and_must_staple_are_in_the_request(void **state)
     replay->wanted.subject = subject;
     replay->wanted.must_staple = 1;
     replay_run(replay);
-    assert_done(replay);
+    assert_done_at_once(replay);
     assert_int_equal(
         acme_decode_base64url(&der, &len, replay->ca->last_csr, pool),
         APR_SUCCESS);
@@ -1245,11 +1227,11 @@ static void test_order_must_staple_refused_is_told_as_that(void **state)
         replay->ca->rules = rules[i % 2];
         replay->wanted.must_staple = i < 2;
         replay_run(replay);
-        assert_failed(replay,
-                      i < 2    ? ACME_E_MUST_STAPLE
-                      : i == 2 ? ACME_E_CA_PROBLEM_CSR
-                               : ACME_E_CA_PROBLEM_UNAUTHORIZED,
-                      ACME_CLASS_CA_FINAL);
+        assert_failed_as(replay,
+                         i < 2    ? ACME_E_MUST_STAPLE
+                         : i == 2 ? ACME_E_CA_PROBLEM_CSR
+                                  : ACME_E_CA_PROBLEM_UNAUTHORIZED,
+                         ACME_CLASS_CA_FINAL);
         assert_non_null(strstr(replay->error->detail, "must-staple"));
     }
 }
@@ -1283,7 +1265,7 @@ static void test_order_all_failing_names_are_told_and_the_others_kept(
     replay->ca->fail_error = CA_PROBLEM("dns", "NXDOMAIN");
     replay->ca->authz_polls = 2;
     replay_run(replay);
-    assert_failed(replay, ACME_E_CA_PROBLEM_DNS, ACME_CLASS_CA_RETRY);
+    assert_failed_as(replay, ACME_E_CA_PROBLEM_DNS, ACME_CLASS_CA_RETRY);
     assert_string_equal(blamed(replay->error),
                         "b.example=1311 *.c.example=1311");
     assert_non_null(strstr(replay->error->detail, "*.c.example"));
@@ -1299,7 +1281,7 @@ static void test_order_name_without_a_challenge_is_told(void **state)
     (void)state;
     replay->ca->challenge_types = "http-01";
     replay_run(replay);
-    assert_failed(replay, ACME_E_NO_CHALLENGE, ACME_CLASS_CONFIG);
+    assert_failed_as(replay, ACME_E_NO_CHALLENGE, ACME_CLASS_CONFIG);
     assert_string_equal(blamed(replay->error), "*.b.example=1353");
     assert_int_equal(replay->ca->authz[0], CA_AUTHZ_VALID);
 }

@@ -1,9 +1,8 @@
 /* What CAs in the field were seen to do, each against the order and the session
  * that have to survive it. */
-#include "core_test.h"
+#include "replay_test.h"
 
 #include "core/encode.h"
-#include "replay.h"
 
 #define START "directory newNonce newAccount newOrder"
 #define PROVE "authorization challenge authorization"
@@ -14,34 +13,6 @@
 #define HTML_502                                                               \
     "<!DOCTYPE html>\r\n<html><head><title>502 Bad Gateway</title></head>"     \
     "<body><center><h1>502 Bad Gateway</h1></center></body></html>\r\n"
-
-static void assert_done(const replay_t *replay)
-{
-    if (replay->error) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
-    assert_non_null(replay->chain_pem);
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
-}
-
-static void assert_failed(const replay_t *replay, acme_msg_t msg)
-{
-    assert_null(replay->chain_pem);
-    assert_non_null(replay->error);
-    if (replay->error->msg != msg) {
-        fail_msg("%s", acme_err_line(replay->error, pool));
-    }
-    assert_int_equal(apr_hash_count(replay->ca->visible), 0);
-}
-
-static replay_t *run(const char *names, const ca_rule_t *rules)
-{
-    replay_t *replay = replay_create(names, pool);
-
-    replay->ca->rules = rules;
-    replay_run(replay);
-    return replay;
-}
 
 /* Another attempt, with a key of its own, at the CA of one that came to nothing:
  * which gives it the order that is there. */
