@@ -1,9 +1,9 @@
 #include "engine/audit.h"
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <jansson.h>
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,9 +60,7 @@ static void digest(char *hash, const char *line, apr_size_t len)
     unsigned char raw[SHA256_DIGEST_LENGTH];
 
     SHA256((const unsigned char *)line, len, raw);
-    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) {
-        snprintf(hash + 2 * i, 3, "%02x", raw[i]);
-    }
+    apr_escape_hex(hash, raw, sizeof(raw), 0, NULL);
 }
 
 /* --- lines ------------------------------------------------------------------------- */
@@ -104,28 +102,40 @@ static void parse(place_t *place, const char *line, apr_size_t len,
     }
 }
 
-/* Every octet up to the next line feed, or to the end.
- * @return 0: there is no more */
-static int next_line(const char **line, apr_size_t *len, const char **at,
-                     const char *end)
-{
-    const char *stop;
+typedef void line_fn_t(void *baton, const char *line, apr_size_t len,
+                       apr_pool_t *scratch);
 
-    if (*at >= end) {
-        return 0;
+/* Every octet up to a line feed, or to the end.
+ * @param whole  0: its last line does not end
+ * @return why it cannot be read; then there is no line */
+static acme_err_t *each_line(int *whole, acme_store_t *store, const char *name,
+                             line_fn_t *tell, void *baton, apr_pool_t *pool)
+{
+    apr_pool_t *file, *scratch;
+    const char *text, *at, *stop = NULL;
+    apr_size_t len = 0;
+
+    apr_pool_create(&file, pool);
+    apr_pool_create(&scratch, file);
+    acme_err_t *err = acme_err_dup(
+        acme_store_get_audit(&text, &len, store, name, file), pool);
+    const char *end = !err && text ? text + len : NULL;
+    for (at = end ? text : NULL; at != end; at = stop ? stop + 1 : end) {
+        stop = memchr(at, '\n', (size_t)(end - at));
+        apr_pool_clear(scratch);
+        tell(baton, at, (apr_size_t)((stop ? stop : end) - at), scratch);
     }
-    stop = memchr(*at, '\n', (size_t)(end - *at));
-    *line = *at;
-    *len = (apr_size_t)((stop ? stop : end) - *at);
-    *at = stop ? stop + 1 : end;
-    return 1;
+    *whole = !len || stop;
+    apr_pool_destroy(file);
+    return err;
 }
 
 /* --- writing ----------------------------------------------------------------------- */
 
-static void take_line(acme_audit_t *audit, const char *line, apr_size_t len,
+static void take_line(void *baton, const char *line, apr_size_t len,
                       apr_pool_t *pool)
 {
+    acme_audit_t *audit = baton;
     place_t place;
 
     parse(&place, line, len, pool);
@@ -136,45 +146,36 @@ static void take_line(acme_audit_t *audit, const char *line, apr_size_t len,
     }
 }
 
-/* What its files say from that one on. Of the newest it matters if it cannot be read:
- * nothing can be written behind it. */
-static void replay(acme_audit_t *audit, acme_store_t *store,
-                   const apr_array_header_t *names, int from, apr_pool_t *pool)
-{
-    apr_pool_t *file;
-
-    apr_pool_create(&file, pool);
-    memset(audit, 0, sizeof(*audit));
-    memcpy(audit->hash, GENESIS, sizeof(audit->hash));
-    for (int i = from; i < names->nelts; i++) {
-        const char *text, *line, *at;
-        apr_size_t len;
-        apr_pool_clear(file);
-        acme_err_t *err = acme_store_get_audit(
-            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file);
-        const char *end = !err && text ? text + len : NULL;
-        for (at = end ? text : NULL; end && next_line(&line, &len, &at, end);) {
-            take_line(audit, line, len, file);
-        }
-        audit->open_end = end && end > text && end[-1] != '\n';
-        audit->unusable = err ? acme_err_dup(err, pool) : NULL;
-    }
-    apr_pool_destroy(file);
-}
-
 /* Where another process has left it. The newest files may have nothing but half a
- * line, or not be readable: then its number is before them. */
+ * line, or not be readable: then its number is before them. Of the newest itself it
+ * matters how it ends, and whether it can be read: else nothing can be written
+ * behind it. */
 static acme_err_t *find_end(acme_audit_t *audit, acme_store_t *store,
                             apr_pool_t *pool)
 {
     apr_array_header_t *names;
-    int from;
 
     ACME_TRY(acme_store_list_audit(&names, store, pool));
-    from = names->nelts;
-    do {
-        replay(audit, store, names, --from > 0 ? from : 0, pool);
-    } while (!audit->seq && from > 0);
+    memset(audit, 0, sizeof(*audit));
+    for (int i = names->nelts; i-- > 0 && !audit->seq;) {
+        acme_audit_t file = { 0 };
+        int whole;
+        acme_err_t *err =
+            each_line(&whole, store, APR_ARRAY_IDX(names, i, const char *),
+                      take_line, &file, pool);
+        if (i == names->nelts - 1) {
+            audit->open_end = !whole;
+            audit->unusable = err;
+        }
+        if (!*audit->hash) {
+            memcpy(audit->hash, file.hash, sizeof(file.hash));
+            audit->torn = file.torn;
+        }
+        audit->seq = file.seq;
+    }
+    if (!*audit->hash) {
+        memcpy(audit->hash, GENESIS, sizeof(audit->hash));
+    }
     audit->known = 1;
     return NULL;
 }
@@ -195,9 +196,10 @@ static const char *told_of(const char *event, const char *text,
                            : NULL;
 }
 
-static void look_at(acme_audit_recent_t *recent, const char *line,
-                    apr_size_t len, apr_pool_t *scratch)
+static void look_at(void *baton, const char *line, apr_size_t len,
+                    apr_pool_t *scratch)
 {
+    acme_audit_recent_t *recent = baton;
     json_t *doc;
     acme_err_t *err =
         acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", scratch);
@@ -221,28 +223,24 @@ acme_err_t *acme_audit_look(acme_audit_recent_t *recent, acme_store_t *store,
                             apr_pool_t *pool)
 {
     apr_array_header_t *names;
-    apr_pool_t *file, *scratch;
 
     recent->since = 0;
     apr_pool_create(&recent->pool, pool);
     recent->told = apr_hash_make(recent->pool);
-    ACME_TRY(acme_store_list_audit(&names, store, pool));
-    apr_pool_create(&file, recent->pool);
-    apr_pool_create(&scratch, file);
+    ACME_TRY(acme_store_list_audit(&names, store, recent->pool));
     /* The newest first: where that cannot be read, nothing is known. */
     for (int i = names->nelts; i-- > 0 && i >= names->nelts - 2;) {
-        const char *text, *line, *at;
-        apr_size_t len;
-        ACME_TRY(acme_store_get_audit(
-            &text, &len, store, APR_ARRAY_IDX(names, i, const char *), file));
-        const char *end = text ? text + len : NULL;
+        int whole;
+        apr_time_t since = recent->since;
         recent->since = 0;
-        for (at = text; text && next_line(&line, &len, &at, end);) {
-            apr_pool_clear(scratch);
-            look_at(recent, line, len, scratch);
+        acme_err_t *err =
+            each_line(&whole, store, APR_ARRAY_IDX(names, i, const char *),
+                      look_at, recent, recent->pool);
+        if (err) {
+            recent->since = since;
+            return err;
         }
     }
-    apr_pool_destroy(file);
     return NULL;
 }
 
@@ -378,7 +376,9 @@ typedef struct check_t {
     int any;                      /* there was one */
     int rotated;                  /* the oldest files have gone by age */
     acme_audit_anchor_t anchor;   /* seq 0: there is none */
-    apr_pool_t *pool, *scratch;
+    acme_audit_line_fn_t *tell;
+    void *baton;
+    apr_pool_t *pool;
 } check_t;
 
 static void find_fault(check_t *check, const char *words, apr_int64_t seq)
@@ -441,19 +441,19 @@ static void check_place(check_t *check, const place_t *place, const char *hash)
     }
 }
 
-static void check_line(check_t *check, const char *line, apr_size_t len,
-                       acme_audit_line_fn_t *tell, void *baton)
+static void check_line(void *baton, const char *line, apr_size_t len,
+                       apr_pool_t *scratch)
 {
+    check_t *check = baton;
     char hash[ACME_AUDIT_HASH];
     place_t place;
 
-    apr_pool_clear(check->scratch);
-    parse(&place, line, len, check->scratch);
+    parse(&place, line, len, scratch);
     digest(hash, line, len);
     if (place.prev) {
         check_place(check, &place, hash);
-        if (tell) {
-            tell(baton, apr_pstrmemdup(check->scratch, line, len));
+        if (check->tell) {
+            check->tell(check->baton, apr_pstrmemdup(scratch, line, len));
         }
     }
     else {
@@ -512,40 +512,27 @@ static acme_err_t *read_anchor(check_t *check, acme_store_t *store)
     return NULL;
 }
 
-static void check_file(check_t *check, acme_store_t *store, const char *name,
-                       acme_audit_line_fn_t *tell, void *baton)
-{
-    const char *text, *line, *at;
-    apr_size_t len;
-    apr_pool_t *file;
-
-    apr_pool_create(&file, check->pool);
-    acme_err_t *err = acme_store_get_audit(&text, &len, store, name, file);
-    if (err && !check->report->fault) {
-        check->report->fault = apr_pstrdup(check->pool, err->text);
-    }
-    const char *end = !err && text ? text + len : NULL;
-    for (at = end ? text : NULL; end && next_line(&line, &len, &at, end);) {
-        check_line(check, line, len, tell, baton);
-    }
-    apr_pool_destroy(file);
-}
-
 acme_err_t *acme_audit_read(acme_audit_report_t *report, acme_store_t *store,
                             acme_audit_line_fn_t *tell, void *baton,
                             apr_pool_t *pool)
 {
-    check_t check = { .report = report, .pool = pool };
+    check_t check = {
+        .report = report, .tell = tell, .baton = baton, .pool = pool
+    };
     apr_array_header_t *names;
 
     memset(report, 0, sizeof(*report));
-    apr_pool_create(&check.scratch, pool);
     ACME_TRY(read_anchor(&check, store));
     ACME_TRY(acme_store_list_audit(&names, store, pool));
     check.rotated = acme_store_audit_is_rotated(names);
     for (int i = 0; i < names->nelts; i++) {
-        check_file(&check, store, APR_ARRAY_IDX(names, i, const char *), tell,
-                   baton);
+        int whole;
+        acme_err_t *err =
+            each_line(&whole, store, APR_ARRAY_IDX(names, i, const char *),
+                      check_line, &check, pool);
+        if (err && !report->fault) {
+            report->fault = err->text;
+        }
     }
     if (report->last < check.anchor.seq) {
         find_fault(&check, "the end is missing, which went up to entry",

@@ -1,5 +1,6 @@
 #include "engine/fsfile.h"
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -80,9 +81,8 @@ static void temporary_name(char name[TEMP_LENGTH + 1])
         snprintf((char *)random, sizeof(random), "%x", (unsigned)getpid());
     }
     memcpy(name, TEMP_PREFIX, sizeof(TEMP_PREFIX));
-    for (unsigned i = 0; i < sizeof(random); i++) {
-        snprintf(name + sizeof(TEMP_PREFIX) - 1 + 2 * i, 3, "%02x", random[i]);
-    }
+    apr_escape_hex(name + sizeof(TEMP_PREFIX) - 1, random, sizeof(random), 0,
+                   NULL);
 }
 
 static int is_new(const char *name)

@@ -1,5 +1,6 @@
 /** What an attempt is about, in a few digits: whether an order, or a failure, is of
  *  the present configuration. */
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -11,9 +12,7 @@ void acme_job_fingerprint(char *out, const char *text)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)text, strlen(text), digest);
-    for (int i = 0; i < (ACME_JOB_FINGERPRINT - 1) / 2; i++) {
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    }
+    apr_escape_hex(out, digest, (ACME_JOB_FINGERPRINT - 1) / 2, 0, NULL);
 }
 
 /* The order of names means nothing: a sum over them. */
