@@ -409,6 +409,54 @@ static void work_complete(acme_store_t *store)
     assert_int_equal(count_leftovers("work"), 0);
 }
 
+/* Under a lease, as the engine: who takes over removes all that is in its stage. */
+static void lead(acme_store_t *store)
+{
+    acme_lease_t *lease = acme_store_make_lease(store, pool);
+    int held = 0;
+
+    acme_store_set_lease(store, lease);
+    must(acme_lease_try(&held, lease, NOW, pool));
+    must_be(held);
+}
+
+static void act_set_aside(acme_store_t *store, void *baton)
+{
+    (void)baton;
+    lead(store);
+    must(acme_store_set_account_aside(store, "ca-00000000", pool));
+}
+
+static void take_over(acme_store_t *store, void *baton)
+{
+    (void)baton;
+    lead(store);
+}
+
+static void aside_check(acme_store_t *store)
+{
+    assert_int_equal(as_worker(take_over, store, NULL), 0);
+    assert_true(is_there("accounts/ca-00000000/account.json")
+                || is_there("accounts/ca-00000000/account.json.1"));
+}
+
+static void aside_complete(acme_store_t *store)
+{
+    assert_int_equal(as_worker(act_set_aside, store, NULL), 0);
+    assert_false(is_there("accounts/ca-00000000/account.json"));
+    assert_true(is_there("accounts/ca-00000000/account.json.1"));
+    assert_int_equal(count_leftovers("accounts"), 0);
+}
+
+static void test_setting_an_account_aside_dies_at_each_step(void **state)
+{
+    const scene_t scene = { put_prepare, act_set_aside, WORKER, aside_check,
+                            aside_complete };
+
+    (void)state;
+    play(&scene);
+}
+
 static void nothing(acme_store_t *store)
 {
     (void)store;
@@ -572,6 +620,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_put_fresh_dies_at_each_step),
     STORE_TEST(test_worker_puts_die_at_each_step),
     STORE_TEST(test_end_of_an_order_dies_at_each_step),
+    STORE_TEST(test_setting_an_account_aside_dies_at_each_step),
     STORE_TEST(test_request_dies_at_each_step),
     STORE_TEST(test_placeholder_dies_at_each_step),
     STORE_TEST(test_placeholder_mended_dies_at_each_step),
