@@ -163,6 +163,11 @@ static int resume(acme_link_t *link, acme_job_t *job, const char *json,
     acme_run_t *run = run_make(link, job);
     acme_err_t *err = load(run, json, len);
 
+    if (err && hopeless(err)) { /* or there was no memory for a moment */
+        apr_pool_destroy(run->pool);
+        run = run_make(link, job);
+        err = load(run, json, len);
+    }
     if (!err) {
         run->resumed = 1;
         acme_proving_recall(run);

@@ -415,6 +415,11 @@ acme_err_t *acme_store_leave(acme_err_t *err, apr_pool_t *sub, apr_pool_t *pool)
     return kept;
 }
 
+int acme_store_doubts(const acme_err_t *err)
+{
+    return err && err->msg != ACME_E_STORE_IO;
+}
+
 acme_err_t *acme_store_check_name(const char *dir, apr_pool_t *pool)
 {
     if (dir[0] == '\0' || dir[0] == '.' || strchr(dir, '/')

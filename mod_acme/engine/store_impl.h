@@ -123,6 +123,9 @@ void acme_store_acquit(acme_store_t *store, const char *dir,
                        acme_family_t family);
 /** Whether the thing itself is bad, not the way to it. */
 int acme_store_is_damage(const acme_err_t *err);
+/** Whether it is worth a second look: OpenSSL and jansson call bad what they have no
+ *  memory for, for a moment, and what is damaged is given up. @param err  or NULL */
+int acme_store_doubts(const acme_err_t *err);
 
 /** @return E_STORE_DAMAGED if it is another set's */
 acme_err_t *acme_store_check_record(const acme_record_t *record,

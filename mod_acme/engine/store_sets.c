@@ -88,9 +88,9 @@ static acme_err_t *read_fresh_key(EVP_PKEY **key, const acme_store_t *store,
     return acme_key_from_der(key, der, der_len, pool);
 }
 
-acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
-                                  const char *dir, const char *set_name,
-                                  apr_pool_t *pool)
+static acme_err_t *read_fresh(acme_set_t **set, const acme_store_t *store,
+                              const char *dir, const char *set_name,
+                              apr_pool_t *pool)
 {
     acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
     apr_pool_t *sub = acme_store_subpool(pool);
@@ -124,6 +124,16 @@ acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
     ACME_TRY(acme_store_leave(err, sub, pool));
     *set = made;
     return NULL;
+}
+
+acme_err_t *acme_store_read_fresh(acme_set_t **set, const acme_store_t *store,
+                                  const char *dir, const char *set_name,
+                                  apr_pool_t *pool)
+{
+    acme_err_t *err = read_fresh(set, store, dir, set_name, pool);
+
+    return acme_store_doubts(err) ? read_fresh(set, store, dir, set_name, pool)
+                                  : err;
 }
 
 acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,

@@ -1,10 +1,7 @@
 /* The worker's own notes: orders in progress, their keys, accounts. */
 #include <apr_strings.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <openssl/crypto.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -180,9 +177,9 @@ static acme_err_t *put_key(acme_store_t *store, const kept_key_t *kept,
 }
 
 /* DER and sealed form in scratch, the key in pool. */
-static acme_err_t *get_key(EVP_PKEY **key, const acme_store_t *store,
-                           const kept_key_t *kept, apr_pool_t *pool,
-                           apr_pool_t *scratch)
+static acme_err_t *look_for_key(EVP_PKEY **key, const acme_store_t *store,
+                                const kept_key_t *kept, apr_pool_t *pool,
+                                apr_pool_t *scratch)
 {
     const change_t where = {
         NULL, kept->part, kept->dir, NULL, { kept->name, NULL }
@@ -199,6 +196,17 @@ static acme_err_t *get_key(EVP_PKEY **key, const acme_store_t *store,
     ACME_TRY(acme_unseal(&der, &der_len, store->secret, kept->binding,
                          (const unsigned char *)sealed, len, scratch));
     return acme_key_from_der(key, der, der_len, pool);
+}
+
+static acme_err_t *get_key(EVP_PKEY **key, const acme_store_t *store,
+                           const kept_key_t *kept, apr_pool_t *pool,
+                           apr_pool_t *scratch)
+{
+    acme_err_t *err = look_for_key(key, store, kept, pool, scratch);
+
+    return acme_store_doubts(err)
+               ? look_for_key(key, store, kept, pool, scratch)
+               : err;
 }
 
 acme_err_t *acme_store_put_work_key(acme_store_t *store, const char *dir,
@@ -423,9 +431,8 @@ static acme_err_t *parse_account(acme_account_t *account,
                                                : NULL;
 }
 
-acme_err_t *acme_store_get_account(acme_account_t **account,
-                                   acme_store_t *store, const char *account_dir,
-                                   apr_pool_t *pool)
+static acme_err_t *get_account(acme_account_t **account, acme_store_t *store,
+                               const char *account_dir, apr_pool_t *pool)
 {
     const change_t where = {
         store, ACME_PART_ACCOUNTS, account_dir, NULL, { ACCOUNT_FILE, NULL }
@@ -449,6 +456,17 @@ acme_err_t *acme_store_get_account(acme_account_t **account,
         *account = made;
     }
     return err;
+}
+
+acme_err_t *acme_store_get_account(acme_account_t **account,
+                                   acme_store_t *store, const char *account_dir,
+                                   apr_pool_t *pool)
+{
+    acme_err_t *err = get_account(account, store, account_dir, pool);
+
+    return acme_store_doubts(err)
+               ? get_account(account, store, account_dir, pool)
+               : err;
 }
 
 static acme_err_t *format_key(const char **text, const acme_store_t *store,

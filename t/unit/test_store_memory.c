@@ -1,0 +1,127 @@
+/* No memory for a moment: what is kept is not called damaged for that, since damage is
+ * given up. APR ends the process where there is none; OpenSSL and jansson say so. */
+#include "store_test.h"
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+
+#define MAX_ALLOCATIONS 20000
+
+static int left; /* allocations until the one that fails; 0: none does */
+
+static int fails(void)
+{
+    return left > 0 && --left == 0;
+}
+
+static void *allocate(size_t size)
+{
+    return fails() ? NULL : malloc(size);
+}
+
+static void *ssl_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return allocate(size);
+}
+
+static void *ssl_realloc(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return fails() ? NULL : realloc(old, size);
+}
+
+static void ssl_free(void *old, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(old);
+}
+
+/* Before OpenSSL has allocated anything. */
+__attribute__((constructor)) static void take_over_memory(void)
+{
+    if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1) {
+        abort();
+    }
+    json_set_alloc_funcs(allocate, free);
+}
+
+typedef acme_err_t *look_fn_t(acme_store_t *store);
+
+static acme_err_t *look_at_set(acme_store_t *store)
+{
+    acme_set_t *set;
+
+    return acme_store_load_fresh(&set, store, SHOP, ACME_FAMILY_ECDSA, 1, pool);
+}
+
+static acme_err_t *look_at_account(acme_store_t *store)
+{
+    acme_account_t *account;
+
+    return acme_store_get_account(&account, store, "ca-00000000", pool);
+}
+
+static acme_err_t *look_at_key(acme_store_t *store)
+{
+    EVP_PKEY *key;
+
+    return acme_store_get_work_key(&key, store, SHOP, ACME_FAMILY_ECDSA, pool);
+}
+
+static void put(acme_store_t *store, void *baton)
+{
+    sample_t sample = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW };
+    acme_account_t account = { .directory_url = CA_URL };
+
+    (void)baton;
+    sample_put(store, &sample);
+    must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
+    must(acme_store_put_account(store, "ca-00000000", &account, pool));
+    must(acme_store_put_work_key(store, SHOP, ACME_FAMILY_ECDSA, account.key,
+                                 pool));
+}
+
+static void look_at_each(acme_store_t *store, void *baton)
+{
+    static look_fn_t *const looks[] = { look_at_set, look_at_account,
+                                        look_at_key };
+
+    (void)baton;
+    for (unsigned i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+        apr_pool_t *outer = pool;
+        int n = 0, met = 1;
+        while (met && ++n < MAX_ALLOCATIONS) {
+            apr_pool_create(&pool, outer);
+            left = n;
+            acme_err_t *err = looks[i](store);
+            met = left == 0;
+            left = 0;
+            if (err) {
+                fprintf(stderr, "%u: allocation %d: %s\n", i, n, err->text);
+                _exit(1);
+            }
+            apr_pool_destroy(pool);
+        }
+        pool = outer;
+        must_be(n > 10 && n < MAX_ALLOCATIONS);
+    }
+}
+
+static void test_nothing_is_damaged_for_want_of_memory(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    assert_int_equal(as_worker(put, store, NULL), 0);
+    assert_int_equal(as_worker(look_at_each, store, NULL), 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    STORE_TEST(test_nothing_is_damaged_for_want_of_memory),
+};
+
+RUN_TESTS(tests)
