@@ -13,6 +13,14 @@ static int is_wanted_type(const acme_job_t *job, const EVP_PKEY *key)
     return acme_key_type_of(&type, key) == 0 && type == job->key_type;
 }
 
+/* What cannot be read for a moment is not. @param err  or NULL */
+static int is_lost(const acme_err_t *err)
+{
+    return err
+           && (err->msg == ACME_E_SEAL || err->msg == ACME_E_STORE_DAMAGED
+               || err->msg == ACME_E_KEY_PARSE);
+}
+
 /* --- the order's ------------------------------------------------------------------ */
 
 /* On disk before the order machine may send it. */
@@ -47,53 +55,78 @@ static void on_key(void *baton, EVP_PKEY *key, const char *reason)
 }
 
 /* Sets stay in fresh/ until the next one is issued, so the key of the one in
- * service is there; only a set that came by another way has none. */
-static acme_err_t *key_in_use(EVP_PKEY **key, const acme_run_t *run)
+ * service is there; only a set that came by another way has none.
+ * @param lost  why it is not to be had any more, or NULL */
+static acme_err_t *key_in_use(EVP_PKEY **key, acme_err_t **lost,
+                              const acme_run_t *run)
 {
     const acme_job_t *job = run->job;
+    int number = job->status.set_number, there = 0;
+    acme_store_t *store = run->engine->store;
     acme_set_t *set;
 
-    if (job->status.set_number) {
-        ACME_TRY(acme_store_load_fresh(&set, run->engine->store,
-                                       job->managed->dir, job->family,
-                                       job->status.set_number, run->pool));
-        *key = set->key;
+    if (!number) {
+        return NULL;
     }
-    return NULL;
+    acme_err_t *err = acme_store_load_fresh(&set, store, job->managed->dir,
+                                            job->family, number, run->pool);
+    if (!err) {
+        *key = set->key;
+        return NULL;
+    }
+    if (err->msg == ACME_E_STORE_IO) {
+        ACME_TRY(acme_store_is_fresh(&there, store, job->managed->dir,
+                                     job->family, number, run->pool));
+    }
+    *lost = there ? NULL : err;
+    return there ? err : NULL;
 }
 
-/* @return NULL: there is none that could be used again */
-static EVP_PKEY *known_key(acme_run_t *run)
+static acme_err_t *key_to_come(EVP_PKEY **key, acme_err_t **lost,
+                               const acme_run_t *run)
+{
+    const acme_job_t *job = run->job;
+    acme_err_t *err = acme_store_get_next_key(
+        key, run->engine->store, job->managed->dir, job->family, run->pool);
+
+    *lost = is_lost(err) ? err : NULL;
+    return *lost ? NULL : err;
+}
+
+/* Clients may have pinned it: that a disk is away for a moment is no reason to
+ * order with another.
+ * @param key  NULL: there is none that could be used again */
+static acme_err_t *known_key(EVP_PKEY **key, acme_run_t *run)
 {
     acme_job_t *job = run->job;
     acme_key_reuse_t reuse = job->managed->policy->key_reuse;
-    EVP_PKEY *key = NULL;
-    acme_err_t *err;
+    acme_err_t *lost = NULL;
 
+    *key = NULL;
     /* One that the CA has refused would be refused for ever. */
     if (reuse == ACME_KEY_REUSE_OFF
         || (reuse == ACME_KEY_REUSE_ON && acme_job_shuns_key(job))
         || job->status.error_code == ACME_E_CA_PROBLEM_KEY) {
         return NULL;
     }
-    err = reuse == ACME_KEY_REUSE_ON
-              ? key_in_use(&key, run)
-              : acme_store_get_next_key(&key, run->engine->store,
-                                        job->managed->dir, job->family,
-                                        run->pool);
-    if (err) {
-        acme_engine_log(run->engine, job, ACME_W_KEY_LOST, err->text, NULL);
-        return NULL;
+    ACME_TRY(reuse == ACME_KEY_REUSE_ON ? key_in_use(key, &lost, run)
+                                        : key_to_come(key, &lost, run));
+    if (lost) {
+        acme_engine_log(run->engine, job, ACME_W_KEY_LOST, lost->text, NULL);
     }
-    return key && is_wanted_type(job, key) ? key : NULL;
+    if (lost || (*key && !is_wanted_type(job, *key))) {
+        *key = NULL;
+    }
+    return NULL;
 }
 
 acme_err_t *acme_keys_begin(acme_run_t *run)
 {
     acme_engine_t *engine = run->engine;
     acme_job_t *job = run->job;
-    EVP_PKEY *key = known_key(run);
+    EVP_PKEY *key;
 
+    ACME_TRY(known_key(&key, run));
     if (!key && job->family == ACME_FAMILY_RSA) {
         return acme_keymaker_ask(&run->wish, engine->keymaker, job->key_type, 1,
                                  on_key, run, engine->scratch);
@@ -183,8 +216,7 @@ static acme_err_t *find_next(EVP_PKEY **key, acme_engine_t *engine,
     const char *tlsa;
     acme_err_t *err = acme_store_get_next_key(
         key, engine->store, job->managed->dir, job->family, engine->scratch);
-    if (err && err->msg != ACME_E_SEAL && err->msg != ACME_E_STORE_DAMAGED
-        && err->msg != ACME_E_KEY_PARSE) {
+    if (err && !is_lost(err)) {
         return err;
     }
     if (err) {

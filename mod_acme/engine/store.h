@@ -255,6 +255,13 @@ acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
                                   const char *dir, acme_family_t family,
                                   int number, apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** Whether there is such a fresh set, whole or not.
+ *  @return E_STORE_IO: it cannot be told */
+acme_err_t *acme_store_is_fresh(int *there, acme_store_t *store,
+                                const char *dir, acme_family_t family,
+                                int number,
+                                apr_pool_t *scratch) ACME_MUST_CHECK;
+
 /* --- work in progress: worker ------------------------------------------------ */
 
 /** Small JSON documents of one certificate and family. */

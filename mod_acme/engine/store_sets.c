@@ -145,6 +145,22 @@ acme_err_t *acme_store_load_fresh(acme_set_t **set, acme_store_t *store,
         set, store, dir, acme_store_set_name(family, number, pool), pool);
 }
 
+acme_err_t *acme_store_is_fresh(int *there, acme_store_t *store,
+                                const char *dir, acme_family_t family,
+                                int number, apr_pool_t *scratch)
+{
+    apr_array_header_t *numbers;
+
+    *there = 0;
+    ACME_TRY(acme_store_check_name(dir, scratch));
+    ACME_TRY(acme_store_numbers(&numbers, &store->parts[ACME_PART_FRESH], dir,
+                                family, scratch));
+    for (int i = 0; i < numbers->nelts; i++) {
+        *there |= APR_ARRAY_IDX(numbers, i, int) == number;
+    }
+    return NULL;
+}
+
 /* --- newest ---------------------------------------------------------------------- */
 
 int acme_store_newest_number(acme_store_t *store, const char *dir,

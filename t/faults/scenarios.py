@@ -1,8 +1,12 @@
 """What is disturbed: each scenario prepares a state, does one thing to it under a fault, brings it
 to its end undisturbed, and says what the CA must have then."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
+
+from cryptography import x509
 
 from live import jose, pki
 
@@ -97,14 +101,22 @@ class IssueDns(Issue):
 
 
 class Renewal(Issue):
-    """A certificate that is due, with the CA's renewal information."""
+    """A certificate that is due, with the CA's renewal information and a key made ahead."""
 
     name = "renewal"
     certs, number = 2, 2
-    options = ("--in-service", "2")
+    options = ("--in-service", "2", "--reuse", "next")
 
     def prepare(self):
-        self.issue_old()
+        self.issue_old("--reuse", "next")
+        told = "".join(text for _, _, _, text in self.rig.said)
+        self.announced = re.findall(r"TLSA 3 1 1 (\w+) will be", told)[-1]
+
+    def check(self):
+        chain = self.rig.store / f"certificates/{SHOP}/ecdsa/chain.pem"
+        cert = x509.load_pem_x509_certificate(chain.read_bytes())
+        shown = hashlib.sha256(pki.public_der(cert)).hexdigest()
+        demand(shown == self.announced, "the key is another than was announced")
 
 
 class Activation(Issue):
