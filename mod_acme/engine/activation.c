@@ -229,9 +229,11 @@ static acme_err_t *go_live(acme_engine_t *engine, acme_job_t *job,
 
 /* The first certificate of a host waits for no clock, and no one outlives its own
  * end for the next one's sake. */
-static apr_time_t ready_at(const acme_job_t *job, const acme_record_t *record)
+static apr_time_t ready_at(const acme_job_t *job, const acme_record_t *record,
+                           apr_time_t now)
 {
-    apr_time_t due = record->issued + job->managed->policy->activate_delay;
+    apr_time_t due =
+        acme_record_ready(record, job->managed->policy->activate_delay, now);
 
     if (!job->served.number) {
         return 0;
@@ -263,9 +265,10 @@ static void wait_for_reload(acme_engine_t *engine, acme_job_t *job,
 static acme_err_t *proceed(acme_engine_t *engine, acme_job_t *job,
                            const acme_record_t *record, int issued)
 {
-    apr_time_t ready = ready_at(job, record);
+    apr_time_t now = acme_engine_now(engine);
+    apr_time_t ready = ready_at(job, record, now);
 
-    if (ready > acme_engine_now(engine)) {
+    if (ready > now) {
         note_wait(engine, job, ACME_WAIT_DELAY, ready);
         acme_events_wait(engine, job);
         return NULL;

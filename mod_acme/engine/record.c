@@ -11,6 +11,8 @@
 #define MAX_TEXT   2048
 #define MAX_NUMBER 999999999
 #define MAX_NAMES  1000
+/* By how much the clock of another server may be ahead. */
+#define CLOCK_SLACK apr_time_from_sec(600)
 
 acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
                                  apr_pool_t *pool)
@@ -29,6 +31,14 @@ acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
     record->must_staple = info->must_staple;
     record->tlsa = info->tlsa;
     return NULL;
+}
+
+apr_time_t acme_record_ready(const acme_record_t *record,
+                             apr_interval_time_t delay, apr_time_t now)
+{
+    return (record->issued > now + CLOCK_SLACK ? record->not_before
+                                               : record->issued)
+           + delay;
 }
 
 /* --- to JSON ----------------------------------------------------------------- */

@@ -55,6 +55,11 @@ typedef struct acme_record_t {
 acme_err_t *acme_record_describe(acme_record_t *record, X509 *leaf,
                                  apr_pool_t *pool) ACME_MUST_CHECK;
 
+/** When a set that was issued may serve, so long after its issue (AcmeActivateDelay).
+ *  What was issued by a clock that is back by now is as old as its certificate. */
+apr_time_t acme_record_ready(const acme_record_t *record,
+                             apr_interval_time_t delay, apr_time_t now);
+
 acme_err_t *acme_record_format(const char **json, const acme_record_t *record,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 /** @return E_STORE_DAMAGED naming what */

@@ -195,7 +195,7 @@ static int is_early(const promotion_t *p, int number,
             acme_store_set_name(p->family, number, scratch), scratch)) {
         return 0; /* what is wrong is told when it is tried */
     }
-    due = read->record->issued + p->how->delay;
+    due = acme_record_ready(read->record, p->how->delay, p->now);
     return p->now < due && (!replaced || p->now < replaced->not_after);
 }
 

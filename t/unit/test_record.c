@@ -196,6 +196,21 @@ static void test_record_error_names_the_file_and_member(void **state)
     assert_non_null(strstr(err->text, "number"));
 }
 
+/* A delay counts from the issue, but for one by a clock that was a year ahead. */
+static void test_record_is_ready_in_time_whatever_the_clock_was(void **state)
+{
+    const apr_time_t day = apr_time_from_sec(86400);
+    acme_record_t record = { .not_before = NOW - day, .issued = NOW };
+
+    (void)state;
+    assert_int_equal(acme_record_ready(&record, day, NOW + 1), NOW + day);
+    /* another server's clock may be a little ahead */
+    record.issued = NOW + apr_time_from_sec(60);
+    assert_int_equal(acme_record_ready(&record, day, NOW), record.issued + day);
+    record.issued = NOW + 365 * day;
+    assert_int_equal(acme_record_ready(&record, day, NOW), NOW);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_record_describe_takes_from_the_leaf),
     POOL_TEST(test_record_returns_as_it_went),
@@ -204,6 +219,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_record_every_cut_refused),
     POOL_TEST(test_record_wrong_members_refused),
     POOL_TEST(test_record_error_names_the_file_and_member),
+    POOL_TEST(test_record_is_ready_in_time_whatever_the_clock_was),
 };
 
 RUN_TESTS(tests)
