@@ -3,10 +3,8 @@
 #include <apr_strings.h>
 #include <openssl/rand.h>
 #include <stdarg.h>
-#include <string.h>
 
 #include "core/encode.h"
-#include "core/renewal.h"
 #include "engine/activation.h"
 #include "engine/duty.h"
 #include "engine/events.h"
@@ -117,7 +115,7 @@ acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
 void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,
                        const char *text, const char *more)
 {
-    if (engine->callbacks->event) {
+    if (engine->callbacks->event && !engine->lost) {
         engine->callbacks->event(
             engine->callbacks->baton, job->managed, job->family,
             apr_pstrcat(engine->scratch, text, more, NULL));
@@ -126,8 +124,10 @@ void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,
 
 void acme_engine_report(acme_engine_t *engine, acme_job_t *job)
 {
-    engine->callbacks->status(engine->callbacks->baton, job->managed,
-                              job->family, &job->status);
+    if (!engine->lost) {
+        engine->callbacks->status(engine->callbacks->baton, job->managed,
+                                  job->family, &job->status);
+    }
 }
 
 /* --- jobs ------------------------------------------------------------------------- */
@@ -518,6 +518,7 @@ static void handle_due(acme_engine_t *engine)
         if (!timer || timer->due > now) {
             break;
         }
+        beat(engine); /* where the disk is slow, all of them take long */
         handle(engine, timer);
     }
 }

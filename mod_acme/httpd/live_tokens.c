@@ -196,7 +196,7 @@ static void free_token(tokens_t *tokens, unsigned int place, unsigned int hash)
 }
 
 /* A handshake shows one digest, so orders for the same name take turns. What an
- * earlier engine left there gives way.
+ * earlier engine left there gives way; a later one's does not.
  * @return 1: another order's proof is there */
 static int is_taken(tokens_t *tokens, unsigned int hash, const char *sni,
                     apr_int64_t epoch)
@@ -204,7 +204,7 @@ static int is_taken(tokens_t *tokens, unsigned int hash, const char *sni,
     acme_live_found_t found;
     int place = find_handshake(&found, tokens, sni);
 
-    if (place < 0 || tokens->entries[place].epoch == epoch) {
+    if (place < 0 || tokens->entries[place].epoch >= epoch) {
         return place >= 0;
     }
     free_token(tokens, (unsigned int)place, hash);
@@ -228,7 +228,9 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
                              NULL);
     }
     if (known >= 0) {
-        tokens->entries[known].epoch = epoch;
+        if (tokens->entries[known].epoch < epoch) {
+            tokens->entries[known].epoch = epoch;
+        }
         return NULL;
     }
     if (proof->type == ACME_PROOF_TLS_ALPN_01

@@ -29,6 +29,7 @@
  *                         taken to allow in S seconds
  *     --staple            fetch OCSP responses
  *     --killed-trying     dies where it tries a handshake with what was issued
+ *     --frozen-checking   is stopped (SIGSTOP) where it looks whether handshakes show it
  *     --resolver ADDRESS  look into DNS, there
  *
  * A NAME may be several with commas between: one certificate for all of them.
@@ -79,7 +80,7 @@ static struct {
     int shown;    /* set that handshakes are said to show */
     int unshown;  /* set that they never do */
     int unloaded; /* set that cannot be loaded the first time */
-    int killed_trying;
+    int killed_trying, frozen_checking;
     apr_hash_t *states; /* name -> acme_status_t * */
 } drive = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -205,6 +206,9 @@ static acme_err_t *on_check(void *baton, const acme_managed_t *managed,
                             const acme_record_t *record, apr_pool_t *pool)
 {
     (void)baton;
+    if (drive.frozen_checking) {
+        raise(SIGSTOP);
+    }
     if (record->number == drive.unloaded) {
         drive.unloaded = 0;
         return acme_err_make(pool, ACME_E_STORE_IO, "open", "its files", NULL);
@@ -418,7 +422,7 @@ static int open_store(acme_store_t **store, acme_lease_t **lease,
     }
     *lease = acme_store_make_lease(*store, drive.pool);
     acme_store_set_lease(*store, *lease);
-    return !complain(acme_lease_try(&held, *lease, apr_time_now(), drive.pool))
+    return !complain(acme_lease_try(&held, *lease, on_now(NULL), drive.pool))
            && held;
 }
 
@@ -627,6 +631,10 @@ static int parse(options_t *options, int argc, char **argv)
         }
         if (!strcmp(name, "killed-trying")) {
             drive.killed_trying = 1;
+            continue;
+        }
+        if (!strcmp(name, "frozen-checking")) {
+            drive.frozen_checking = 1;
             continue;
         }
         if (!strcmp(name, "settle")) {

@@ -419,6 +419,24 @@ def test_set_that_cannot_be_loaded_for_a_moment_is_tried_again(later_ca, make_dr
     assert "ACME1903" not in drive.text() and len(later_ca.certs) == 2
 
 
+def test_frozen_engine_takes_nothing_out_of_service_that_the_next_one_shows(later_ca, make_drive):  # noqa: F811
+    make_drive(later_ca, [SHOP]).run()
+    options = ["--shown", "1", "--unshown", "2", "--frozen-checking", "--stay"]
+    frozen = make_drive(later_ca, [SHOP], *options)
+    ahead(later_ca, frozen, 70)
+    frozen.start()
+    frozen.wait_text(r"activate \S+ ecdsa 2\n")
+    stat = Path(f"/proc/{frozen.process.popen.pid}/stat")
+    wait_until(lambda: ") T " in stat.read_text(), 10, "it is stopped")
+    ahead(later_ca, frozen, 71)
+    assert make_drive(later_ca, [SHOP], "--shown", "2").run() == 0, frozen.text()
+    mark = len(frozen.text())
+    os.kill(frozen.process.popen.pid, signal.SIGCONT)
+    frozen.finish()
+    assert "ACME1110" in frozen.text()[mark:]
+    assert f"activate {SHOP}" not in frozen.text()[mark:]
+
+
 def test_set_that_handshakes_do_not_show_gives_way_to_the_last_good_one(later_ca, make_drive):  # noqa: F811
     make_drive(later_ca, [SHOP]).run()
     options = ["--shown", "1", "--unshown", "2", "--retry", "1", "--stay"]

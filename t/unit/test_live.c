@@ -266,6 +266,10 @@ static void test_token_published_again_later_outlives_the_earlier(void **state)
     assert_null(acme_live_publish(table, proof, 2, pconf));
     acme_live_withdraw(table, proof, 1);
     assert_true(acme_live_lookup(answer, table, NULL, "token-1") > 0);
+    /* nor where it goes on before it does */
+    assert_null(acme_live_publish(table, proof, 1, pconf));
+    acme_live_withdraw(table, proof, 1);
+    assert_true(acme_live_lookup(answer, table, NULL, "token-1") > 0);
     acme_live_withdraw(table, proof, 2);
     assert_int_equal(acme_live_lookup(answer, table, NULL, "token-1"), 0);
 }
@@ -347,6 +351,11 @@ static void test_handshakes_of_two_orders_take_turns(void **state)
     assert_null(acme_live_publish(table, two, 1, pconf));
     /* what an engine left that is no more gives way */
     assert_null(acme_live_publish(table, one, 2, pconf));
+    assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+    assert_string_equal(found.key_authorization, "token-1." THUMB);
+    /* not to one that was frozen meanwhile */
+    assert_int_equal(acme_live_publish(table, two, 1, pconf)->msg,
+                     ACME_E_PROOF_BUSY);
     assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
     assert_string_equal(found.key_authorization, "token-1." THUMB);
     acme_live_sweep(table, 3);
