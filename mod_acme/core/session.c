@@ -86,6 +86,7 @@ acme_session_t *acme_session_create(const acme_session_config_t *config,
     session->error_pool = subpool(pool);
     session->trouble_pool = subpool(pool);
     session->nonces = acme_nonces_create(pool);
+    session->nonce_pool = subpool(pool);
     prepare(session, ACME_ASK_DIRECTORY, ACME_METHOD_GET, "directory");
     prepare(session, ACME_ASK_NONCE, ACME_METHOD_HEAD, "newNonce");
     prepare(session, ACME_ASK_ACCOUNT, ACME_METHOD_POST, "newAccount");
@@ -114,6 +115,21 @@ void acme_session_step_send(acme_session_step_t *step, acme_session_t *session,
     session->under_way[ask]++;
 }
 
+/* A CA that answers drop by drop is waited for longer than two directories last. */
+static void set_nonce_url(acme_session_t *session)
+{
+    acme_request_t *request = &session->asks[ACME_ASK_NONCE];
+
+    if (!session->under_way[ACME_ASK_NONCE]) {
+        apr_pool_clear(session->nonce_pool);
+        request->url = "";
+    }
+    if (strcmp(request->url, session->directory->new_nonce)) {
+        request->url =
+            apr_pstrdup(session->nonce_pool, session->directory->new_nonce);
+    }
+}
+
 void acme_session_step_nonce(acme_session_step_t *step, acme_session_t *session,
                              int wanted, acme_session_state_t otherwise,
                              apr_time_t now)
@@ -132,7 +148,7 @@ void acme_session_step_nonce(acme_session_step_t *step, acme_session_t *session,
     }
     step->until = acme_nonces_pace(session->nonces, now);
     if (!step->until) {
-        session->asks[ACME_ASK_NONCE].url = session->directory->new_nonce;
+        set_nonce_url(session);
         acme_session_step_send(step, session, ACME_ASK_NONCE);
     }
 }

@@ -56,7 +56,8 @@ struct acme_session_t {
     apr_pool_t *trouble_pool;
 
     acme_nonces_t *nonces;
-    apr_time_t nonce_due; /* after a failure: not before */
+    apr_pool_t *nonce_pool; /* of the URL of those under way */
+    apr_time_t nonce_due;   /* after a failure: not before */
     int nonce_failures;
     apr_time_t nonce_failing_since;
 

@@ -697,6 +697,31 @@ static void test_session_old_directory_serves_while_new_one_fails(void **state)
     assert_int_equal(settle(replay, 0), 1);
 }
 
+/* A newNonce that is answered drop by drop outlives two directories. */
+static void test_session_request_keeps_its_url_whatever_the_directory_says(
+    void **state)
+{
+    static const char MOVED[] = "{\"newNonce\":\"" CA_URL "/another-nonce\","
+                                "\"newAccount\":\"" CA_URL "/new-account\","
+                                "\"newOrder\":\"" CA_URL "/new-order\"}";
+    static const ca_rule_t rules[] = {
+        { "directory", 0, CA_REPLY, 200, MOVED },
+        { NULL },
+    };
+    replay_t *replay = ready_session();
+    acme_session_step_t step;
+
+    (void)state;
+    replay->ca->rules = rules;
+    acme_session_next(&step, replay->session, 2, replay->now);
+    assert_int_equal(step.state, ACME_SESSION_SEND);
+    for (int i = 0; i < 2; i++) {
+        replay->now += apr_time_from_sec(86400);
+        assert_int_equal(settle(replay, 0), 1);
+    }
+    assert_string_equal(step.request->url, CA_URL "/nonce");
+}
+
 /* --- nonces --------------------------------------------------------------- */
 
 static void test_session_fetches_nonces_in_paced_bursts(void **state)
@@ -835,6 +860,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_session_directory_is_read_daily),
     POOL_TEST(test_session_directory_is_read_again_after_404),
     POOL_TEST(test_session_old_directory_serves_while_new_one_fails),
+    POOL_TEST(test_session_request_keeps_its_url_whatever_the_directory_says),
     POOL_TEST(test_session_fetches_nonces_in_paced_bursts),
     POOL_TEST(test_session_fetches_no_more_nonces_than_waiting),
     POOL_TEST(test_session_nonce_trouble_fails_only_after_an_hour),
