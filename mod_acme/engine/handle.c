@@ -52,19 +52,26 @@ static void set_up_proxy(CURL *curl)
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
 }
 
+/* What libcurl copies, and keeps as it was where it cannot: then one CA would be
+ * trusted, or reached, by what is said of another. @return 0: no memory */
+static int set_text(CURL *curl, CURLoption option, const char *text)
+{
+    return curl_easy_setopt(curl, option, text) != CURLE_OUT_OF_MEMORY;
+}
+
 /* What a shell exported to httpd (http_proxy, no_proxy ...) must not decide
  * where CAs are sought: "" is no proxy at all, NULL would be the shell's. */
-static void set_proxy(CURL *curl, const acme_proxy_t *proxy)
+static int set_proxy(CURL *curl, const acme_proxy_t *proxy)
 {
-    curl_easy_setopt(curl, CURLOPT_PROXY, proxy ? proxy->url : "");
-    curl_easy_setopt(curl, CURLOPT_PROXYUSERNAME, proxy ? proxy->user : NULL);
-    curl_easy_setopt(curl, CURLOPT_PROXYPASSWORD,
-                     proxy && proxy->user ? proxy->password : NULL);
+    return set_text(curl, CURLOPT_PROXY, proxy ? proxy->url : "")
+           && set_text(curl, CURLOPT_PROXYUSERNAME, proxy ? proxy->user : NULL)
+           && set_text(curl, CURLOPT_PROXYPASSWORD,
+                       proxy && proxy->user ? proxy->password : NULL);
 }
 
 /* libcurl parses a trust file once for all connections (its CA cache), but
  * only if no trust directory is set beside it, which distributions do. */
-static void set_trust(acme_handle_t *handle, int which, const char *file)
+static int set_trust(acme_handle_t *handle, int which, const char *file)
 {
     static const struct {
         CURLoption file, directory;
@@ -75,12 +82,12 @@ static void set_trust(acme_handle_t *handle, int which, const char *file)
     char **set = &handle->trust[which];
 
     if (!file || (*set && !strcmp(*set, file))) {
-        return;
+        return 1;
     }
     free(*set);
     *set = strdup(file);
     curl_easy_setopt(handle->curl, OPTIONS[which].directory, NULL);
-    curl_easy_setopt(handle->curl, OPTIONS[which].file, file);
+    return *set && set_text(handle->curl, OPTIONS[which].file, file);
 }
 
 /* Without a system trust file a handle cannot be turned back to the system's
@@ -128,10 +135,14 @@ acme_handle_t *acme_handle_take(acme_handles_t *handles,
     else if (!(handle = make(handles))) {
         return NULL;
     }
-    for (int i = 0; i < ACME_TRUSTS; i++) {
-        set_trust(handle, i, trust[i] ? trust[i] : handles->system_trust);
+    int set = set_proxy(handle->curl, ca->proxy);
+    for (int i = 0; set && i < ACME_TRUSTS; i++) {
+        set = set_trust(handle, i, trust[i] ? trust[i] : handles->system_trust);
     }
-    set_proxy(handle->curl, ca->proxy);
+    if (!set) {
+        acme_handle_free(handle);
+        return NULL;
+    }
     return handle;
 }
 
