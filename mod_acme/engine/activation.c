@@ -165,10 +165,12 @@ static void refuse(acme_engine_t *engine, acme_job_t *job, int number,
     }
 }
 
-/* Passes by itself, and says nothing of the set. */
+/* Passes by itself, and says nothing of the set: a clock may be wrong, and one that
+ * has ended is not in the way of the next. */
 static int is_passing(const acme_err_t *err)
 {
-    return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY;
+    return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY
+           || err->msg == ACME_E_CERT_DATES;
 }
 
 acme_err_t *acme_activation_prove(acme_err_t **refusal, acme_engine_t *engine,

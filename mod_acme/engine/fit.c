@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 
-#include "core/cert.h"
 #include "core/ident.h"
 
 /* By itself or by a wildcard. */
@@ -26,7 +25,15 @@ static int may_hold(const acme_fit_t *fit, const apr_array_header_t *idents,
                    idents, apr_array_append(pool, fit->allowed, fit->before)));
 }
 
-acme_err_t *acme_fit_names(const acme_fit_t *fit, X509 *leaf, apr_pool_t *pool)
+static acme_err_t *unfit(const acme_fit_t *fit, const char *why,
+                         apr_pool_t *pool)
+{
+    return acme_err_make(pool, ACME_E_PROMOTE, fit->dir,
+                         acme_family_name(fit->family), why, NULL);
+}
+
+static acme_err_t *check_names(const acme_fit_t *fit, X509 *leaf,
+                               apr_pool_t *pool)
 {
     acme_cert_info_t *info;
     const char *why = NULL;
@@ -44,7 +51,23 @@ acme_err_t *acme_fit_names(const acme_fit_t *fit, X509 *leaf, apr_pool_t *pool)
         why = apr_pstrcat(pool, "it is for names that are not configured: ",
                           acme_idents_text(info->idents, 5, pool), NULL);
     }
-    return why ? acme_err_make(pool, ACME_E_PROMOTE, fit->dir,
-                               acme_family_name(fit->family), why, NULL)
-               : NULL;
+    return why ? unfit(fit, why, pool) : NULL;
+}
+
+acme_err_t *acme_fit_set(const acme_fit_t *fit, const acme_chain_t *chain,
+                         EVP_PKEY *key, apr_pool_t *pool)
+{
+    acme_key_type_t type;
+
+    if (acme_key_type_of(&type, key) != 0
+        || acme_key_family(type) != fit->family) {
+        return unfit(fit, "its key is of another type", pool);
+    }
+    acme_err_t *err = acme_chain_verify(chain, key, NULL, fit->now, pool);
+    if (err) {
+        return err->msg == ACME_E_MEMORY || err->msg == ACME_E_CERT_DATES
+                   ? err
+                   : unfit(fit, acme_err_line(err, pool), pool);
+    }
+    return check_names(fit, chain->leaf, pool);
 }

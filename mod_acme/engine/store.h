@@ -155,6 +155,12 @@ void acme_store_current_files(const char **chain, const char **key,
                               acme_family_t family, int number,
                               apr_pool_t *pool);
 
+struct acme_set_t;
+
+/** Whether a handshake can be made with a set. @return NULL, or why not; from pool */
+typedef const char *acme_try_fn_t(void *baton, const struct acme_set_t *set,
+                                  apr_pool_t *pool);
+
 /** What root puts into service, and when. */
 typedef struct acme_promotion_t {
     const apr_array_header_t *allowed; /* acme_ident_t *: names configured */
@@ -166,16 +172,17 @@ typedef struct acme_promotion_t {
                                   says nothing of the set */
     const apr_array_header_t *former; /* acme_ident_t *: names that the last
                                          configuration had; or NULL */
+    acme_try_fn_t *try;               /* NULL: nobody can say */
+    void *baton;                      /* its */
 } acme_promotion_t;
 
 /** Bring the newest fresh set into service, if there is one newer than current.
- *  Read once with O_NOFOLLOW, unsealed, verified (acme_chain_verify) and its
- *  names held against allowed: it must cover the first of them, and hold nothing
- *  but allowed names and those of the set it replaces, or before the first set
- *  those of the placeholder. New files are written from memory; the replaced
- *  set goes to the archive, pruned to three. A set in service that
- *  acme_store_current has found damaged is mended by the one of the same number
- *  in fresh/.
+ *  Read once with O_NOFOLLOW, unsealed, looked at (acme_fit_set) and tried. What it
+ *  may hold besides allowed and former names are those of the set it replaces, or
+ *  before the first set those of the placeholder. New files are written from memory;
+ *  the replaced set goes to the archive, pruned to three. A set in service that
+ *  acme_store_current has found damaged is mended by the one of the same number in
+ *  fresh/.
  *  @param promoted  the record now in service, or NULL if nothing was done
  *  @return E_PROMOTE with the reason; the old set stays in service */
 acme_err_t *acme_store_promote(acme_record_t **promoted, acme_store_t *store,

@@ -37,18 +37,15 @@ static const apr_array_header_t *names_before(const promotion_t *p,
 static acme_err_t *check_set(const promotion_t *p, const acme_set_t *set,
                              const acme_record_t *replaced, apr_pool_t *pool)
 {
-    acme_key_type_t type;
-
-    if (acme_key_type_of(&type, set->key) != 0
-        || acme_key_family(type) != p->family) {
-        return acme_err_make(pool, ACME_E_PROMOTE, p->dir,
-                             acme_family_name(p->family),
-                             "its key is of another type", NULL);
-    }
-    ACME_TRY(acme_chain_verify(set->chain, set->key, NULL, p->now, pool));
     const acme_fit_t fit = { p->dir, p->family, p->allowed,
-                             names_before(p, replaced, pool) };
-    return acme_fit_names(&fit, set->chain->leaf, pool);
+                             names_before(p, replaced, pool), p->now };
+
+    ACME_TRY(acme_fit_set(&fit, set->chain, set->key, pool));
+    const char *why =
+        p->how->try ? p->how->try(p->how->baton, set, pool) : NULL;
+    return why ? acme_err_make(pool, ACME_E_PROMOTE, p->dir,
+                               acme_family_name(p->family), why, NULL)
+               : NULL;
 }
 
 /* --- writing ------------------------------------------------------------------------- */
@@ -163,11 +160,19 @@ static acme_err_t *put_into_service(const promotion_t *p, acme_set_t *set,
 
 /* --- choosing ------------------------------------------------------------------------ */
 
+/* Numbers are not for the worker to use up: what is in service has the last one. */
+#define AHEAD 100000
+
 static acme_err_t *try_one(acme_set_t **set, const promotion_t *p, int number,
                            const acme_record_t *replaced, apr_pool_t *scratch)
 {
     acme_set_t *read;
 
+    if (number - AHEAD > acme_store_linked(p->store, p->dir, p->family)) {
+        return acme_err_make(scratch, ACME_E_PROMOTE, p->dir,
+                             acme_family_name(p->family),
+                             "its number is too far ahead", NULL);
+    }
     ACME_TRY(acme_store_read_fresh(
         &read, p->store, p->dir,
         acme_store_set_name(p->family, number, scratch), scratch));

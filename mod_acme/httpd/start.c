@@ -11,6 +11,7 @@
 #include <unixd.h>
 
 #include "engine/store.h"
+#include "httpd/accepts.h"
 #include "httpd/config.h"
 #include "httpd/emergency.h"
 #include "httpd/farewell.h"
@@ -165,7 +166,11 @@ static int promote(start_t *start, served_t *served, acme_managed_t *managed,
     const apr_array_header_t *allowed =
         acme_managed_allowed(start->plan, managed);
     acme_promotion_t how = {
-        allowed, start->now, managed->policy->activate_delay, 0, 0, NULL
+        .allowed = allowed,
+        .now = start->now,
+        .delay = managed->policy->activate_delay,
+        .try = acme_accepts,
+        .baton = s,
     };
     acme_record_t *record = NULL;
     acme_err_t *err;

@@ -256,9 +256,10 @@ acme_err_t *acme_tls_may_show(const acme_live_t *live, const acme_set_t *set,
 {
     const acme_fit_t fit = { live->managed->dir,
                              acme_key_family(set->record->key_type),
-                             live->managed->idents, names_of_base(live, pool) };
+                             live->managed->idents, names_of_base(live, pool),
+                             apr_time_now() };
 
-    return acme_fit_names(&fit, set->chain->leaf, pool);
+    return acme_fit_set(&fit, set->chain, set->key, pool);
 }
 
 static acme_err_t *fetch(pair_t **pair, const acme_live_t *live,

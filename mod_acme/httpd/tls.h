@@ -38,8 +38,8 @@ void acme_tls_attach(SSL_CTX *ctx, acme_live_t *live);
  *  does. For those who must know it before OpenSSL asks. */
 void acme_tls_choose(SSL *ssl, acme_live_t *live);
 
-/** Whether a set from the store has the names that it must have, and no others.
- *  @return E_PROMOTE with the reason */
+/** Whether a set from the store is one that root would promote. @return as
+ *  acme_fit_set */
 acme_err_t *acme_tls_may_show(const acme_live_t *live, const acme_set_t *set,
                               apr_pool_t *pool) ACME_MUST_CHECK;
 

@@ -108,10 +108,12 @@ acme_err_t *acme_cert_info(acme_cert_info_t **info, X509 *cert,
     return &the_err;
 }
 
-acme_err_t *acme_fit_names(const acme_fit_t *fit, X509 *leaf, apr_pool_t *pool)
+acme_err_t *acme_fit_set(const acme_fit_t *fit, const acme_chain_t *chain,
+                         EVP_PKEY *key, apr_pool_t *pool)
 {
     (void)fit;
-    (void)leaf;
+    (void)chain;
+    (void)key;
     (void)pool;
     return NULL;
 }

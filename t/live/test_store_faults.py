@@ -6,6 +6,8 @@ certificates are tried all in one server, each on a host of its own.
 """
 
 import concurrent.futures
+import dataclasses
+import datetime
 import json
 import os
 import pwd
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from . import pki, proc
 from .fakeca import FakeCA
@@ -811,12 +814,19 @@ def link_into(target):
     os.link(target.parents[2] / "certificates" / BLOG / "ecdsa.1/chain.pem", target / "chain.pem")
 
 
-def forge(target, names=None, key=None, kind="ecdsa-p256"):
+def days(number):
+    return pki.now() + datetime.timedelta(days=number)
+
+
+def forge(target, names=None, key=None, kind="ecdsa-p256", ca="ecdsa-p256", **fields):
     """As by somebody who runs code in one of httpd's children: whole and sealed as it should be, from
-    a CA of his own, with a record that says nothing strange. names: None for the host's alone."""
+    a CA of his own, with a record that says nothing strange. names: None for the host's alone;
+    fields: of pki.Leaf."""
     store, host = target.parents[2], target.parent.name
-    root = pki.Authority.root("His own root")
-    own_key, signed = root.issue_server(names(host) if names else [host], pki.new_key(kind))
+    root = pki.Authority.root("His own root", pki.new_key(ca))
+    own_key = pki.new_key(kind)
+    leaf = pki.Leaf(names(host) if names else [host], own_key.public_key(), days(-1), days(89))
+    signed = root.issue(dataclasses.replace(leaf, **fields))
     (target / "chain.pem").write_bytes(pki.cert_pem(signed) + pki.cert_pem(root.cert))
     der = (key or own_key).private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -840,6 +850,12 @@ FORGED = {
     "no-name": forged(lambda host: []),
     "key-of-another": forged(key=pki.new_key()),
     "key-of-another-kind": forged(kind="rsa2048"),
+    "ended": forged(not_before=days(-9), not_after=days(-1)),
+    "not-begun": forged(not_before=days(1)),
+    "authority": forged(is_ca=True),
+    "for-clients": forged(usages=[ExtendedKeyUsageOID.CLIENT_AUTH]),
+    # mod_ssl would end the server over it
+    "too-weak-for-openssl": forged(ca="rsa1024"),
 }
 
 PLANTED = {
@@ -894,26 +910,37 @@ def test_worker_that_was_taken_over_can_replace_what_is_managed_alone(case):
         assert (path.owner(), path.stat().st_nlink) == ("root", 1)
 
 
-def test_no_child_shows_names_that_are_not_managed(case):
+UNFIT = {
+    "name-added": (1109, {"names": lambda host: [host, "evil.example"]}),
+    "ended": (1409, {"not_before": days(-9), "not_after": days(-1)}),
+    "authority": (1109, {"is_ca": True}),
+}
+
+
+def test_no_child_shows_what_root_would_not_promote_nor_is_it_exported(case, live_dir):
     """The set in service is replaced in the store, behind the back of the engine."""
     case.httpd.start()
     ask(case.httpd, SHOP)
     live = serial(case.httpd.served_cert(SHOP))
-    forge(Place(case.store, SHOP).fresh / "ecdsa.3", lambda host: [host, "evil.example"])
-    mark = case.httpd.mark()
     engine = engine_pid(case.httpd)
-    for child in case.httpd.children():
-        if child.pid != engine:
-            case.httpd.kill_child(child.pid)
+    exported = live_dir / "exported"
     seen = set()
+    for name, (number, how) in UNFIT.items():
+        forge(Place(case.store, SHOP).fresh / "ecdsa.3", **how)
+        mark = case.httpd.mark()
+        for child in case.httpd.children():
+            if child.pid != engine:
+                case.httpd.kill_child(child.pid)
 
-    def refused():
-        seen.add(serial(case.httpd.served_cert(SHOP)))
-        return "ACME1109" in case.httpd.log_since(mark)
+        def refused():
+            seen.add(serial(case.httpd.served_cert(SHOP)))
+            return f"ACME{number}" in case.httpd.log_since(mark)  # noqa: B023
 
-    wait_until(refused, 30, "a new child looks at the set")
-    seen |= {serial(case.httpd.served_cert(SHOP)) for _ in range(20)}
-    assert seen <= {live, case.filled.now[SHOP]}
+        wait_until(refused, 30, f"a new child looks at the set: {name}")
+        seen |= {serial(case.httpd.served_cert(SHOP)) for _ in range(20)}
+        done = acmectl(case.httpd, "export", SHOP, "--dir", exported)
+        assert done.returncode == 1 and f"ACME{number}" in done.stderr, (name, done)
+    assert seen <= {live, case.filled.now[SHOP]} and not exported.exists()
 
 
 def test_thousands_of_planted_sets_do_not_hold_up_the_start(case):

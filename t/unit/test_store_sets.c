@@ -225,6 +225,52 @@ static void test_promote_expired_refused(void **state)
     assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
 }
 
+static const char *say_no(void *why, const acme_set_t *set, apr_pool_t *result)
+{
+    (void)set;
+    (void)result;
+    return why;
+}
+
+static void test_promote_what_no_handshake_takes_refused(void **state)
+{
+    static char why[] = "it is too weak";
+    acme_store_t *store = open_store();
+    acme_promotion_t how = {
+        .allowed = idents(SHOP), .now = NOW, .try = say_no, .baton = why
+    };
+    acme_record_t *record = NULL;
+
+    (void)state;
+    put_sample(store, SHOP);
+    acme_err_t *err =
+        acme_store_promote(&record, store, SHOP, ECDSA, &how, pool);
+    assert_err(err, ACME_E_PROMOTE);
+    assert_non_null(strstr(err->text, why));
+    assert_null(record);
+    assert_int_equal(current_number(store), 0);
+}
+
+static void make_far(acme_store_t *store, void *baton)
+{
+    (void)store;
+    must_be(mkdir(in_store("fresh/" SHOP "/ecdsa.500000"), 0700) == 0);
+    (void)baton;
+}
+
+static void test_promote_number_far_ahead_refused(void **state)
+{
+    acme_store_t *store = open_store();
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 1);
+    assert_int_equal(as_worker(make_far, store, NULL), 0);
+    put_sample(store, SHOP);
+    assert_err(try_promote(store, SHOP), ACME_E_PROMOTE);
+    assert_int_equal(current_number(store), 1);
+}
+
 static void test_promote_record_lies_certificate_counts(void **state)
 {
     acme_store_t *store = open_store();
@@ -931,6 +977,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_names_of_placeholder_pass_at_first),
     STORE_TEST(test_promote_damaged_placeholder_says_nothing),
     STORE_TEST(test_promote_expired_refused),
+    STORE_TEST(test_promote_what_no_handshake_takes_refused),
+    STORE_TEST(test_promote_number_far_ahead_refused),
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
     STORE_TEST(test_load_fresh_swapped_files_refused),
