@@ -20,13 +20,13 @@
 #include "httpd/log.h"
 #include "httpd/look.h"
 #include "httpd/shared.h"
+#include "httpd/wish.h"
 
 APLOG_USE_MODULE(acme);
 
 /* Changes with any change of the structs below. */
 #define LAYOUT "mod_acme-reload-2"
 
-#define BUNDLE apr_time_from_sec(60) /* how long others may join in */
 #define PATIENT                                                                \
     apr_time_from_sec(5 * 60) /* with the look at the configuration */
 #define SAID 1024             /* octets of what that says last are told */
@@ -289,25 +289,18 @@ static void look_at_configuration(server_rec *s, apr_pool_t *pconf)
 
 static int is_due(apr_time_t now)
 {
-    apr_time_t since = atomic_load(&the_wish->since);
-    apr_interval_time_t interval = atomic_load(&the_wish->interval);
-    apr_time_t join;
-
-    if (interval < the_retained->least) {
-        interval = the_retained->least;
-    }
-    join = interval < BUNDLE ? interval : BUNDLE;
+    const acme_wish_t wish = { atomic_load(&the_wish->since),
+                               atomic_load(&the_wish->interval) };
 
     /* clocks go back, too */
-    if (!since || since > now || the_retained->last > now) {
-        the_retained->last =
-            the_retained->last > now ? now : the_retained->last;
-        if (since > now) {
-            atomic_store(&the_wish->since, now);
-        }
-        return 0;
+    if (wish.since > now) {
+        atomic_store(&the_wish->since, now);
     }
-    return now >= since + join && now >= the_retained->last + interval;
+    if (the_retained->last > now) {
+        the_retained->last = now;
+    }
+    return acme_wish_is_due(&wish, the_retained->last, the_retained->least,
+                            now);
 }
 
 int acme_reload_monitor(apr_pool_t *pconf, server_rec *s)
