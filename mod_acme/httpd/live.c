@@ -301,6 +301,9 @@ static void make_sound(acme_status_t *status, acme_remarks_t *remarks)
     if ((unsigned int)status->state > ACME_STATE_MANUAL) {
         status->state = ACME_STATE_UNKNOWN;
     }
+    if ((unsigned int)status->wait > ACME_WAIT_REFUSED) {
+        status->wait = ACME_WAIT_NONE;
+    }
 #define TERMINATE(text) (text)[sizeof(text) - 1] = '\0'
     TERMINATE(status->serial);
     TERMINATE(status->issuer);

@@ -164,6 +164,10 @@ static void write_response(acme_staples_t *area, apr_uint64_t entries[ENTRIES],
         entries[!index] = 0;
         offset = find_room(entries, size);
     }
+    if (offset < 0) { /* none of ours leaves no room: nonsense was written */
+        atomic_store(&area->entries[index], 0);
+        offset = 0;
+    }
     memcpy(area->room + offset, head, sizeof(*head));
     memcpy(area->room + offset + sizeof(*head), staple->der, staple->len);
     atomic_store_explicit(&area->entries[index], PACK(count + 1, offset, size),

@@ -164,6 +164,7 @@ static void test_nonsense_in_the_memory_is_made_sound(void **state)
     acme_live_set_status(slot, ACME_FAMILY_ECDSA, &status);
     acme_live_get_status(&read, slot, ACME_FAMILY_ECDSA, pconf);
     assert_int_equal(read.state, ACME_STATE_UNKNOWN);
+    assert_int_equal(read.wait, ACME_WAIT_NONE);
     assert_int_equal(strlen(read.serial), sizeof(read.serial) - 1);
     assert_int_equal(strlen(acme_remarks(&read)->error),
                      sizeof(remarks.error) - 1);

@@ -229,6 +229,27 @@ static void test_nonsense_in_the_memory_leads_nowhere(void **state)
     }
 }
 
+/* Entries that could be right, in places where ours never lie. */
+static void test_what_comes_next_finds_room_in_spite_of_nonsense(void **state)
+{
+    unsigned int seed = 7;
+
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        apr_uint64_t entries[2];
+        for (int i = 0; i < 2; i++) {
+            seed = seed * 1103515245u + 12345u;
+            entries[i] = (apr_uint64_t)(seed >> 24) << 32
+                         | (apr_uint64_t)((seed >> 8) % 20000) << 16
+                         | (seed >> 4) % 20000;
+        }
+        int len = (int)(seed % ACME_MAX_OCSP) + 1;
+        memcpy(area, entries, sizeof(entries));
+        put("11", len, NOW + 1, 0);
+        assert_int_equal(get(0x11, 1), len);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +261,7 @@ int main(void)
         AREA_TEST(test_odd_serials_and_sizes_are_left_out),
         AREA_TEST(test_any_sizes_in_any_order_fit),
         AREA_TEST(test_nonsense_in_the_memory_leads_nowhere),
+        AREA_TEST(test_what_comes_next_finds_room_in_spite_of_nonsense),
         AREA_TEST(test_readers_never_see_half_a_response),
     };
 
