@@ -48,6 +48,7 @@ static json_t *visits(const acme_engine_t *engine,
 static json_t *report_of(acme_engine_t *engine, const acme_job_t *first,
                          int alone)
 {
+    const acme_engine_callbacks_t *callbacks = engine->callbacks;
     acme_report_t *report = apr_pcalloc(engine->scratch, sizeof(*report));
 
     report->managed = first->managed;
@@ -55,6 +56,9 @@ static json_t *report_of(acme_engine_t *engine, const acme_job_t *first,
     for (int i = 0; i < report->key_count; i++) {
         report->types[i] = first[i].key_type;
         report->keys[i] = first[i].status;
+        if (callbacks->amend) {
+            callbacks->amend(callbacks->baton, &report->keys[i]);
+        }
     }
     if (!alone) {
         return acme_report_json(report, engine->scratch);

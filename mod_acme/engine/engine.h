@@ -135,6 +135,9 @@ typedef struct acme_engine_callbacks_t {
     /** A reload of the server is wanted, which puts what is stored into service.
      *  NULL: somebody will do one. @param interval  to the one before, at least */
     void (*reload)(void *baton, apr_interval_time_t interval);
+    /** Bring a status that is about to be told up to what the server alone knows.
+     *  NULL: nothing. */
+    void (*amend)(void *baton, acme_status_t *status);
     void (*status)(void *baton, const acme_managed_t *managed,
                    acme_family_t family, const acme_status_t *status);
     /** Something happened to an order. NULL: nobody keeps a time-line.

@@ -10,6 +10,7 @@
 
 #include "httpd/config.h"
 #include "httpd/live.h"
+#include "httpd/reload.h"
 #include "httpd/standstill.h"
 
 #define HANDLER  "acme-status"
@@ -82,6 +83,7 @@ void acme_page_read(acme_report_t *report, const acme_managed_t *managed,
         if (!acme_standstill_status(&report->keys[i], managed, family, pool)
             && slot) {
             acme_live_get_status(&report->keys[i], slot, family, pool);
+            acme_reload_amend(&report->keys[i]);
         }
     }
 }

@@ -25,7 +25,7 @@
 APLOG_USE_MODULE(acme);
 
 /* Changes with any change of the structs below. */
-#define LAYOUT "mod_acme-reload-2"
+#define LAYOUT "mod_acme-reload-3"
 
 #define PATIENT                                                                \
     apr_time_from_sec(5 * 60) /* with the look at the configuration */
@@ -38,6 +38,7 @@ APLOG_USE_MODULE(acme);
 typedef struct wish_t {
     _Atomic apr_int64_t since;    /* 0: nothing is wanted */
     _Atomic apr_int64_t interval; /* the shortest of those who want it */
+    _Atomic int held; /* the parent does not: the configuration was changed */
 } wish_t;
 
 /* Lives in the process pool, across restarts and reloads of the module; of the
@@ -80,6 +81,14 @@ void acme_reload_want(apr_interval_time_t interval)
         atomic_store(&the_wish->interval, interval);
     }
     atomic_compare_exchange_strong(&the_wish->since, &none, apr_time_now());
+}
+
+void acme_reload_amend(acme_status_t *status)
+{
+    if (status->wait == ACME_WAIT_RELOAD && the_wish
+        && atomic_load(&the_wish->held)) {
+        status->wait = ACME_WAIT_MANUAL;
+    }
 }
 
 static apr_status_t forget(void *data)
@@ -129,6 +138,7 @@ void acme_reload_settle(server_rec *s, const apr_array_header_t *managed,
         return;
     }
     atomic_store(&retained->wish->since, 0);
+    atomic_store(&retained->wish->held, 0);
     the_retained = retained;
     the_wish = retained->wish;
     the_digest = acme_look_digest(pconf);
@@ -179,6 +189,7 @@ static void judge(look_t *look, int status, apr_pool_t *pool)
             acme_log_msg(look->server, pool, ACME_W_RELOAD_CHANGED, NULL);
         }
         look->told = 1;
+        atomic_store(&the_wish->held, 1);
         break;
     default:
         acme_log_msg(look->server, pool, ACME_E_RELOAD_TEST,

@@ -144,6 +144,12 @@ static void want_reload(void *baton, apr_interval_time_t interval)
     acme_reload_want(interval);
 }
 
+static void amend_status(void *baton, acme_status_t *status)
+{
+    (void)baton;
+    acme_reload_amend(status);
+}
+
 static void tell_status(void *baton, const acme_managed_t *managed,
                         acme_family_t family, const acme_status_t *status)
 {
@@ -224,6 +230,7 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
         .prove = prove,
         .check = check,
         .reload = want_reload,
+        .amend = amend_status,
         .status = tell_status,
         .event = add_event,
         .events = get_events,

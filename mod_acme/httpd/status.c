@@ -10,6 +10,7 @@
 #include "httpd/hits.h"
 #include "httpd/live.h"
 #include "httpd/page.h"
+#include "httpd/reload.h"
 #include "httpd/standstill.h"
 
 /* One certificate of one family, on its way to the page. */
@@ -87,6 +88,7 @@ static int read_row(row_t *row, const acme_managed_t *managed,
             return 0;
         }
         acme_live_get_status(&row->status, slot, family, pool);
+        acme_reload_amend(&row->status);
     }
     row->name =
         apr_pstrcat(pool, managed->name, "/", acme_family_name(family), NULL);
