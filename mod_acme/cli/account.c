@@ -119,7 +119,7 @@ static ctl_exit_t run_show(ctl_t *ctl)
 
     if (ctl_option(ctl, "--json")) {
         json_t *all = json_pack("{s:O}", "accounts", accounts);
-        json_dumpf(all, stdout, JSON_INDENT(1));
+        json_dumpf(all, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
         puts("");
         json_decref(all);
     }

@@ -108,7 +108,7 @@ static void put_server(const ctl_t *ctl, const json_t *survey)
 
 static void put_json(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_INDENT(1));
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     puts(text ? text : "{}");
     free(text);
 }

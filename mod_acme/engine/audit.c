@@ -84,22 +84,21 @@ static void parse(place_t *place, const char *line, apr_size_t len,
                   apr_pool_t *pool)
 {
     json_t *doc;
-    acme_err_t *err =
-        len <= MAX_LINE
-            ? acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool)
-            : NULL;
-
     memset(place, 0, sizeof(*place));
-    if (len > MAX_LINE || err || !json_is_object(doc)) {
+    /* Ours are ASCII: others could say something to the terminal they are shown on. */
+    for (apr_size_t i = 0; i < len; i++) {
+        if (line[i] < 0x20 || line[i] > 0x7e) {
+            return;
+        }
+    }
+    if (len > MAX_LINE
+        || acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool)
+        || !json_is_object(doc)) {
         return;
     }
     place->seq = get_seq(doc);
-    place->prev = acme_json_string(doc, "prev");
+    place->prev = place->seq ? acme_json_string(doc, "prev") : NULL;
     place->after_torn = json_is_true(json_object_get(doc, "after_torn"));
-    if (!place->seq || !place->prev) {
-        place->seq = 0;
-        place->prev = NULL;
-    }
 }
 
 typedef void line_fn_t(void *baton, const char *line, apr_size_t len,

@@ -139,13 +139,13 @@ static const char *get_text(reading_t *reading, const char *name, int required)
         reading->bad = reading->bad ? reading->bad : name;
         return NULL;
     }
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            reading->bad = reading->bad ? reading->bad : name;
-            return NULL;
-        }
+    const char *printable =
+        acme_encode_printable(text, MAX_TEXT, reading->pool);
+    if (strcmp(printable, text) != 0) {
+        reading->bad = reading->bad ? reading->bad : name;
+        return NULL;
     }
-    return apr_pstrdup(reading->pool, text);
+    return printable;
 }
 
 /* Absent is 0: no time. */

@@ -169,7 +169,7 @@ static void put_cell(const page_t *page, const char *text)
 
 static void put_link(const page_t *page, const char *words, const char *url)
 {
-    if (*url) {
+    if (acme_url_valid(url)) {
         const char *text = acme_encode_html(url, page->pool);
         ap_rvputs(page->r, "<br />", words, ": <a href=\"", text, "\">", text,
                   "</a>", NULL);

@@ -313,17 +313,24 @@ def test_what_the_worker_writes_reaches_roots_terminal_as_text(httpd, fakeca):
     with open(next(store.glob("audit/*.jsonl")), "a") as trail:
         trail.write(json.dumps({"seq": 99, "time": ESCAPES, "event": ESCAPES, "text": ESCAPES, "code": 1, "who": ESCAPES})
                     + "\n")  # fmt: skip
+        odd = "".join(ch for ch in ESCAPES if ch >= " ")  # JSON has the others as escapes
+        trail.write(json.dumps({"seq": 100, "time": odd, "event": odd, "prev": "", "text": odd}, ensure_ascii=False)
+                    + "\n")  # fmt: skip
     job = store / "work" / SHOP / "ecdsa.job"
     job.parent.mkdir(exist_ok=True)
     job.write_text(json.dumps({"failures": 3, "code": 1200, "error": ESCAPES, "detail": ESCAPES, "text": ESCAPES,
                                "next": "2030-01-01T00:00:00Z", "class": ESCAPES}))  # fmt: skip
     own(job.parent), own(job)
-    for args in (["status"], ["show", SHOP], ["log"], ["log", "--verify"], ["account", "show"], ["show", "nobody"],
+    for args in (["status"], ["show", SHOP], ["log"], ["log", "--json"], ["log", "--verify"], ["account", "show"], ["show", "nobody"],
                  ["status", "--json"], ["delete", ESCAPES, "--yes"]):  # fmt: skip
         done = acmectl(httpd, *args)
         text = done.stdout + done.stderr
         bad = {ch for ch in text if not ch.isprintable() and ch != "\n"}
         assert text and not bad, (args, bad, text)
+    record = next(store.glob(f"fresh/{SHOP}/*/record.json"))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"name": SHOP + ESCAPES[-9:]}, ensure_ascii=False))
+    done = acmectl(httpd, "export", SHOP, "--pem", httpd.folder / "exported.pem")
+    assert (done.stdout + done.stderr).replace("\n", "").isprintable()
 
 
 def test_journal_gives_nobody_another_user(httpd, fakeca):
