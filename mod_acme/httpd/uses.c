@@ -2,13 +2,14 @@
 
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <string.h>
 #include <unixd.h>
 
 #include "engine/policy.h"
 #include "httpd/config.h"
 #include "httpd/log.h"
 
-#define NAMED 20 /* hosts that are gone; the rest is counted */
+#define NAMED 20 /* hosts or names that are gone; the rest is counted */
 
 static acme_store_t *open_again(apr_pool_t *pool)
 {
@@ -69,33 +70,95 @@ const apr_array_header_t *acme_uses_former(apr_hash_t *recalled,
     return former;
 }
 
-/* A host that is lost by mistake is not found out when its certificate ends. Told
- * once: the next start compares with this one. */
+/* The last configuration and this one. */
+typedef struct change_t {
+    server_rec *server;
+    apr_hash_t *uses;  /* name -> acme_use_t, of now */
+    apr_hash_t *names; /* all names of now, whatever certificate has them */
+    apr_pool_t *pool;
+    int gone; /* certificates so far */
+} change_t;
+
+static change_t look_at(server_rec *s, const apr_array_header_t *uses,
+                        apr_pool_t *pool)
+{
+    change_t change = { s, apr_hash_make(pool), apr_hash_make(pool), pool, 0 };
+
+    for (int i = 0; i < uses->nelts; ++i) {
+        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
+        apr_hash_set(change.uses, use->name, APR_HASH_KEY_STRING, use);
+        apr_hash_set(change.names, use->name, APR_HASH_KEY_STRING, use);
+        for (int k = 0; use->names && k < use->names->nelts; ++k) {
+            apr_hash_set(change.names,
+                         APR_ARRAY_IDX(use->names, k, const char *),
+                         APR_HASH_KEY_STRING, use);
+        }
+    }
+    return change;
+}
+
+/* By itself or by a wildcard. */
+static int is_named(const change_t *change, const char *name)
+{
+    const char *dot = strchr(name, '.');
+
+    return apr_hash_get(change->names, name, APR_HASH_KEY_STRING)
+           || (dot
+               && apr_hash_get(change->names,
+                               apr_pstrcat(change->pool, "*", dot, NULL),
+                               APR_HASH_KEY_STRING));
+}
+
+/* @param use  of before, and there still */
+static void tell_names(const change_t *change, const acme_use_t *use,
+                       const acme_use_t *now)
+{
+    const char *gone = "";
+    int count = 0;
+
+    for (int i = 0; use->names && i < use->names->nelts; ++i) {
+        const char *name = APR_ARRAY_IDX(use->names, i, const char *);
+        if (!is_named(change, name) && ++count <= NAMED) {
+            gone = apr_pstrcat(change->pool, gone, count > 1 ? ", " : "", name,
+                               NULL);
+        }
+    }
+    if (count > NAMED) {
+        gone =
+            apr_psprintf(change->pool, "%s and %d more", gone, count - NAMED);
+    }
+    if (count) {
+        acme_log_msg(change->server, change->pool, ACME_W_NAMES_GONE, use->name,
+                     now->where ? now->where : "?", gone, NULL);
+    }
+}
+
+/* A host or a name that is lost by mistake is not found out when its certificate
+ * ends. Told once: the next start compares with this one. */
 static void tell_gone(server_rec *s, const apr_array_header_t *uses,
                       acme_store_t *store, apr_pool_t *pool)
 {
     apr_array_header_t *before;
-    apr_hash_t *now = apr_hash_make(pool);
-    int gone = 0;
+    change_t change = look_at(s, uses, pool);
 
     if (acme_store_get_uses(&before, NULL, store, pool) || !before) {
         return; /* what is damaged is written anew */
     }
-    for (int i = 0; i < uses->nelts; ++i) {
-        const acme_use_t *use = &APR_ARRAY_IDX(uses, i, acme_use_t);
-        apr_hash_set(now, use->name, APR_HASH_KEY_STRING, use);
-    }
     for (int i = 0; i < before->nelts; ++i) {
         const acme_use_t *use = &APR_ARRAY_IDX(before, i, acme_use_t);
-        if (!apr_hash_get(now, use->name, APR_HASH_KEY_STRING)
-            && ++gone <= NAMED) {
+        const acme_use_t *now =
+            apr_hash_get(change.uses, use->name, APR_HASH_KEY_STRING);
+        if (now) {
+            tell_names(&change, use, now);
+        }
+        else if (++change.gone <= NAMED) {
             acme_log_msg(s, pool, ACME_W_HOST_GONE, use->name,
                          use->where ? use->where : "?", NULL);
         }
     }
-    if (gone > NAMED) {
-        acme_log_msg(s, pool, ACME_W_HOSTS_GONE, apr_itoa(pool, gone - NAMED),
-                     NULL);
+    if (change.gone > NAMED) {
+        acme_log_msg(s, pool, ACME_W_HOSTS_GONE,
+                     apr_itoa(pool, change.gone - NAMED), NULL);
     }
 }
 

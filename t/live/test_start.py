@@ -258,3 +258,19 @@ def test_hosts_that_are_gone_are_told_by_name_once(httpd, make_fakeca):
     assert len(re.findall("ACME1039: 2 more hosts are not managed any more", httpd.log())) == 1
     httpd.graceful()
     assert httpd.log().count("ACME1038") == 20 and httpd.log().count("ACME1039") == 1
+
+
+def test_names_that_are_gone_are_told_once(httpd, make_fakeca):
+    httpd.acme(make_fakeca())
+    aliases = [f"a{i}.example.org" for i in range(3)]
+    httpd.vhost("h.example.org", https_extra="AcmeManage on", aliases=aliases)
+    httpd.start()
+    httpd.remove_vhost("h.example.org")
+    httpd.vhost("h.example.org", https_extra="AcmeManage on", aliases=aliases[:1])
+    # one of them has a host of its own now
+    httpd.vhost(aliases[1], https_extra="AcmeManage on")
+    httpd.graceful()
+    (where, names) = re.search(r"ACME1040: h.example.org \((\S+)\) is configured without (.*?):", httpd.log()).groups()
+    assert names == aliases[2] and re.search(r"\.conf:\d+$", where)
+    httpd.graceful()
+    assert httpd.log().count("ACME1040") == 1 and "ACME1038" not in httpd.log()

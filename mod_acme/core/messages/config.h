@@ -65,6 +65,8 @@
       "Where that was not meant, bring back the virtual host of that ServerName, or its AcmeManage. Else acmectl delete removes what is kept of it.") \
     M(1039, W_HOSTS_GONE, WARNING, CONFIG, "%s more hosts are not managed any more: no certificate is renewed for them", \
       "List them with acmectl status.")                                        \
+    M(1040, W_NAMES_GONE, WARNING, CONFIG, "%s (%s) is configured without %s: its next certificate will not have them", \
+      "Where that was not meant, bring the names back: ServerName, ServerAlias or AcmeCertificate. Else nothing need be done.") \
     M(1055, W_CA_UNNAMED, WARNING, CONFIG, "%s at %s has no effect: no AcmeCA names the CA %s", \
       "Add the CA to AcmeCA, or correct the name.") \
     M(1056, E_EAB_FILE, ERR, CONFIG, "cannot use the file %s of AcmeExternalAccount: %s", \
