@@ -19,7 +19,8 @@ static const char *level_name(acme_level_t level)
     return NAMES[level];
 }
 
-static const char *class_name(acme_class_t class)
+/* What is done about it without a human; where one must act, that is said before. */
+static const char *class_name(const acme_msg_entry_t *entry)
 {
     static const char *const NAMES[] = {
         [ACME_CLASS_NONE] = "no error",
@@ -28,7 +29,13 @@ static const char *class_name(acme_class_t class)
         [ACME_CLASS_CA_RETRY] = "passes by itself; tried again by itself",
         [ACME_CLASS_CA_FINAL] = "the CA refuses; tried again at most daily",
     };
-    return NAMES[class];
+    if (entry->level == ACME_LEVEL_ERR && entry->class == ACME_CLASS_LOCAL) {
+        return "of this machine";
+    }
+    if (entry->level == ACME_LEVEL_ERR && entry->class == ACME_CLASS_CA_RETRY) {
+        return "of the CA; tried again meanwhile";
+    }
+    return NAMES[entry->class];
 }
 
 /* "..." for what each line has in place of it. */
@@ -49,7 +56,7 @@ static void explain(const acme_msg_entry_t *entry, apr_pool_t *pool)
 {
     printf("ACME%04d: %s\n  %s; %s\n", (int)entry->msg,
            words(entry->text, pool), level_name(entry->level),
-           class_name(entry->class));
+           class_name(entry));
     if (*entry->remedy) {
         printf("  %s\n", entry->remedy);
     }

@@ -19,6 +19,7 @@ typedef struct shown_t {
     long room, count;
     const char *subject; /* NULL: every one */
     int json;
+    int any; /* about the subject */
 } shown_t;
 
 static const char *text_of(const json_t *doc, const char *name,
@@ -59,7 +60,7 @@ static void put_line(const shown_t *shown, const char *line)
     apr_pool_destroy(pool);
 }
 
-static int is_wanted(const shown_t *shown, const char *line)
+static int is_wanted(shown_t *shown, const char *line)
 {
     apr_pool_t *pool;
     json_t *doc;
@@ -70,6 +71,7 @@ static int is_wanted(const shown_t *shown, const char *line)
         acme_err_t *err = acme_json_parse(&doc, line, strlen(line), 16384,
                                           "audit trail", pool);
         wanted = !err && is_about(doc, shown->subject);
+        shown->any |= wanted;
         apr_pool_destroy(pool);
     }
     return wanted;
@@ -155,6 +157,25 @@ static ctl_exit_t take_as_is(ctl_t *ctl, const char *fault)
     return CTL_DONE;
 }
 
+/* By another of its names it is known to the store, and not in the trail, which goes
+ * back further. */
+static acme_err_t *read_trail(acme_audit_report_t *report, shown_t *shown,
+                              int verifies)
+{
+    ctl_t *ctl = shown->ctl;
+    acme_err_t *err = acme_audit_read(
+        report, ctl->store, verifies ? NULL : take_line, shown, ctl->pool);
+    const char *dir = !verifies && shown->subject && !shown->any
+                          ? ctl_find_quietly(ctl, shown->subject)
+                          : NULL;
+
+    if (!dir) {
+        return err;
+    }
+    shown->subject = ctl_identity(ctl, dir, ctl->pool);
+    return acme_audit_read(report, ctl->store, take_line, shown, ctl->pool);
+}
+
 static ctl_exit_t run_log(ctl_t *ctl)
 {
     const char *last = ctl_option(ctl, "--last");
@@ -180,8 +201,7 @@ static ctl_exit_t run_log(ctl_t *ctl)
         shown.lines =
             apr_pcalloc(ctl->pool, (apr_size_t)shown.room * sizeof(char *));
     }
-    acme_err_t *err = acme_audit_read(
-        &report, ctl->store, verifies ? NULL : take_line, &shown, ctl->pool);
+    acme_err_t *err = read_trail(&report, &shown, verifies);
     put_kept(&shown);
     if (err && accepts && err->msg == ACME_E_AUDIT_BROKEN) {
         return take_as_is(ctl, report.fault);
@@ -189,6 +209,10 @@ static ctl_exit_t run_log(ctl_t *ctl)
     if (err) { /* what can be read was shown all the same */
         ctl_exit_t status = ctl_say_error(err, ctl->pool);
         return verifies || err->msg != ACME_E_AUDIT_BROKEN ? status : CTL_DONE;
+    }
+    if (shown.subject && !verifies && !shown.any) {
+        const char *dir; /* of one that is known there is nothing to tell */
+        return ctl_find(ctl, shown.subject, &dir);
     }
     return verifies ? verify(ctl, &report) : CTL_DONE;
 }
@@ -200,7 +224,8 @@ const ctl_command_t ctl_log = {
     .summary = "show the audit trail: what was done, by whom and when",
     .details =
         "Accounts made and changed, certificates asked for, issued, put into "
-        "service and revoked. With NAME, that of one certificate. Each entry "
+        "service and revoked. With NAME, that of one certificate, "
+        "by any of its names. Each entry "
         "has the SHA-256 of the one before it. --verify shows none, but says "
         "whether all of it holds together, and with what was found when it was "
         "last verified: also an end that is cut off, or a trail that is "

@@ -8,7 +8,7 @@ import pytest
 
 from .proc import wait_until
 from .test_acmectl import ctl, phrase
-from .test_issue import SHOP, acmectl, issue_one, serial
+from .test_issue import ALIAS, SHOP, acmectl, issue_one, serial
 
 __all__ = ["phrase"]
 
@@ -48,6 +48,8 @@ def test_audit_tells_what_was_done_by_whom_and_holds_together(httpd, fakeca):
     assert "holds together" in ctl(httpd, "log", "--verify")
     last = ctl(httpd, "log", SHOP, "--last", "1")
     assert re.fullmatch(rf"2\S+Z  activated   {SHOP}/ecdsa: set \d+ is in service now.*\n", last)
+    assert ctl(httpd, "log", ALIAS) == ctl(httpd, "log", SHOP)
+    assert "did you mean" in ctl(httpd, "log", SHOP[:-1], code=1) and "certificate" in ctl(httpd, "log", "x.y", code=1)
     assert "PRIVATE" not in trail(httpd)[0].read_text()
     assert trail(httpd)[0].stat().st_mode & 0o777 == 0o600
 
