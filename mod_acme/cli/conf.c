@@ -52,24 +52,49 @@ static ctl_exit_t read_path(reader_t *reader, const char *path);
 
 /* --- words ------------------------------------------------------------------------- */
 
+static const char *after_space(const char *text)
+{
+    while (apr_isspace(*text)) {
+        text++;
+    }
+    return text;
+}
+
+static const char *to_space(const char *text)
+{
+    while (*text && !apr_isspace(*text)) {
+        text++;
+    }
+    return text;
+}
+
+/* @param quote  it is in; or NUL
+ * @return whether the word has the octet behind this one, whatever it is */
+static int escapes(const char *at, char quote)
+{
+    return *at == '\\' && (at[1] == '\\' || (quote && at[1] == quote));
+}
+
 const char *ctl_conf_word(const char **args, apr_pool_t *pool)
 {
-    const char *from = *args + strspn(*args, " \t");
-    char *word = apr_palloc(pool, strlen(from) + 1), *to = word;
+    const char *from = after_space(*args), *end;
     char quote = *from == '"' || *from == '\'' ? *from : '\0';
 
     if (!*from) {
         return NULL;
     }
     from += quote != '\0';
-    while (*from && (quote ? *from != quote : !apr_isspace(*from))) {
-        if (*from == '\\' && (from[1] == '\\' || (quote && from[1] == quote))) {
-            from++;
-        }
+    for (end = from; *end && (quote ? *end != quote : !apr_isspace(*end));
+         end++) {
+        end += escapes(end, quote);
+    }
+    char *word = apr_palloc(pool, (apr_size_t)(end - from) + 1), *to = word;
+    while (from < end) {
+        from += escapes(from, quote);
         *to++ = *from++;
     }
     *to = '\0';
-    *args = from + (quote && *from == quote);
+    *args = end + (quote && *end == quote);
     return word;
 }
 
@@ -298,7 +323,7 @@ static void open_section(reader_t *reader, apr_array_header_t *stack,
                          const char *text, const ctl_place_t *place)
 {
     apr_pool_t *pool = reader->ctl->pool;
-    const char *name = apr_pstrmemdup(pool, text, strcspn(text, " \t>"));
+    const char *name = apr_pstrmemdup(pool, text, strcspn(text, " \t\v\f\r>"));
     const char *rest = text + strlen(name);
     const char *close = strrchr(rest, '>');
     const char *args = apr_pstrmemdup(
@@ -308,7 +333,7 @@ static void open_section(reader_t *reader, apr_array_header_t *stack,
     open_t now = { name, outer && outer->skipped, reader->host,
                    reader->section };
 
-    args += strspn(args, " \t");
+    args = after_space(args);
     if (!now.skipped) {
         now.skipped = !strcasecmp(name, "Macro")
                       || holds(reader, name, expand(reader, args)) == 0;
@@ -347,7 +372,7 @@ static ctl_exit_t read_line(reader_t *reader, apr_array_header_t *stack,
 {
     apr_pool_t *pool = reader->ctl->pool;
 
-    line += strspn(line, " \t");
+    line = after_space(line);
     if (!*line || *line == '#') {
         return CTL_DONE;
     }
@@ -363,10 +388,10 @@ static ctl_exit_t read_line(reader_t *reader, apr_array_header_t *stack,
         && APR_ARRAY_IDX(stack, stack->nelts - 1, open_t).skipped) {
         return CTL_DONE;
     }
-    const char *name = apr_pstrmemdup(pool, line, strcspn(line, " \t"));
-    const char *args = line + strlen(name);
+    const char *args = to_space(line);
+    const char *name = apr_pstrmemdup(pool, line, (apr_size_t)(args - line));
     ctl_directive_t *directive =
-        keep(reader, name, expand(reader, args + strspn(args, " \t")), place);
+        keep(reader, name, expand(reader, after_space(args)), place);
     int rv = obey(reader, directive);
     if (rv < 0) {
         add(reader, directive);
@@ -374,32 +399,32 @@ static ctl_exit_t read_line(reader_t *reader, apr_array_header_t *stack,
     return rv > 0 ? (ctl_exit_t)rv : CTL_DONE;
 }
 
-/* A line that ends with a backslash goes on in the next one.
+/* A line that ends with a backslash, and nothing behind it, goes on in the next.
  * @param next   where to begin; set to behind it
- * @param lines  how many it was */
+ * @param lines  how many it was
+ * @return without white space at its end */
 static const char *take_line(const char **next, int *lines, apr_pool_t *pool)
 {
-    const char *line = "";
+    char *line = apr_pstrdup(pool, "");
+    int more = 1;
 
-    *lines = 0;
-    for (;;) {
+    for (*lines = 0; more; (*lines)++) {
         const char *from = *next;
         apr_size_t len = strcspn(from, "\n");
-        int more;
-        *next = from + len + (from[len] == '\n');
-        (*lines)++;
-        while (len && apr_isspace(from[len - 1])) {
-            len--;
-        }
-        more =
-            len && from[len - 1] == '\\' && **next && strlen(line) < MAX_LINE;
+        int ends = from[len] == '\n';
+
+        *next = from + len + ends;
+        len -= ends && len && from[len - 1] == '\r';
+        more = ends && len && from[len - 1] == '\\';
         line = apr_pstrcat(pool, line,
                            apr_pstrmemdup(pool, from, len - (apr_size_t)more),
                            NULL);
-        if (!more) {
-            return line;
-        }
+        more = more && **next && strlen(line) < MAX_LINE;
     }
+    for (char *end = line + strlen(line); end > line && apr_isspace(end[-1]);) {
+        *--end = '\0';
+    }
+    return line;
 }
 
 /* --- files -------------------------------------------------------------------------- */

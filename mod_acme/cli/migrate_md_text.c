@@ -262,9 +262,9 @@ static void put_lines_to_go(ctl_move_t *move)
                            "a whole), together with mod_md itself:");
     for (int i = 0; i < all->nelts; i++) {
         const ctl_directive_t *one = APR_ARRAY_IDX(all, i, ctl_directive_t *);
-        const char *args = one->args;
-        int loads = ctl_conf_is(one, "LoadModule")
-                    && !strcmp(ctl_conf_word(&args, pool), "md_module");
+        const char *args = one->args, *first = ctl_conf_word(&args, pool);
+        int loads = ctl_conf_is(one, "LoadModule") && first
+                    && !strcmp(first, "md_module");
         if (loads || (ctl_md_is_directive(one) && !one->section)) {
             ctl_move_line(
                 move,

@@ -8,7 +8,10 @@
 
 void ctl_move_line(ctl_move_t *move, const char *line)
 {
-    char *one = apr_pstrdup(move->ctl->pool, line);
+    apr_size_t len = strlen(line);
+    /* A backslash at its end would make one line of it and the next. */
+    char *one = apr_pstrcat(move->ctl->pool, line,
+                            len && line[len - 1] == '\\' ? " " : "", NULL);
 
     for (char *c = one; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7f) {

@@ -159,12 +159,14 @@ static size_t on_header(char *data, size_t size, size_t count, void *baton)
     while (value < end && (*value == ' ' || *value == '\t')) {
         value++;
     }
-    while (end > value && strchr(" \t\r\n", end[-1])) {
+    while (end > value && memchr(" \t\r\n", end[-1], 4)) {
         end--;
     }
     apr_size_t value_len = (apr_size_t)(end - value);
-    /* A longer one is of no use cut off; without a nonce the next is fetched. */
-    if (value_len <= MAX_HEADER_VALUE && !memchr(value, '\0', value_len)) {
+    /* A longer one is of no use cut off, nor one with octets that none may have
+     * (RFC 9110 section 5.5); without a nonce the next is fetched. */
+    if (value_len <= MAX_HEADER_VALUE && !memchr(value, '\0', value_len)
+        && !memchr(value, '\r', value_len) && !memchr(value, '\n', value_len)) {
         take_header(call, data, (apr_size_t)(colon - data),
                     apr_pstrmemdup(call->pool, value, value_len));
     }

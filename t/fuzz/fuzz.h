@@ -29,17 +29,21 @@ typedef void fuzz_target_fn_t(const char *data, apr_size_t len,
     TARGET(dns)                                                                \
     TARGET(documents)                                                          \
     TARGET(errand)                                                             \
+    TARGET(hello)                                                              \
     TARGET(http01)                                                             \
     TARGET(keys)                                                               \
+    TARGET(migrate)                                                            \
     TARGET(names)                                                              \
     TARGET(ocsp)                                                               \
     TARGET(order)                                                              \
+    TARGET(probe)                                                              \
     TARGET(reply)                                                              \
     TARGET(resource)                                                           \
     TARGET(sealed)                                                             \
     TARGET(secrets)                                                            \
     TARGET(store)                                                              \
-    TARGET(times)
+    TARGET(times)                                                              \
+    TARGET(transport)
 
 #define FUZZ_DECLARE(name) fuzz_target_fn_t fuzz_##name;
 FUZZ_TARGETS(FUZZ_DECLARE)

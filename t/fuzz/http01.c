@@ -5,49 +5,12 @@
 
 #include "core/encode.h"
 #include "httpd.h"
-#include "httpd/config.h"
 #include "httpd/hits.h"
 #include "httpd/http01.h"
 #include "httpd/live.h"
+#include "httpd/require_https.h"
 
-#define TOKEN "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
-#define PROOF TOKEN ".NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-
-static const acme_ident_t SHOP = { ACME_IDENT_DNS, "shop.example" };
-static const acme_ident_t ADDRESS = { ACME_IDENT_IP, "2001:db8::1" };
 static server_rec *server;
-
-static void publish(acme_proof_type_t type, const acme_ident_t *ident)
-{
-    const acme_proof_t proof = { type, ident, TOKEN, PROOF };
-
-    FUZZ_MUST(fuzz_ok(
-        acme_live_publish(acme_live_table(), &proof, 1, server->process->pool),
-        server->process->pool));
-    acme_hits_expect(acme_hits(), ident, apr_time_now());
-}
-
-static void set_up(void)
-{
-    acme_server_config_t *config;
-    acme_managed_t *managed;
-    apr_pool_t *pool;
-
-    server = fuzz_lasting_server();
-    config = acme_config_of(server);
-    pool = server->process->pool;
-    FUZZ_MUST(acme_live_open(server, pool) && acme_hits_open(server, pool));
-    publish(ACME_PROOF_HTTP_01, &SHOP);
-    publish(ACME_PROOF_HTTP_01, &ADDRESS);
-    publish(ACME_PROOF_TLS_ALPN_01, &SHOP);
-    managed = apr_pcalloc(pool, sizeof(*managed));
-    managed->idents = apr_array_make(pool, 1, sizeof(void *));
-    APR_ARRAY_PUSH(managed->idents, const acme_ident_t *) = &SHOP;
-    config->managed = managed;
-    config->live = apr_palloc(pool, 1); /* any: httpd.c asks nothing of it */
-    config->require = ACME_REQUIRE_PERMANENT;
-    acme_require_https_plan(server, pool, pool);
-}
 
 static const char *line_of(char **rest)
 {
@@ -86,9 +49,9 @@ static void look_at_answer(request_rec *r)
     const char *text;
 
     if (acme_http01_answer(r) == DONE) {
-        FUZZ_MUST(!strcmp(r->uri, "/.well-known/acme-challenge/" TOKEN));
+        FUZZ_MUST(!strcmp(r->uri, "/.well-known/acme-challenge/" FUZZ_TOKEN));
         text = fuzz_written();
-        FUZZ_MUST(r->header_only ? !*text : !strcmp(text, PROOF));
+        FUZZ_MUST(r->header_only ? !*text : !strcmp(text, FUZZ_PROOF));
         FUZZ_MUST(acme_http01_has_answered(r));
     }
 }
@@ -109,7 +72,7 @@ static void look_at_redirect(request_rec *r)
 static void look_at_visits(apr_pool_t *pool)
 {
     acme_hit_t found[ACME_MAX_HITS];
-    int i, count = acme_hits_read(found, NULL, acme_hits(), &SHOP, 0);
+    int i, count = acme_hits_read(found, NULL, acme_hits(), &fuzz_shop, 0);
 
     FUZZ_MUST(count <= ACME_MAX_HITS);
     for (i = 0; i < count; i++) {
@@ -129,9 +92,7 @@ void fuzz_http01(const char *data, apr_size_t len, apr_pool_t *pool)
     int known;
 
     (void)len;
-    if (!server) {
-        set_up();
-    }
+    server = fuzz_site();
     r = make_request(&rest, pool);
     sni = line_of(&rest);
     agent = line_of(&rest);
@@ -143,7 +104,7 @@ void fuzz_http01(const char *data, apr_size_t len, apr_pool_t *pool)
     acme_hits_request(r);
     if (sni) {
         known = acme_live_lookup_handshake(&found, acme_live_table(), sni);
-        FUZZ_MUST(!known || !strcmp(found.key_authorization, PROOF));
+        FUZZ_MUST(!known || !strcmp(found.key_authorization, FUZZ_PROOF));
         acme_hits_handshake(r->connection, server, sni, known, 0);
     }
     look_at_visits(pool);

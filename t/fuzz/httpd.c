@@ -173,6 +173,14 @@ ap_pass_brigade(ap_filter_t *filter, apr_bucket_brigade *bucket)
     return APR_SUCCESS;
 }
 
+AP_DECLARE(int)
+ap_array_str_contains(const apr_array_header_t *array, const char *s)
+{
+    (void)array;
+    (void)s;
+    return 1;
+}
+
 /* --- what the module has -------------------------------------------------------- */
 
 void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg, ...)
@@ -194,6 +202,12 @@ int acme_tls_ready(const acme_live_t *live)
 {
     (void)live;
     return 1;
+}
+
+void acme_tls_choose(SSL *ssl, acme_live_t *live)
+{
+    (void)ssl;
+    (void)live;
 }
 
 int acme_tls_covers(acme_live_t *live, const char *name)

@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import json
 import re
+import ssl
 import struct
 import sys
 from pathlib import Path
@@ -418,10 +419,143 @@ def times():
         yield hashlib.sha1(text.encode()).hexdigest()[:8], text
 
 
+# --- what comes before meaning: answers, handshakes ------------------------------------------
+
+
+def answers_with_headers():
+    nonce = "Replay-Nonce: oFvnlFP1wIhRlYS2jTaXbA\r\n"
+    link = f'Link: <{CA}/directory>;rel="index"\r\n'
+    start = "HTTP/2 200\r\n"
+    yield "plain", f"9999\n{start}Content-Type: application/json\r\n{nonce}{link}\r\n{{}}"
+    yield "interim", f"9999\nHTTP/1.1 103\r\n{link}Location: {CA}/103\r\n\r\n"
+    yield "interim-then-final", f"9\nHTTP/1.1 103\r\nLocation: /a\r\n{start}LOCATION:\t/b \r\n\r\n{{}}"
+    yield "too-long", f"4\n{start}{nonce}\r\n12345"
+    yield "links", f"9\n{start}{link * 40}\r\n"
+    yield "header-too-long", f"9\n{start}Location: /{'a' * 8193}\r\nRetry-After: 1\r\n\r\n"
+    yield "odd", "9\nHTTP/\n:\nLocation:\nRetry-After : 5\nReplay-Nonce: a\0b\nLink: x\0\nno colon\n\n"
+
+
+def client_hello(name, protocols, **versions):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for which, version in versions.items():
+        setattr(context, which, version)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    said = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        return said.read()
+
+
+def hellos():
+    cas, old = ["acme-tls/1"], ssl.TLSVersion.TLSv1_2
+    yield "ca", client_hello("shop.example", cas)
+    yield "ca-in-capitals", client_hello("SHOP.example", cas)
+    yield "ca-tls-1.2", client_hello("shop.example", cas, maximum_version=old)
+    yield "other-name", client_hello("blog.example", cas)
+    yield "no-name", client_hello(None, cas)
+    yield "more-than-that", client_hello("shop.example", cas + ["http/1.1"])
+    yield "visitor", client_hello("shop.example", ["h2", "http/1.1"])
+    yield "plain", client_hello("shop.example", [])
+    yield "http", b"GET / HTTP/1.0\r\n\r\n"
+
+
+def answers_to_probes():
+    identifier = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
+    digest = b"\x04\x20" + hashlib.sha256(b"token.thumbprint").digest()
+    der = serialization.Encoding.DER
+    names = [x509.DNSName("shop.example")]
+    for one, value in (("proof", digest), ("other-proof", digest[:-1] + b"\0"), ("short", digest[:9])):
+        proof = x509.UnrecognizedExtension(identifier, value)
+        yield one, certificate("x", "x", names, extra=[proof]).public_bytes(der)
+    yield "leaf", leaf().public_bytes(der)
+    yield "no-names", certificate("a\x1b[31m\n<b>", "i" * 64).public_bytes(der)
+    yield "silence", b""
+    yield "alert", b"\x15\x03\x03\0\x02\x02\x28"
+    yield "alert-no-protocol", b"\x15\x03\x03\0\x02\x02\x78" + b"\x15"
+    yield "http", b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    yield "ssh", b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
+# --- other programs -------------------------------------------------------------------------
+
+
+def files(**contents):
+    return b"%".join(
+        path.encode() + b"\n" + (text if isinstance(text, bytes) else text.encode())
+        for path, text in contents.items()
+    )
+
+
+def md_files(config, **more):
+    md = {
+        "name": "shop.example", "domains": ["shop.example", "www.shop.example"],
+        "contacts": ["mailto:a@shop.example"],
+        "ca": {"url": f"{CA}/directory", "account": "ACME-ca-0000"},
+    }  # fmt: skip
+    account = {"status": "valid", "url": f"{CA}/account/1", "ca-url": f"{CA}/directory",
+               "contact": ["mailto:a@shop.example"]}  # fmt: skip
+    chain = pem(leaf("shop.example", "www.shop.example", days=20000), ISSUER)
+    return files(**{
+        "httpd.conf": config,
+        "md/md_store.json": '{"version":3.0,"key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}',
+        "md/domains/shop.example/md.json": json.dumps(md),
+        "md/domains/shop.example/pubcert.pem": chain,
+        "md/domains/shop.example/privkey.pem": key_pem(KEY),
+        "md/accounts/ACME-ca-0000/account.json": json.dumps(account),
+        "md/accounts/ACME-ca-0000/account.pem": key_pem(KEY),
+        **more,
+    })  # fmt: skip
+
+
+def migrations():
+    host = "<VirtualHost *:443>\nServerName shop.example\nServerAlias www.shop.example\nSSLEngine on\n"
+    server = "LoadModule md_module modules/mod_md.so\nLoadModule ssl_module modules/mod_ssl.so\n"
+    words = (
+        "MDCertificateAgreement accepted\nMDContactEmail a@shop.example\nMDPrivateKeys RSA 3072 P-384\n"
+        'MDRenewWindow 30d\nMDMustStaple on\nMDPortMap 80:8080 443:-\nMDHttpProxy "http:_proxy:3128"\n'
+        "MDProfile shortlived\nMDNotifyCmd notify\nMDChallengeDns01 dns-md\nMDRequireHttps permanent\n"
+        "MDCAChallenges http-01 dns-01\nMDExternalAccountBinding kid aG1hYw\nMDStapling on\nMDUnknown x\n"
+    )
+    yield "md", md_files(f"{server}MDomain shop.example auto\n{words}{host}</VirtualHost>\n")
+    yield "md-sections", md_files(
+        f"{server}{words}<MDomainSet shop.example>\nMDMember www.shop.example\nMDMembers manual\n"
+        f"MDProfile 'a b' required\nMDRenewMode always\n</MDomainSet>\n<MDomain new.example>\n</MDomain>\n"
+        f"{host}SSLCertificateFile a.pem\n</VirtualHost>\n"
+    )
+    yield "md-loadmodule-without-words", md_files("MDomain shop.example\nLoadModule\n")
+    renewal = (
+        "version = 2.1.0\narchive_dir = certbot/archive/shop\ncert = certbot/live/shop/cert.pem\n"
+        "privkey = certbot/live/shop/privkey.pem\nfullchain = certbot/live/shop/fullchain.pem\n"
+        "renew_before_expiry = 30 days\n[renewalparams]\naccount = 0123\nauthenticator = dns-x\n"
+        f"server = {CA}/directory\nkey_type = ecdsa\nreuse_key = True\npreferred_chain = 'A \"Root'\n"
+        "pre_hook = echo \\\nmust_staple = True\nrequired_profile = x y\n[[webroot_map]]\nshop.example = www\n"
+    )
+    yield "certbot", files(**{
+        "httpd.conf": f"{host}SSLCertificateFile certbot/live/shop/fullchain.pem\n</VirtualHost>\n",
+        "certbot/renewal/shop.conf": renewal,
+        "certbot/live/shop/fullchain.pem": pem(leaf(days=20000), ISSUER),
+        "certbot/live/shop/privkey.pem": key_pem(KEY),
+        "certbot/accounts/ca.test/directory/0123/regr.json": json.dumps({"uri": f"{CA}/account/1"}),
+        "certbot/accounts/ca.test/directory/0123/private_key.json": key_pem(KEY),
+        "certbot/renewal-hooks/deploy/x": "",
+    })  # fmt: skip
+    yield "conf", files(**{
+        "httpd.conf": 'Define A "x y"\nDefine B ${A}${A}\nServerRoot .\nInclude sites/*.conf\nInclude none\n'
+        "<IfModule !ssl_module>\n<IfDefine B>\nServerName ${B}\n</IfDefine>\n</IfModule>\n"
+        "IncludeOptional httpd.conf\nUse VHost a\n<Macro M>\nX y\n</Macro>\n</Files>\n",
+        "envvars": "export A=b$SUFFIX\nexport C='d'\nX=1\n",
+        "sites/a.conf": f"{host}ServerAlias a \\\n  b\\\n\nServerAlias \"c",
+    })  # fmt: skip
+
+
 SEEDS = {
     "chain": chains, "directives": directives, "dns": dns_answers, "errand": errands,
-    "http01": requests, "keys": keys, "names": texts, "ocsp": answers, "order": orders,
-    "reply": replies, "resource": resources, "times": times,
+    "hello": hellos, "http01": requests, "keys": keys, "migrate": migrations, "names": texts,
+    "ocsp": answers, "order": orders, "probe": answers_to_probes, "reply": replies,
+    "resource": resources, "times": times, "transport": answers_with_headers,
 }  # fmt: skip
 
 
