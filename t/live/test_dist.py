@@ -1,8 +1,12 @@
 """make dist: who makes the tarball, where, when and under which umask shows in none of its bytes."""
 
+import io
+import lzma
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 from datetime import datetime, timezone
 
 import pytest
@@ -40,15 +44,32 @@ def commit_of_tree(folder):
     run(*git, "commit", "-q", "-m", "the tree", cwd=folder, env=env)
 
 
-def dist(folder, env, **who):
-    """The bytes of the tarball that is made in a source folder."""
+def missing_from(tarball, folder):
+    """What the repository has, and the tarball does not."""
+    with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    listed = run("git", "ls-files", cwd=folder).splitlines()
+    return {name for name in listed if not name.endswith(".gitignore")} - packed
+
+
+def tar_of(folder, env, **who):
+    """The tarball that is made in a source folder, before it is compressed."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
     if not (folder / "configure").exists():
         run("autoreconf", "-i", cwd=folder, env=env, **who)
     run("./configure", "-q", f"--cache-file={folder.parent}/config.cache", cwd=folder, env=env, **who)
     run("make", "-s", "dist", cwd=folder, env=env, **who)
     (tarball,) = folder.glob(f"{NAME}*.tar.*")
-    return tarball.read_bytes()
+    return tarball
+
+
+def without_compression(folder):
+    """A PATH whose xz lets all pass: that costs as much as all the rest, and is looked at once."""
+    xz = folder / "bin/xz"
+    xz.parent.mkdir()
+    xz.write_text("#!/bin/sh\nexec cat\n")
+    xz.chmod(0o755)
+    return f"{xz.parent}:{os.environ['PATH']}"
 
 
 def test_dist_tarball_is_the_same_wherever_it_is_made(live_dir):
@@ -57,7 +78,12 @@ def test_dist_tarball_is_the_same_wherever_it_is_made(live_dir):
     commit_of_tree(one)
     other.parent.mkdir(parents=True)
     run("git", "clone", "-q", str(one), str(other), cwd=live_dir, umask=0o077)
-    first = dist(one, {"TZ": "UTC", "LC_ALL": "C"}, umask=0o022)
+    packed = tar_of(one, {"TZ": "UTC", "LC_ALL": "C", "XZ_OPT": "-0 -T4 --check=crc32"}, umask=0o022)
+    told = run("xz", "--list", "-vv", str(packed), cwd=live_dir)
+    assert "dict=8MiB" in told and "CRC64" in told and re.search(r"Blocks: +1\n", told), told
+    first = lzma.decompress(packed.read_bytes())
+    assert missing_from(first, one) == set()
+    path = without_compression(live_dir)
 
     # another folder, umask, user, zone, language and time of the files
     who = {"umask": 0o077}
@@ -66,13 +92,13 @@ def test_dist_tarball_is_the_same_wherever_it_is_made(live_dir):
         run("chown", "-R", "65534:65534", str(other.parent), cwd=live_dir)
         who |= {"user": 65534, "group": 65534, "extra_groups": []}
     old = datetime(2001, 2, 3, tzinfo=timezone.utc).timestamp()
-    for path in other.rglob("*"):
-        os.utime(path, (old, old))
-    assert dist(other, {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "XZ_OPT": "-0"}, **who) == first
+    for made in other.rglob("*"):
+        os.utime(made, (old, old))
+    env = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PATH": path}
+    assert tar_of(other, env, **who).read_bytes() == first
 
     # what the tarball itself makes is that tarball
-    (tarball,) = one.glob(f"{NAME}*.tar.*")
     again.mkdir()
-    run("tar", "xf", str(tarball), "--strip-components=1", cwd=again)
+    run("tar", "xf", str(packed), "--strip-components=1", cwd=again)
     assert (again / "configure").stat().st_mtime == WHEN
-    assert dist(again, {}, umask=0o002) == first
+    assert tar_of(again, {"PATH": path}, umask=0o002).read_bytes() == first
