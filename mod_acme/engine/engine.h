@@ -172,6 +172,7 @@ typedef struct acme_engine_config_t {
     apr_interval_time_t retry_first, retry_max;
     const char *version;              /* "0.1.0" for User-Agent */
     const acme_limit_rules_t *limits; /* for every CA; NULL: as it publishes */
+    int patience;                     /* acme_transport_ca_t of every CA */
 } acme_engine_config_t;
 
 /** @param config, callbacks  borrowed for the engine's life

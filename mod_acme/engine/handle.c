@@ -5,7 +5,6 @@
 
 #define CONNECT_TIMEOUT  15L
 #define LOW_SPEED_LIMIT  10L /* octets a second */
-#define LOW_SPEED_TIME   40L
 #define MAX_IDLE_HANDLES 64
 
 void acme_handle_free(acme_handle_t *handle)
@@ -27,7 +26,6 @@ static void set_up(CURL *curl, const acme_handles_t *handles)
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_LIMIT);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_TIME);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

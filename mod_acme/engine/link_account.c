@@ -72,6 +72,7 @@ acme_link_t *acme_link_for(acme_engine_t *engine, const acme_managed_t *managed,
     link->state = ACME_SESSION_WAIT;
     link->ca.trust_file = settings->trust_file;
     link->ca.proxy = managed->policy->proxy;
+    link->ca.patience = engine->config->patience;
     link->planner = acme_planner_for(engine, settings);
     link->backlog = acme_timers_create(engine->pool);
     link->held = acme_timers_create(engine->pool);

@@ -284,6 +284,9 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
                      call->plain ? "http" : "https");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT,
                      call->plain ? PLAIN_TIMEOUT : TOTAL_TIMEOUT);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                     (long)(call->ca.patience ? call->ca.patience
+                                              : ACME_TRANSPORT_PATIENCE));
     /* Each of these sets the method too: the last one counts. */
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     if (wire->method == ACME_METHOD_HEAD) {
@@ -335,6 +338,7 @@ acme_err_t *acme_transport_send(acme_transport_t *transport,
     call->url = apr_pstrdup(pool, wire->url);
     call->ca.trust_file = apr_pstrdup(pool, ca->trust_file);
     call->ca.proxy = ca->proxy;
+    call->ca.patience = ca->patience;
     call->wire_len = wire->body_len ? wire->body_len
                      : wire->body   ? strlen(wire->body)
                                     : 0;

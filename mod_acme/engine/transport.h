@@ -24,12 +24,16 @@ acme_err_t *acme_transport_create(acme_transport_t **transport,
                                   const char *version,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
 
+#define ACME_TRANSPORT_PATIENCE 40
+
 /** Where requests of one CA go; borrowed while requests are under way. */
 typedef struct acme_transport_ca_t {
     const char *trust_file; /* PEM, or NULL for the system's trust */
     const acme_proxy_t
         *proxy; /* that they go through, or NULL: none at all, even
                                   where the environment names one */
+    int patience; /* seconds of silence, or of less than ten octets a second, after
+                     which one is given up; 0: ACME_TRANSPORT_PATIENCE */
 } acme_transport_ca_t;
 
 /** @param reply  lives in a pool of its own that ends when the callback returns;

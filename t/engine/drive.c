@@ -15,6 +15,7 @@
  *     --reuse on|next     AcmeKeyReuse
  *     --concurrency N     orders at once (128)
  *     --retry SECONDS     first delay after a failure (1)
+ *     --patience SECONDS  a CA that is silent for so long is given up
  *     --seconds N         give up after (60)
  *     --stay              go on after everything is valid
  *     --until-failed      end when every name has failed
@@ -59,7 +60,7 @@ typedef struct options_t {
     apr_array_header_t *hooks;
     int warn;
     int http_port, concurrency, retry, seconds, stay, until_failed, persist;
-    int settle, tidy, in_service;
+    int settle, tidy, in_service, patience;
     acme_key_type_t key_type;
     acme_account_key_t account_key;
     acme_key_reuse_t reuse;
@@ -547,6 +548,7 @@ static int drive_names(const options_t *options, char **names, int count)
                                         apr_time_from_sec(options->retry),
                                     .retry_max = apr_time_from_sec(86400),
                                     .limits = options->limits ? &limits : NULL,
+                                    .patience = options->patience,
                                     .version = "0.0.0-drive" };
     acme_store_t *store;
     acme_lease_t *lease;
@@ -722,6 +724,9 @@ static int parse(options_t *options, int argc, char **argv)
         }
         else if (!strcmp(name, "concurrency")) {
             options->concurrency = atoi(value);
+        }
+        else if (!strcmp(name, "patience")) {
+            options->patience = atoi(value);
         }
         else if (!strcmp(name, "retry")) {
             options->retry = atoi(value);
