@@ -394,3 +394,22 @@ def test_another_secret_by_backup_and_restore(httpd, make_fakeca, live_dir):
     assert serial(httpd.served_cert(SHOP)) == issued and orders(ca) == 1
     ctl(httpd, "renew", SHOP)
     assert len(ca.accounts) == 1
+
+
+# --- without the module -----------------------------------------------------------------
+
+
+def test_hosts_go_on_without_the_module_as_packaging_says(httpd, fakeca):
+    text = (DOC / "packaging.md").read_text()
+    (block,) = re.findall(r"```apache\n(.*?!acme_module.*?)```", text, re.DOTALL)
+    httpd.config("<IfModule acme_module>").acme(fakeca).config("</IfModule>")
+    text = block.replace("/var/lib/apache2/acme", str(httpd.store))
+    httpd.config(text.replace("*:443", f"*:{httpd.https_port}"))
+    httpd.start()
+    first = serial(httpd.wait_cert(SHOP))
+    httpd.graceful()
+    for loaded in (False, True):
+        httpd.acme_loaded = loaded
+        httpd.restart()
+        assert serial(httpd.served_cert(SHOP)) == first
+    assert len(fakeca.certs) == 1 and "ACME" not in httpd.configtest().stderr
