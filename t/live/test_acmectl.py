@@ -1,5 +1,6 @@
 """acmectl: each command with the server running, stopped and killed, and its refusals."""
 
+import fcntl
 import grp
 import json
 import os
@@ -481,6 +482,11 @@ def test_acmectl_export_again_replaces_all_at_once_and_harms_no_others(acme_http
     assert "ACME1712" in ctl(acme_httpd, "export", SHOP, "--dir", link, code=1)
     assert "ACME1712" in ctl(acme_httpd, "export", SHOP, "--pem", folder / "no" / "x", code=1)
     assert list(acme_httpd.folder.glob("*.acmectl-*")) == []
+    # whoever can read the folder above can lock it, which holds up nobody for good
+    reader = os.open(acme_httpd.folder, os.O_RDONLY)
+    fcntl.flock(reader, fcntl.LOCK_SH)
+    ctl(acme_httpd, "export", SHOP, "--dir", acme_httpd.folder / "locked")
+    os.close(reader)
 
 
 def test_acmectl_export_refusals(httpd, make_fakeca):
