@@ -10,6 +10,7 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
+#include "engine/owned.h"
 #include "engine/store.h"
 #include "httpd/accepts.h"
 #include "httpd/config.h"
@@ -524,12 +525,30 @@ static void tell_dumps(const start_t *start, server_rec *s)
     }
 }
 
+/* Whether it belongs to root was looked at when it was opened; by then it may have
+ * been any directory of root's. */
+static void tell_exposed(const start_t *start, server_rec *s)
+{
+    const char *path = acme_config_global()->store;
+    const char *fault = geteuid() == 0 && ap_unixd_config.user_id != 0
+                            ? acme_owned_fault(path, start->scratch)
+                            : NULL;
+
+    if (fault) {
+        acme_log_msg(s, start->scratch, ACME_W_STORE_EXPOSED, path, fault,
+                     NULL);
+    }
+}
+
 static void begin_service(start_t *start, server_rec *s)
 {
     const apr_array_header_t *managed = acme_managed_finish(start->plan);
 
     if (managed->nelts) {
         tell_dumps(start, s);
+    }
+    if (start->store && !start->unusable) {
+        tell_exposed(start, s);
     }
     if (!start->unusable) {
         acme_uses_note(s, managed, start->store, start->scratch);

@@ -176,9 +176,11 @@ def test_processes_get_at_what_is_described(probes):
         assert not shown(probes.keys, json.dumps(said["environment"])), who
     for child in probes.httpd.children():
         assert os.stat(f"/proc/{child.pid}/mem").st_uid == 0, "else the kernel would dump it to the worker's user"
-    assert "ACME1970" not in probes.httpd.log()
+    assert "ACME197" not in probes.httpd.log()
     probes.httpd.config(f"CoreDumpDirectory {probes.httpd.run_dir}")
+    probes.httpd.store.parent.chmod(0o777)
     probes.httpd.graceful()
+    assert f"others than root can change {probes.httpd.store.parent}." in probes.httpd.wait_log("ACME1971.*").group(0)
     assert f"every program of the user {WORKER_USER} " in probes.httpd.wait_log("ACME1970.*").group(0)
     # what the children have, they need
     assert as_described["httpd's children"] == ["in memory", "sealed", "open"]
