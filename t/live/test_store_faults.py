@@ -850,7 +850,6 @@ FORGED = {
     "no-name": forged(lambda host: []),
     "key-of-another": forged(key=pki.new_key()),
     "key-of-another-kind": forged(kind="rsa2048"),
-    "ended": forged(not_before=days(-9), not_after=days(-1)),
     "not-begun": forged(not_before=days(1)),
     "authority": forged(is_ca=True),
     "for-clients": forged(usages=[ExtendedKeyUsageOID.CLIENT_AUTH]),
