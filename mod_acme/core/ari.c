@@ -1,7 +1,6 @@
 #include "core/ari.h"
 
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +147,7 @@ apr_time_t acme_ari_moment(const acme_ari_t *ari, const char *cert_id,
                            apr_time_t latest)
 {
     apr_time_t end = ari->end < latest ? ari->end : latest;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
     apr_uint64_t range, drawn;
     char text[ACME_ARI_ID + 48];
     int len;
@@ -159,7 +158,7 @@ apr_time_t acme_ari_moment(const acme_ari_t *ari, const char *cert_id,
     len = apr_snprintf(text, sizeof(text),
                        "%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT, cert_id,
                        ari->start, ari->end);
-    SHA256((const unsigned char *)text, (size_t)len, digest);
+    acme_sha256(digest, text, (size_t)len);
     memcpy(&drawn, digest, sizeof(drawn));
     range = (apr_uint64_t)(end - ari->start);
     return ari->start + (apr_time_t)(drawn % range);

@@ -3,6 +3,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <arpa/inet.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -89,6 +91,15 @@ apr_status_t acme_decode_base64url(const unsigned char **data, apr_size_t *len,
     *data = bytes;
     *len = count;
     return APR_SUCCESS;
+}
+
+void acme_sha256(unsigned char digest[ACME_SHA256], const void *data,
+                 apr_size_t len)
+{
+    /* That of the moment may be over. */
+    if (!SHA256(data, len, digest) && !SHA256(data, len, digest)) {
+        abort();
+    }
 }
 
 const char *acme_encode_hex(const void *data, apr_size_t len, apr_pool_t *pool)

@@ -25,6 +25,12 @@ const char *acme_encode_base64url(const void *data, apr_size_t len,
 apr_status_t acme_decode_base64url(const unsigned char **data, apr_size_t *len,
                                    const char *text, apr_pool_t *pool);
 
+#define ACME_SHA256 32 /* octets */
+/** SHA-256. Where there is no memory it ends the process, as pools do: a wrong digest
+ *  is another account, another directory or a break in the audit trail. */
+void acme_sha256(unsigned char digest[ACME_SHA256], const void *data,
+                 apr_size_t len);
+
 /** Lower-case hexadecimal, from pool. */
 const char *acme_encode_hex(const void *data, apr_size_t len, apr_pool_t *pool);
 

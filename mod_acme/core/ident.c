@@ -4,7 +4,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <arpa/inet.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
@@ -447,16 +446,12 @@ static const char *name_filename(const char *name, apr_pool_t *pool)
 /* Cut, with a digest as last label: at 65 characters no valid name has it. */
 static const char *shortened(const char *filename, apr_pool_t *pool)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
+    unsigned char digest[ACME_SHA256];
 
-    if (EVP_Digest(filename, strlen(filename), digest, &length, EVP_sha256(),
-                   NULL)
-        != 1) {
-        length = 0;
-    }
+    acme_sha256(digest, filename, strlen(filename));
     return apr_pstrcat(pool, apr_pstrndup(pool, filename, MAX_FILENAME - 66),
-                       "._", acme_encode_hex(digest, length, pool), NULL);
+                       "._", acme_encode_hex(digest, sizeof(digest), pool),
+                       NULL);
 }
 
 const char *acme_ident_filename(const acme_ident_t *ident, apr_pool_t *pool)

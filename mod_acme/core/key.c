@@ -5,7 +5,6 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <strings.h>
@@ -339,12 +338,12 @@ acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
 
 const char *acme_key_tlsa(EVP_PKEY *key, apr_pool_t *pool)
 {
-    unsigned char *der = NULL, digest[SHA256_DIGEST_LENGTH];
+    unsigned char *der = NULL, digest[ACME_SHA256];
     int len = i2d_PUBKEY(key, &der);
     const char *text = NULL;
 
     if (len > 0) {
-        SHA256(der, (size_t)len, digest);
+        acme_sha256(digest, der, (size_t)len);
         text = acme_encode_hex(digest, sizeof(digest), pool);
     }
     OPENSSL_free(der);

@@ -2,7 +2,6 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -23,11 +22,11 @@ const char *acme_persist_name(const acme_ident_t *ident, apr_pool_t *pool)
 const char *acme_persist_digest(const char *domain, const char *thumbprint,
                                 const char *account_url, apr_pool_t *pool)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
     const char *text = apr_psprintf(pool, "%c%s%s%s", (char)strlen(domain),
                                     domain, thumbprint, account_url);
 
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    acme_sha256(digest, text, strlen(text));
     return acme_encode_base64url(digest, sizeof(digest), pool);
 }
 

@@ -1,7 +1,6 @@
 #include "core/proof.h"
 
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -88,23 +87,23 @@ const char *acme_proof_record_name(const acme_proof_t *proof,
                                    const char *account_url, apr_pool_t *pool)
 {
     const char *name = proof->ident->value;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
 
     name += acme_ident_is_wildcard(proof->ident) ? 2 : 0;
     if (proof->type != ACME_PROOF_DNS_ACCOUNT_01) {
         return apr_pstrcat(pool, "_acme-challenge.", name, NULL);
     }
     account_url = account_url ? account_url : ""; /* not known: nobody asks */
-    SHA256((const unsigned char *)account_url, strlen(account_url), digest);
+    acme_sha256(digest, account_url, strlen(account_url));
     return apr_pstrcat(pool, "_", base32(digest, LABEL_OCTETS, pool),
                        "._acme-challenge.", name, NULL);
 }
 
 const char *acme_proof_record_value(const acme_proof_t *proof, apr_pool_t *pool)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
 
-    SHA256((const unsigned char *)proof->key_authorization,
-           strlen(proof->key_authorization), digest);
+    acme_sha256(digest, proof->key_authorization,
+                strlen(proof->key_authorization));
     return acme_encode_base64url(digest, sizeof(digest), pool);
 }

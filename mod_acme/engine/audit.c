@@ -3,7 +3,6 @@
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <jansson.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,9 +56,9 @@ const char *acme_audit_event(acme_msg_t msg)
 
 static void digest(char *hash, const char *line, apr_size_t len)
 {
-    unsigned char raw[SHA256_DIGEST_LENGTH];
+    unsigned char raw[ACME_SHA256];
 
-    SHA256((const unsigned char *)line, len, raw);
+    acme_sha256(raw, line, len);
     apr_escape_hex(hash, raw, sizeof(raw), 0, NULL);
 }
 
@@ -80,10 +79,22 @@ static apr_int64_t get_seq(const json_t *doc)
     return seq > 0 && seq <= MAX_SEQ ? (apr_int64_t)seq : 0;
 }
 
+/* @return NULL: it is none; where there is no memory for a moment, it only seems so */
+static json_t *read_line(const char *line, apr_size_t len, apr_pool_t *pool)
+{
+    json_t *doc = NULL;
+    acme_err_t *err = NULL;
+
+    for (int i = 0; i < 2 && !doc; i++) {
+        err = acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool);
+    }
+    return err ? NULL : doc;
+}
+
 static void parse(place_t *place, const char *line, apr_size_t len,
                   apr_pool_t *pool)
 {
-    json_t *doc;
+    const json_t *doc;
     memset(place, 0, sizeof(*place));
     /* Ours are ASCII: others could say something to the terminal they are shown on. */
     for (apr_size_t i = 0; i < len; i++) {
@@ -91,9 +102,8 @@ static void parse(place_t *place, const char *line, apr_size_t len,
             return;
         }
     }
-    if (len > MAX_LINE
-        || acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool)
-        || !json_is_object(doc)) {
+    doc = read_line(line, len, pool);
+    if (!doc) {
         return;
     }
     place->seq = get_seq(doc);
@@ -199,11 +209,9 @@ static void look_at(void *baton, const char *line, apr_size_t len,
                     apr_pool_t *scratch)
 {
     acme_audit_recent_t *recent = baton;
-    json_t *doc;
-    acme_err_t *err =
-        acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", scratch);
+    const json_t *doc = read_line(line, len, scratch);
 
-    if (err || !json_is_object(doc)) {
+    if (!doc) {
         return;
     }
     const char *time = acme_json_string(doc, "time");
@@ -255,19 +263,24 @@ int acme_audit_lacks(const acme_audit_recent_t *recent, acme_msg_t msg,
 
 /* --- adding to it ------------------------------------------------------------------- */
 
+/* @return not 0: no memory */
+static int set(json_t *doc, const char *name, json_t *value)
+{
+    return json_object_set_new(doc, name, value);
+}
+
 /* "[shop.example/ecdsa order=done]" */
-static void add_subject(json_t *doc, const char *prefix, apr_pool_t *pool)
+static int add_subject(json_t *doc, const char *prefix, apr_pool_t *pool)
 {
     const char *begin = *prefix == '[' ? prefix + 1 : prefix;
     const char *name = apr_pstrmemdup(pool, begin, strcspn(begin, " ]"));
 
-    if (*name) {
-        json_object_set_new(
-            doc, "subject",
-            json_string(acme_encode_printable(name, 300, pool)));
-    }
+    return *name ? set(doc, "subject",
+                       json_string(acme_encode_printable(name, 300, pool)))
+                 : 0;
 }
 
+/* @return NULL: no memory */
 static const char *make_line(const acme_audit_t *audit, acme_msg_t msg,
                              const char *prefix, const char *text,
                              apr_time_t now, apr_pool_t *pool)
@@ -276,19 +289,15 @@ static const char *make_line(const acme_audit_t *audit, acme_msg_t msg,
         "{s:I, s:s, s:s, s:s}", "seq", (json_int_t)audit->seq + 1, "time",
         acme_time_format(now, pool), "event", acme_audit_event(msg), "code",
         apr_psprintf(pool, "ACME%04d", (int)msg));
-    char *json;
+    char *json = NULL;
 
-    if (!doc) {
-        return NULL;
+    if (!add_subject(doc, prefix, pool)
+        && !set(doc, "text",
+                json_string(acme_encode_printable(text, MAX_TEXT, pool)))
+        && (!audit->torn || !set(doc, "after_torn", json_true()))
+        && !set(doc, "prev", json_string(audit->hash))) {
+        json = json_dumps(doc, JSON_COMPACT | JSON_ENSURE_ASCII);
     }
-    add_subject(doc, prefix, pool);
-    json_object_set_new(
-        doc, "text", json_string(acme_encode_printable(text, MAX_TEXT, pool)));
-    if (audit->torn) {
-        json_object_set_new(doc, "after_torn", json_true());
-    }
-    json_object_set_new(doc, "prev", json_string(audit->hash));
-    json = json_dumps(doc, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(doc);
     const char *line = json ? apr_pstrdup(pool, json) : NULL;
     free(json);
@@ -344,6 +353,9 @@ static acme_err_t *add(acme_audit_t *audit, acme_store_t *store, acme_msg_t msg,
         ACME_TRY(find_end(audit, store, pool));
     }
     const char *line = make_line(audit, msg, prefix, text, now, pool);
+    if (!line) { /* no memory, for a moment perhaps */
+        line = make_line(audit, msg, prefix, text, now, pool);
+    }
     if (!line) {
         return acme_err_make(pool, ACME_E_MEMORY, "the audit trail", NULL);
     }

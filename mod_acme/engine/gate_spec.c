@@ -1,7 +1,6 @@
 #include "engine/gate_spec.h"
 
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,9 +105,9 @@ const char *acme_gate_spec_id(const acme_gate_spec_t *spec, apr_pool_t *pool)
     const char *text = apr_psprintf(
         pool, KIND " %s %d%s\n%s", acme_proof_type_name(spec->type), spec->port,
         programs_text(spec->opens, pool), programs_text(spec->closes, pool));
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
 
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    acme_sha256(digest, text, strlen(text));
     return acme_encode_hex(digest, 16, pool);
 }
 

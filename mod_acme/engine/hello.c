@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
-#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -85,14 +84,14 @@ static const char *describe(X509 *cert, apr_pool_t *pool)
 
 static int proves(X509 *cert, const char *expected)
 {
-    unsigned char digest[2 + SHA256_DIGEST_LENGTH] = { 0x04, 0x20 };
+    unsigned char digest[2 + ACME_SHA256] = { 0x04, 0x20 };
     ASN1_OBJECT *oid = OBJ_txt2obj(IDENTIFIER, 1);
     int at = oid ? X509_get_ext_by_OBJ(cert, oid, -1) : -1;
     const ASN1_OCTET_STRING *value =
         at < 0 ? NULL : X509_EXTENSION_get_data(X509_get_ext(cert, at));
 
     ASN1_OBJECT_free(oid);
-    SHA256((const unsigned char *)expected, strlen(expected), digest + 2);
+    acme_sha256(digest + 2, expected, strlen(expected));
     return value && ASN1_STRING_length(value) == (int)sizeof(digest)
            && !memcmp(ASN1_STRING_get0_data(value), digest, sizeof(digest));
 }

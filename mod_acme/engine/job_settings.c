@@ -2,16 +2,16 @@
  *  the present configuration. */
 #include <apr_escape.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/encode.h"
 #include "engine/job.h"
 
 void acme_job_fingerprint(char *out, const char *text)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    unsigned char digest[ACME_SHA256];
+    acme_sha256(digest, text, strlen(text));
     apr_escape_hex(out, digest, (ACME_JOB_FINGERPRINT - 1) / 2, 0, NULL);
 }
 
@@ -21,9 +21,9 @@ static apr_uint64_t sum_names(const apr_array_header_t *idents)
     apr_uint64_t sum = 0;
     for (int i = 0; i < idents->nelts; i++) {
         const char *value = APR_ARRAY_IDX(idents, i, acme_ident_t *)->value;
-        unsigned char digest[SHA256_DIGEST_LENGTH];
+        unsigned char digest[ACME_SHA256];
         apr_uint64_t part;
-        SHA256((const unsigned char *)value, strlen(value), digest);
+        acme_sha256(digest, value, strlen(value));
         memcpy(&part, digest, sizeof(part));
         sum += part;
     }

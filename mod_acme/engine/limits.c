@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 #include <arpa/inet.h>
 #include <jansson.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,7 +157,7 @@ static const char *set_of(const apr_array_header_t *idents, apr_pool_t *pool)
 {
     apr_array_header_t *names =
         apr_array_make(pool, idents->nelts, sizeof(const char *));
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
     const char *text;
 
     for (int i = 0; i < idents->nelts; i++) {
@@ -168,7 +167,7 @@ static const char *set_of(const apr_array_header_t *idents, apr_pool_t *pool)
     qsort(names->elts, (size_t)names->nelts, sizeof(const char *),
           compare_texts);
     text = apr_array_pstrcat(pool, names, ' ');
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    acme_sha256(digest, text, strlen(text));
     return acme_encode_hex(digest, 8, pool);
 }
 

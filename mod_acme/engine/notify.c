@@ -1,7 +1,6 @@
 #include "engine/notify.h"
 
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +65,9 @@ static const char *id_of(const char *lane, const acme_job_t *job,
     const char *text =
         apr_pstrcat(pool, KIND "\n", lane, "\n", acme_family_name(job->family),
                     "\n", acme_event_name(event), NULL);
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
 
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    acme_sha256(digest, text, strlen(text));
     return acme_encode_hex(digest, 16, pool);
 }
 

@@ -2,7 +2,6 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -115,8 +114,8 @@ static const char *name_of(const acme_ca_t *ca, const char *meant,
 {
     const acme_policy_ca_t *known = acme_policy_find_ca(ca->url);
     const char *alias = known ? known->alias : ca->alias;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)meant, strlen(meant), digest);
+    unsigned char digest[ACME_SHA256];
+    acme_sha256(digest, meant, strlen(meant));
     return apr_pstrcat(pool, alias ? alias : host_part(ca->url, pool), "-",
                        acme_encode_hex(digest, 4, pool), NULL);
 }

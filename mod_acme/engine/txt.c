@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,9 +63,9 @@ acme_txts_t *acme_txts_create(acme_engine_t *engine)
 static const char *id_of(const char *name, const char *value, apr_pool_t *pool)
 {
     const char *text = apr_pstrcat(pool, name, "\n", value, NULL);
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[ACME_SHA256];
 
-    SHA256((const unsigned char *)text, strlen(text), digest);
+    acme_sha256(digest, text, strlen(text));
     return acme_encode_hex(digest, 16, pool);
 }
 

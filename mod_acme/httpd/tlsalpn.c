@@ -7,9 +7,9 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <openssl/err.h>
-#include <openssl/sha.h>
 
 #include "core/cert.h"
+#include "core/encode.h"
 #include "httpd/config.h"
 #include "httpd/hits.h"
 #include "httpd/live.h"
@@ -166,8 +166,8 @@ static acme_err_t *make(X509 **cert, EVP_PKEY **key,
     if (!own) {
         return acme_err_ssl(pool, ACME_E_ALPN_KEY, found->name, NULL);
     }
-    SHA256((const unsigned char *)found->key_authorization,
-           strlen(found->key_authorization), digest);
+    acme_sha256(digest, found->key_authorization,
+                strlen(found->key_authorization));
     ACME_TRY(
         acme_cert_challenge(cert, own, &ident, digest, apr_time_now(), pool));
     EVP_PKEY_up_ref(own);
