@@ -302,7 +302,7 @@ static acme_record_t *find_newest(acme_engine_t *engine, acme_job_t *job,
     if (err) {
         acme_engine_log_error(engine, job, err);
     }
-    *unread = err && err->msg == ACME_E_STORE_IO ? err : NULL;
+    *unread = err && is_passing(err) ? err : NULL;
     return newest;
 }
 
@@ -455,6 +455,15 @@ void acme_activation_load(acme_engine_t *engine, acme_job_t *job)
     }
 }
 
+void acme_activation_plan(acme_engine_t *engine, acme_job_t *job)
+{
+    if (acme_job_outlives_failure(job, acme_engine_now(engine),
+                                  engine->scratch)) {
+        acme_engine_keep(engine, job);
+    }
+    acme_engine_schedule(engine, job);
+}
+
 /* What cannot be read for so long is lost. */
 #define LOOKS 3
 
@@ -466,7 +475,7 @@ int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job)
     }
     acme_err_t *err = load(engine, job);
     if (!err) {
-        acme_engine_schedule(engine, job);
+        acme_activation_plan(engine, job);
         return 1;
     }
     if (job->status.failures >= LOOKS) {

@@ -17,6 +17,9 @@ void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
  *          failed */
 int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job);
 
+/** Plan the next attempt; what has failed and is not wanted any more is forgotten. */
+void acme_activation_plan(acme_engine_t *engine, acme_job_t *job);
+
 /** That was the last one. */
 void acme_activation_loaded(acme_engine_t *engine);
 

@@ -410,7 +410,7 @@ static void load_order(acme_engine_t *engine, acme_job_t *job)
         acme_run_resume(engine, job, json, len);
         return;
     }
-    acme_engine_schedule(engine, job);
+    acme_activation_plan(engine, job);
 }
 
 /* The lease is kept from in here: nobody else knows how long a round takes.

@@ -493,6 +493,19 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     return NULL;
 }
 
+int acme_job_outlives_failure(acme_job_t *job, apr_time_t now,
+                              apr_pool_t *scratch)
+{
+    const char *verb, *why;
+    apr_time_t due = wanted(job, &verb, &why, scratch);
+    int over = job->status.failures && due != ACME_NEVER && due > now;
+
+    if (over) {
+        acme_job_forgive(job);
+    }
+    return over;
+}
+
 void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
                           apr_time_t now)
 {

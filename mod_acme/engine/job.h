@@ -215,6 +215,11 @@ void acme_job_troubled(acme_job_t *job, const acme_err_t *err, apr_time_t now,
 /** An attempt failed for nothing but names that are left out from now on: that is
  *  no failure of the certificate. */
 void acme_job_forgive(acme_job_t *job);
+/** The same where nothing is wanted any more of what has failed, as of a set that
+ *  could not be read for a while: no attempt would clear it for weeks.
+ *  @return whether it was so */
+int acme_job_outlives_failure(acme_job_t *job, apr_time_t now,
+                              apr_pool_t *scratch);
 
 /** An attempt went well; learn the record first.
  *  @return NULL; or, where the new set is to be replaced at once (it is not as

@@ -218,9 +218,11 @@ acme_err_t *acme_store_newest(acme_record_t **record, acme_store_t *store,
         if (promoted && number <= promoted->number) {
             break;
         }
-        acme_err_t *err =
-            whole_fresh(record, store, dir,
-                        acme_store_set_name(family, number, pool), pool);
+        const char *name = acme_store_set_name(family, number, pool);
+        acme_err_t *err = whole_fresh(record, store, dir, name, pool);
+        if (acme_store_doubts(err)) {
+            err = whole_fresh(record, store, dir, name, pool);
+        }
         if (!err) {
             break;
         }

@@ -481,6 +481,23 @@ static void test_job_set_useless_by_a_wrong_clock_alone_is_forgiven(
     assert_int_equal(again.retry_at, 0);
 }
 
+static void test_job_failure_is_over_where_nothing_is_wanted_any_more(
+    void **state)
+{
+    (void)state;
+    plan(NULL);
+    fail_with(ACME_E_STORE_IO, ACME_CLASS_LOCAL, 0);
+    assert_false(acme_job_outlives_failure(&job, NOW, pool));
+    assert_int_equal(job.status.failures, 1);
+    acme_job_learn(&job, &record, pool); /* it was there all the time */
+    job.renew_at = NOW;
+    assert_false(acme_job_outlives_failure(&job, NOW, pool));
+    job.renew_at = NOW + 60 * DAY;
+    assert_true(acme_job_outlives_failure(&job, NOW, pool));
+    assert_int_equal(job.status.failures, 0);
+    assert_false(acme_job_outlives_failure(&job, NOW, pool));
+}
+
 static void test_job_damaged_doc_leaves_the_job_alone(void **state)
 {
     (void)state;
@@ -1196,6 +1213,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_changed_configuration_forgets_failures),
     JOB_TEST(test_job_failures_of_a_clock_ahead_hold_nothing_back),
     JOB_TEST(test_job_set_useless_by_a_wrong_clock_alone_is_forgiven),
+    JOB_TEST(test_job_failure_is_over_where_nothing_is_wanted_any_more),
     JOB_TEST(test_job_damaged_doc_leaves_the_job_alone),
     JOB_TEST(test_job_success_clears_and_never_loops),
     JOB_TEST(test_job_set_due_at_once_backs_off_over_restarts),
