@@ -53,6 +53,7 @@
 #include "engine/engine.h"
 #include "engine/resolver.h"
 #include "engine/transport.h"
+#include "warm.h"
 
 typedef struct options_t {
     const char *store, *ca, *second, *trust, *profile, *dns;
@@ -758,6 +759,9 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
     acme_transport_global_init();
+    if (!warm_up(drive.pool)) {
+        return 2;
+    }
     drive.proofs = apr_hash_make(drive.pool);
     drive.states = apr_hash_make(drive.pool);
     return drive_names(&options, argv + first, argc - first);

@@ -804,7 +804,8 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
 
 /* APR's pools end the process where there is no memory, as httpd does: a kill like
- * any other. Libraries that can say so are asked to. */
+ * any other. jansson loses a letter of a longer text, of which it says nothing.
+ * Libraries that can say so are asked to. */
 #define MAX_SPARED 16
 static struct {
     uintptr_t from, to;
@@ -813,7 +814,8 @@ static int spared_count;
 
 static int find_spared(struct dl_phdr_info *info, size_t size, void *baton)
 {
-    static const char *const NAMES[] = { "libapr", "ld-linux", "shim" };
+    static const char *const NAMES[] = { "libapr", "libjansson", "ld-linux",
+                                         "shim" };
 
     (void)size;
     (void)baton;
@@ -840,7 +842,10 @@ static int fails_alloc(const void *caller)
 {
     uintptr_t at = (uintptr_t)caller;
 
-    if (!shared || (shim.kind != ALLOC && shim.trace < 0)) {
+    /* Before it comes to the store it makes its libraries ready, as httpd does long
+     * before; and one that had no memory for that may never work again. */
+    if (!shared || !shared->counts[FILES]
+        || (shim.kind != ALLOC && shim.trace < 0)) {
         return 0;
     }
     if (!spared_count) {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../engine/warm.h"
 #include "engine/store.h"
 
 static apr_pool_t *pool;
@@ -137,6 +138,9 @@ int main(int argc, char **argv)
     }
     apr_initialize();
     apr_pool_create(&pool, NULL);
+    if (!warm_up(pool)) {
+        return 2;
+    }
     if (complain(acme_store_open(&store, &options, pool))) {
         /* httpd goes on with what is promoted, as far as that can be read */
         if (complain(acme_store_open_rest(&store, &options, pool))) {
