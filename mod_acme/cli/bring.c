@@ -90,14 +90,6 @@ void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
 
 /* --- doing it, as the worker ----------------------------------------------------------- */
 
-static acme_err_t *put_account(acme_store_t *store,
-                               const acme_backup_account_t *one,
-                               apr_pool_t *pool)
-{
-    ACME_TRY(acme_store_set_account_aside(store, one->dir, pool));
-    return acme_store_put_account(store, one->dir, &one->account, pool);
-}
-
 static acme_err_t *put_set(acme_store_t *store, const acme_backup_set_t *one,
                            apr_pool_t *pool)
 {
@@ -126,10 +118,10 @@ static acme_err_t *carry_out(acme_store_t *store, void *baton, apr_pool_t *pool)
     }
     for (int i = 0; i < backup->accounts->nelts; i++) {
         if (bring->account_wanted[i]) {
-            ACME_TRY(put_account(
-                store,
-                &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t),
-                pool));
+            const acme_backup_account_t *one =
+                &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t);
+            ACME_TRY(acme_store_replace_account(store, one->dir, &one->account,
+                                                each));
         }
     }
     for (int i = 0; i < backup->sets->nelts; i++) {

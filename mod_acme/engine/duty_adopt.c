@@ -38,9 +38,8 @@ static acme_err_t *import_done(acme_duty_t *duty)
                                .change = duty->id,
                                .state = { .kid = kid } };
 
-    ACME_TRY(set_aside(duty));
-    ACME_TRY(acme_store_put_account(duty->engine->store, duty->account_dir,
-                                    &account, duty->engine->scratch));
+    ACME_TRY(acme_store_replace_account(duty->engine->store, duty->account_dir,
+                                        &account, duty->engine->scratch));
     duty->other = 1;
     acme_duty_log(duty, acme_duty_prefix(duty), ACME_I_IMPORTED, kid,
                   acme_duty_by(duty), NULL);

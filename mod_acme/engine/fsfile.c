@@ -397,9 +397,9 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
     return NULL;
 }
 
-/* Of what cannot be read, as a link or a directory in its place. */
-static acme_err_t *rename_by_stage(const acme_place_t *place, const char *name,
-                                   const char *final, apr_pool_t *scratch)
+/* rename(2) from one name to another of a place could not be stopped. */
+acme_err_t *acme_fsfile_rename(const acme_place_t *place, const char *name,
+                               const char *final, apr_pool_t *scratch)
 {
     char aside[TEMP_LENGTH + 1];
 
@@ -416,27 +416,6 @@ static acme_err_t *rename_by_stage(const acme_place_t *place, const char *name,
     return flush(place->fd) == 0 ? NULL
                                  : acme_fsfile_error("flush the directory of",
                                                      place, final, scratch);
-}
-
-/* rename(2) from one name to another of a place could not be stopped; and whoever
- * removes the stage of one who was killed must not find the only copy in it. */
-acme_err_t *acme_fsfile_rename(const acme_place_t *place, const char *name,
-                               const char *final, apr_pool_t *scratch)
-{
-    acme_fsfile_entry_t entry = { final, 0600, NULL, 0 };
-    const char *data;
-
-    acme_err_t *unread = acme_fsfile_read(&data, &entry.len, place, name,
-                                          ACME_FSFILE_ANYONE, scratch);
-    if (unread) {
-        return rename_by_stage(place, name, final, scratch);
-    }
-    if (!data) {
-        return NULL;
-    }
-    entry.data = data;
-    ACME_TRY(acme_fsfile_put(place, &entry, scratch));
-    return acme_fsfile_remove(place, name, scratch);
 }
 
 static acme_err_t *fill_dir(const acme_place_t *place, const char *temp,

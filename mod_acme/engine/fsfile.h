@@ -112,8 +112,8 @@ acme_err_t *acme_fsfile_move_dir(const acme_place_t *from,
                                  const acme_place_t *to, const char *name,
                                  apr_pool_t *scratch) ACME_MUST_CHECK;
 
-/** Give a file another name, in place of the one that has that, and the mode 0600.
- *  None is well. After a death on the way it has one of them, or both. */
+/** Give what cannot be used another name, in place of what has that. None is well.
+ *  A death on the way may leave nothing of it. */
 acme_err_t *acme_fsfile_rename(const acme_place_t *place, const char *name,
                                const char *final,
                                apr_pool_t *scratch) ACME_MUST_CHECK;

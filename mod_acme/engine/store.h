@@ -343,6 +343,12 @@ acme_err_t *acme_store_get_account(acme_account_t **account,
 acme_err_t *acme_store_set_account_aside(acme_store_t *store,
                                          const char *account_dir,
                                          apr_pool_t *scratch) ACME_MUST_CHECK;
+/** acme_store_put_account; the one that was there is kept as by
+ *  acme_store_set_account_aside, and in use until the other is there. */
+acme_err_t *acme_store_replace_account(acme_store_t *store,
+                                       const char *account_dir,
+                                       const acme_account_t *account,
+                                       apr_pool_t *scratch) ACME_MUST_CHECK;
 acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
                                    const acme_account_t *account,
                                    apr_pool_t *scratch) ACME_MUST_CHECK;

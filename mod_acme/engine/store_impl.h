@@ -12,7 +12,9 @@
 #include "engine/seal.h"
 #include "engine/store.h"
 
-#define ACME_STORE_FILE       "store.json"
+#define ACME_STORE_FILE "store.json"
+/* One file, so that a key and the URL it is registered under change together. */
+#define ACME_STORE_ACCOUNT    "account.json"
 #define ACME_STORE_MAX_NUMBER 999999999 /* of a set: nine digits */
 #define ACME_STORE_ARCHIVED   3         /* replaced sets that are kept */
 #define ACME_STORE_TRIES      8         /* sets looked at until one is whole */

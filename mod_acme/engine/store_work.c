@@ -343,8 +343,6 @@ void acme_store_tidy_work(acme_store_t *store, const char *dir,
 
 /* --- accounts -------------------------------------------------------------------- */
 
-/* One file, so that a key and the URL it is registered under change together. */
-#define ACCOUNT_FILE "account.json"
 #define MAX_CONTACTS 4096 /* octets of all together */
 
 static const char *account_binding(const char *dir, int next, apr_pool_t *pool)
@@ -358,7 +356,7 @@ static acme_err_t *account_damaged(const acme_store_t *store, const char *dir,
     return acme_err_make(pool, ACME_E_STORE_DAMAGED,
                          apr_pstrcat(pool,
                                      store->parts[ACME_PART_ACCOUNTS].path, "/",
-                                     dir, "/" ACCOUNT_FILE, NULL),
+                                     dir, "/" ACME_STORE_ACCOUNT, NULL),
                          how, NULL);
 }
 
@@ -434,9 +432,11 @@ static acme_err_t *parse_account(acme_account_t *account,
 static acme_err_t *get_account(acme_account_t **account, acme_store_t *store,
                                const char *account_dir, apr_pool_t *pool)
 {
-    const change_t where = {
-        store, ACME_PART_ACCOUNTS, account_dir, NULL, { ACCOUNT_FILE, NULL }
-    };
+    const change_t where = { store,
+                             ACME_PART_ACCOUNTS,
+                             account_dir,
+                             NULL,
+                             { ACME_STORE_ACCOUNT, NULL } };
     const char *text;
     apr_size_t len;
 
@@ -514,7 +514,8 @@ static acme_err_t *put_account(acme_store_t *store, const char *dir,
         return acme_err_make(scratch, ACME_E_MEMORY, "writing an account",
                              NULL);
     }
-    acme_fsfile_entry_t entry = { ACCOUNT_FILE, 0600, text, strlen(text) };
+    acme_fsfile_entry_t entry = { ACME_STORE_ACCOUNT, 0600, text,
+                                  strlen(text) };
     change_t what = { store, ACME_PART_ACCOUNTS, dir, &entry, { NULL, NULL } };
     acme_err_t *err = change(&what, scratch);
     free(text);
@@ -529,46 +530,6 @@ acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,
 
     return acme_store_leave(put_account(store, account_dir, account, sub), sub,
                             scratch);
-}
-
-typedef struct aside_t {
-    const acme_store_t *store;
-    const char *dir;
-} aside_t;
-
-/* The first free number; of too many the last is lost. */
-static acme_err_t *set_aside(void *baton, apr_pool_t *scratch)
-{
-    const aside_t *aside = baton;
-    const acme_place_t *part = &aside->store->parts[ACME_PART_ACCOUNTS];
-    char name[] = ACCOUNT_FILE ".1";
-    acme_place_t *place;
-    struct stat st;
-
-    ACME_TRY(acme_fsfile_enter(&place, part, aside->dir, scratch));
-    if (!place) {
-        return NULL;
-    }
-    char *digit = &name[sizeof(name) - 2];
-    while (*digit < '9'
-           && fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        ++*digit;
-    }
-    return acme_fsfile_rename(place, ACCOUNT_FILE, name, scratch);
-}
-
-acme_err_t *acme_store_set_account_aside(acme_store_t *store,
-                                         const char *account_dir,
-                                         apr_pool_t *scratch)
-{
-    apr_pool_t *sub = acme_store_subpool(scratch);
-    aside_t aside = { store, account_dir };
-    acme_err_t *err = acme_store_check_name(account_dir, sub);
-
-    if (!err) {
-        err = acme_store_commit(store, set_aside, &aside, sub);
-    }
-    return acme_store_leave(err, sub, scratch);
 }
 
 /* --- limits ----------------------------------------------------------------------- */

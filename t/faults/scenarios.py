@@ -129,7 +129,10 @@ class Activation(Issue):
     def prepare(self):
         self.issue_old()
         fresh = self.rig.store / f"fresh/{SHOP}/ecdsa.2"
-        self.rig.drive_until(fresh.exists, "--delay", "3600")
+        # With its order behind it: or all depends on the moment at which it is killed.
+        self.rig.drive_until(
+            lambda: fresh.exists() and not self.rig.order_url(), "--delay", "3600"
+        )
         demand(self.rig.served() == 1, "the second set is in service before its time")
 
     def act(self, **how):
@@ -172,6 +175,7 @@ class Import(Rollover):
         path.write_bytes(pki.key_pem(key))
         path.chmod(0o600)
         self.issue()
+        self.before = self.thumbprint()
         self.url = f"{self.rig.ca.base}/account/imported"
         self.jwk = jose.jwk(key)
         self.rig.ca.accounts[self.url] = {
@@ -180,7 +184,11 @@ class Import(Rollover):
         self.rig.ask("account", "import", path)
 
     def check(self):
-        demand(self.thumbprint() == jose.thumbprint(self.jwk), "another account is used")
+        """Where it says that it has failed, the one before may be used."""
+        states = [json.loads(path.read_text())["state"]
+                  for path in (self.rig.store / "replies").glob("*.json")]  # fmt: skip
+        wanted = [jose.thumbprint(self.jwk)] + [self.before] * (states == ["failed"])
+        demand(self.thumbprint() in wanted, f"another account is used: {states}")
 
 
 class FirstStart(Scenario):

@@ -427,6 +427,50 @@ static void act_set_aside(acme_store_t *store, void *baton)
     must(acme_store_set_account_aside(store, "ca-00000000", pool));
 }
 
+/* Another is put in its place: one of them is in use at any moment, and the old one
+ * kept once. */
+static void act_replace(acme_store_t *store, void *baton)
+{
+    acme_account_t account = { CA_URL, NULL, { .kid = NEW_KID } };
+
+    (void)baton;
+    lead(store);
+    must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
+    must(acme_store_replace_account(store, "ca-00000000", &account, pool));
+}
+
+static void look_at_account(acme_store_t *store, void *baton)
+{
+    acme_account_t *account;
+
+    (void)baton;
+    lead(store);
+    must(acme_store_get_account(&account, store, "ca-00000000", pool));
+    must_be(account && account->key);
+}
+
+static void replace_check(acme_store_t *store)
+{
+    assert_int_equal(as_worker(look_at_account, store, NULL), 0);
+    assert_false(is_there("accounts/ca-00000000/account.json.2"));
+}
+
+static void replace_complete(acme_store_t *store)
+{
+    assert_int_equal(as_worker(act_replace, store, NULL), 0);
+    assert_true(is_there("accounts/ca-00000000/account.json.1"));
+    assert_int_equal(count_leftovers("accounts"), 0);
+}
+
+static void test_replacing_an_account_dies_at_each_step(void **state)
+{
+    const scene_t scene = { put_prepare, act_replace, WORKER, replace_check,
+                            replace_complete };
+
+    (void)state;
+    play(&scene);
+}
+
 static void take_over(acme_store_t *store, void *baton)
 {
     (void)baton;
@@ -445,6 +489,7 @@ static void aside_complete(acme_store_t *store)
     assert_int_equal(as_worker(act_set_aside, store, NULL), 0);
     assert_false(is_there("accounts/ca-00000000/account.json"));
     assert_true(is_there("accounts/ca-00000000/account.json.1"));
+    assert_false(is_there("accounts/ca-00000000/account.json.2"));
     assert_int_equal(count_leftovers("accounts"), 0);
 }
 
@@ -621,6 +666,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_worker_puts_die_at_each_step),
     STORE_TEST(test_end_of_an_order_dies_at_each_step),
     STORE_TEST(test_setting_an_account_aside_dies_at_each_step),
+    STORE_TEST(test_replacing_an_account_dies_at_each_step),
     STORE_TEST(test_request_dies_at_each_step),
     STORE_TEST(test_placeholder_dies_at_each_step),
     STORE_TEST(test_placeholder_mended_dies_at_each_step),
