@@ -62,11 +62,19 @@ acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
                                  acme_store_t *store, const char *name,
                                  apr_pool_t *pool)
 {
+    const acme_place_t *part = &store->parts[ACME_PART_AUDIT];
+    acme_err_t *err;
+
     *text = NULL;
-    return is_name(name)
-               ? acme_fsfile_read(text, len, &store->parts[ACME_PART_AUDIT],
-                                  name, store->worker, pool)
-               : acme_err_make(pool, ACME_E_STORE_NAME, name, NULL);
+    if (!is_name(name)) {
+        return acme_err_make(pool, ACME_E_STORE_NAME, name, NULL);
+    }
+    err = acme_fsfile_read(text, len, part, name, store->worker, pool);
+    /* Behind one that cannot be read another is begun, for good: it is not left for
+     * a moment's trouble. */
+    return err && err->msg == ACME_E_STORE_IO
+               ? acme_fsfile_read(text, len, part, name, store->worker, pool)
+               : err;
 }
 
 static const char *next_name(const apr_array_header_t *names, apr_pool_t *pool)
