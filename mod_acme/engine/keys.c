@@ -224,6 +224,10 @@ static acme_err_t *find_next(EVP_PKEY **key, acme_engine_t *engine,
         *key = NULL;
     }
     tlsa = *key ? acme_key_tlsa(*key, engine->scratch) : NULL;
+    if (*key && !tlsa) {
+        return acme_err_make(engine->scratch, ACME_E_MEMORY,
+                             "reading the next key", NULL);
+    }
     if (!tlsa || !strcmp(tlsa, acme_remarks(&job->status)->tlsa)
         || !is_wanted_type(job, *key)) {
         *key = NULL;
