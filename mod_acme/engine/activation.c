@@ -467,6 +467,13 @@ void acme_activation_plan(acme_engine_t *engine, acme_job_t *job)
 /* What cannot be read for so long is lost. */
 #define LOOKS 3
 
+acme_err_t *acme_activation_read_again(acme_engine_t *engine, acme_job_t *job)
+{
+    acme_err_t *err = job->unread ? load(engine, job) : NULL;
+
+    return job->status.failures < LOOKS ? err : NULL;
+}
+
 /* A disk that is away for a moment is no reason to order what is there already. */
 int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job)
 {

@@ -17,6 +17,11 @@ void acme_activation_load(acme_engine_t *engine, acme_job_t *job);
  *          failed */
 int acme_activation_look_again(acme_engine_t *engine, acme_job_t *job);
 
+/** Before a set is stored: what could not be read at the start may be this very one,
+ *  stored by an engine that was killed before its order was gone.
+ *  @return why it cannot be read yet */
+acme_err_t *acme_activation_read_again(acme_engine_t *engine,
+                                       acme_job_t *job) ACME_MUST_CHECK;
 /** Plan the next attempt; what has failed and is not wanted any more is forgotten. */
 void acme_activation_plan(acme_engine_t *engine, acme_job_t *job);
 

@@ -301,6 +301,7 @@ static acme_err_t *store_chain(finished_t *done, acme_run_t *run,
     acme_record_t *record = &done->record;
     acme_chain_t *chain;
 
+    ACME_TRY(acme_activation_read_again(engine, job));
     ACME_TRY(acme_chain_parse(&chain, chain_pem, strlen(chain_pem), run->pool));
     ACME_TRY(acme_record_describe(record, chain->leaf, run->pool));
     record->name = job->managed->name;
