@@ -211,8 +211,10 @@ static const char *account_file(const ctl_move_t *move,
 /* An account of the CA's first protocol has a URL there, and is found by its key. */
 static int same_site(const char *a, const char *b)
 {
-    apr_size_t len = 8 + strcspn(a + (strlen(a) < 8 ? strlen(a) : 8), "/");
-    return !strncmp(a, b, len);
+    const char *host = strstr(a, "://");
+    const char *end = strchr(host ? host + 3 : a, '/');
+    apr_size_t len = end ? (apr_size_t)(end - a) : strlen(a);
+    return !strncmp(a, b, len) && (b[len] == '/' || !b[len]);
 }
 
 static const char *account_url(const ctl_move_t *move,

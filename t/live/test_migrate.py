@@ -366,9 +366,14 @@ def test_certbot_with_all_and_with_damage(httpd, pebble):
     assert "1 account and 3 certificates would be taken over" in done.stderr
     assert done.stdout.count(f"<AcmeCertificate {OTHER}>") == 1  # both of its keys are in one
     assert "AcmeKeyType ecdsa-p256 rsa3072" in done.stdout
+    (registration,) = folder.glob("accounts/*/*/*/regr.json")
+    at = pebble.directory_url.split("/")[2]
+    registration.write_text(registration.read_text().replace(f"//{at}/", f"//{at}0/"))  # of another CA
     (folder / "archive/second/privkey1.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
     done = migrate(httpd, "certbot", "--from", folder, "--all")
     assert "1 account and 2 certificates were taken over" in done.stderr  # SHOP and mail
+    (account,) = httpd.store.glob("accounts/*/account.json")
+    assert f"{at}/" in account.read_text() and f"{at}0/" not in account.read_text()
     assert re.search(r"ACME1943: the certificate second is not taken over: .*privkey", done.stderr)
     assert f"<AcmeCertificate {OTHER}>" in done.stdout
     done = migrate(httpd, "certbot", "--from", httpd.folder / "none", code=1)
