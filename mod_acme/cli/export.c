@@ -261,8 +261,8 @@ static ctl_exit_t run_export(ctl_t *ctl)
     if (status == CTL_DONE) {
         status = choose(ctl, dir, &set);
     }
-    if (status != CTL_DONE) {
-        return status;
+    if (!set) {
+        return status; /* told */
     }
     export.set = set;
     export.name = set->record->name;

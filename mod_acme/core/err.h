@@ -73,7 +73,8 @@ acme_err_t *acme_err_wrap(acme_err_t *err, apr_pool_t *pool,
 acme_err_t *acme_err_dup(const acme_err_t *err, apr_pool_t *pool);
 
 /** One line for a log or a page: "text (detail) [identifier], see instance". */
-const char *acme_err_line(const acme_err_t *err, apr_pool_t *pool);
+const char *acme_err_line(const acme_err_t *err,
+                          apr_pool_t *pool) ACME_NEVER_NULL;
 
 #define ACME_TRY(expr)                                                         \
     do {                                                                       \

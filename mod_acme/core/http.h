@@ -85,7 +85,7 @@ apr_array_header_t *acme_reply_links(const acme_reply_t *reply, const char *rel,
  *  that is no problem document (HTML, bare string, empty) is survived.
  *  @return never NULL: call it for replies that are not the expected success */
 acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
-                             apr_pool_t *pool);
+                             apr_pool_t *pool) ACME_NEVER_NULL;
 
 /** The last part of "urn:ietf:params:acme:error:X" of a reply ("badNonce"), or
  *  "" for a reply without one. From pool. */

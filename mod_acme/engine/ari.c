@@ -398,9 +398,10 @@ void acme_asking_pump(acme_link_t *link)
     if (asking->in_flight >= (asking->troubles ? 1 : MAX_ASKED)) {
         return; /* the next answer goes on */
     }
-    if (now >= asking->next) {
+    acme_job_t *job = now >= asking->next ? take(asking) : NULL;
+    if (job) {
         asking->next = now + PACE;
-        ask_about(link, take(asking), renewal_info);
+        ask_about(link, job, renewal_info);
     }
     if (acme_timers_first(asking->queue)) {
         wake(link, asking->next);

@@ -243,7 +243,8 @@ int acme_child_start(acme_child_t *child, char *const *argv, char *const *env,
                      int limit)
 {
     enum { LIFE, SAID, OUT };
-    int pipes[3][2], null, failed;
+    int pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    int null, failed;
     sigset_t all, before;
 
     failed = open_pipes(pipes, &null);

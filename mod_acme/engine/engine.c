@@ -104,12 +104,11 @@ int acme_engine_is_news(const acme_engine_t *engine, acme_told_t *told,
     return news && err;
 }
 
-acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err)
+void acme_engine_lose(acme_engine_t *engine, const acme_err_t *err)
 {
-    if (err && err->msg == ACME_E_LEASE_LOST && !engine->lost) {
+    if (!engine->lost) {
         engine->lost = acme_err_dup(err, engine->lost_pool);
     }
-    return err;
 }
 
 void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,

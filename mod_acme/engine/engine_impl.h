@@ -263,8 +263,17 @@ void acme_engine_log_text(acme_engine_t *engine, const acme_job_t *job,
  *  ten minutes while it lasts. @param err  NULL: it has passed; not told */
 int acme_engine_is_news(const acme_engine_t *engine, acme_told_t *told,
                         const acme_err_t *err);
-/** Keeps in mind that the lease is lost. @return err */
-acme_err_t *acme_engine_note(acme_engine_t *engine, acme_err_t *err);
+/** The lease is lost, as err says: nothing is written any more. */
+void acme_engine_lose(acme_engine_t *engine, const acme_err_t *err);
+/** Keeps in mind that the lease is lost, if err is that. @return err */
+static inline acme_err_t *acme_engine_note(acme_engine_t *engine,
+                                           acme_err_t *err)
+{
+    if (err && err->msg == ACME_E_LEASE_LOST) {
+        acme_engine_lose(engine, err);
+    }
+    return err;
+}
 /** Add to the time-line of a job. @param more  appended; or "" */
 void acme_engine_event(acme_engine_t *engine, const acme_job_t *job,
                        const char *text, const char *more);

@@ -239,18 +239,16 @@ static apr_status_t slot_write(int fd, slot_t *slot)
 static apr_status_t open_file(int *fd, const acme_lease_t *lease)
 {
     struct stat st;
-    int opened =
-        open(lease->path,
-             O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
-    if (opened < 0) {
+    *fd = open(lease->path,
+               O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (*fd < 0) {
         return errno;
     }
-    if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(opened);
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*fd);
         return EINVAL;
     }
-    *fd = opened;
     return APR_SUCCESS;
 }
 

@@ -268,10 +268,11 @@ static acme_err_t *promote_locked(acme_set_t **set, const promotion_t *p,
 {
     acme_record_t *replaced = NULL;
 
-    /* Damage there is told by acme_store_current; here it is to be mended. */
-    acme_err_t *err =
+    /* Damage there is told by whoever serves it; here it is to be mended. */
+    acme_err_t *damage =
         acme_store_current(&replaced, p->store, p->dir, p->family, scratch);
-    err = try_newest(set, p, numbers, replaced, scratch);
+    (void)damage;
+    acme_err_t *err = try_newest(set, p, numbers, replaced, scratch);
     if (!*set && !replaced && p->how->waits) {
         err = try_oldest(set, p, numbers, scratch);
     }

@@ -82,50 +82,50 @@ static const char *why_exposed(const struct stat *st, apr_pool_t *pool)
     return st->st_size > MAX_SECRET ? "it is too long" : NULL;
 }
 
-static const char *read_open(char **text, int fd, apr_pool_t *pool)
+static char *read_open(const char **why, int fd, apr_pool_t *pool)
 {
     apr_size_t len = 0;
     struct stat st;
-    const char *why;
+    char *text;
     ssize_t got;
 
-    if (fstat(fd, &st) != 0) {
-        return os_reason(pool);
+    *why = fstat(fd, &st) == 0 ? why_exposed(&st, pool) : os_reason(pool);
+    if (*why) {
+        return NULL;
     }
-    why = why_exposed(&st, pool);
-    if (why) {
-        return why;
-    }
-    *text = secret_alloc(MAX_SECRET + 1, pool);
+    text = secret_alloc(MAX_SECRET + 1, pool);
     while (len < MAX_SECRET) {
-        got = read(fd, *text + len, MAX_SECRET - len);
+        got = read(fd, text + len, MAX_SECRET - len);
         if (got < 0 && errno == EINTR) {
             continue;
         }
         if (got < 0) {
-            return os_reason(pool);
+            *why = os_reason(pool);
+            return NULL;
         }
         if (got == 0) {
             break;
         }
         len += (apr_size_t)got;
     }
-    return strlen(*text) == len ? NULL : "it holds octets that are no text";
+    *why = "it holds octets that are no text";
+    return strlen(text) == len ? text : NULL;
 }
 
-/* @return NULL, or why it cannot be read */
-static const char *read_private(char **text, const char *path, apr_pool_t *pool)
+/* @param why  why it cannot be read; only where NULL is returned */
+static char *read_private(const char **why, const char *path, apr_pool_t *pool)
 {
     /* not waiting for the writer of a FIFO */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    const char *why;
+    char *text;
 
     if (fd < 0) {
-        return os_reason(pool);
+        *why = os_reason(pool);
+        return NULL;
     }
-    why = read_open(text, fd, pool);
+    text = read_open(why, fd, pool);
     close(fd);
-    return why;
+    return text;
 }
 
 /* --- AcmeExternalAccount ------------------------------------------------------ */
@@ -157,12 +157,11 @@ static const char *split(const char **kid, const char **hmac, char *text)
 static void read_external(acme_external_t *external, apr_pool_t *pconf,
                           apr_pool_t *scratch)
 {
-    const char *kid = NULL, *hmac = NULL, *body;
-    char *text = NULL;
-    const char *why = read_private(&text, external->file, scratch);
+    const char *kid = NULL, *hmac = NULL, *body, *why;
+    char *text = read_private(&why, external->file, scratch);
     acme_err_t *err = NULL;
 
-    if (!why) {
+    if (text) {
         why = split(&kid, &hmac, text);
     }
     if (!why) {
@@ -266,10 +265,10 @@ static const char *run_program(char **phrase, const acme_account_key_t *key,
 static acme_err_t *read_key(acme_account_key_t *key, int run, apr_pool_t *pconf,
                             apr_pool_t *scratch)
 {
-    char *text = NULL, *phrase = NULL;
-    const char *why = read_private(&text, key->file, scratch);
+    const char *why;
+    char *text = read_private(&why, key->file, scratch), *phrase = NULL;
 
-    if (why) {
+    if (!text) {
         return acme_err_make(pconf, ACME_E_ACCOUNT_KEY, key->file, why, NULL);
     }
     if (key->program && strstr(text, "ENCRYPTED")) {
