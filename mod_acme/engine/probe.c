@@ -59,7 +59,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *baton)
         apr_array_clear(probe->headers);
         return len;
     }
-    while (kept && strchr(" \t\r\n", data[kept - 1])) {
+    while (kept && memchr(" \t\r\n", data[kept - 1], 4)) {
         kept--;
     }
     if (kept && probe->headers->nelts < MAX_HEADERS && !probe->len) {
@@ -164,7 +164,7 @@ static int is_ours(const acme_probe_t *probe, long status)
     apr_size_t len = probe->expected ? strlen(probe->expected) : 0;
     apr_size_t have = probe->len;
 
-    while (have && strchr(" \t\r\n", probe->body[have - 1])) {
+    while (have && memchr(" \t\r\n", probe->body[have - 1], 4)) {
         have--; /* RFC 8555 section 8.3 */
     }
     return len && status == 200 && have == len

@@ -42,6 +42,7 @@ typedef void fuzz_target_fn_t(const char *data, apr_size_t len,
     TARGET(sealed)                                                             \
     TARGET(secrets)                                                            \
     TARGET(store)                                                              \
+    TARGET(stranger)                                                           \
     TARGET(times)                                                              \
     TARGET(transport)
 

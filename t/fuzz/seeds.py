@@ -479,6 +479,15 @@ def answers_to_probes():
     yield "ssh", b"SSH-2.0-OpenSSH_9.2\r\n"
 
 
+def strangers():
+    yield "nginx", "404\nServer: nginx/1.22.1\nContent-Type: text/html\n\n<html><title>404 Not Found</title>"
+    yield "cdn", "403\nServer: cloudflare\nCF-RAY: 8a1b\nLocation: https://other.example/\n\n"
+    yield "squid", "502\nVia: 1.1 squid (squid/5.7)\nX-Cache: MISS\n\n<h1>Bad Gateway"
+    yield "parking", "200\nServer: \x1b[31mx\n\n<title>shop.example is for sale</title> this domain may be for sale"
+    yield "tls", "400\n\nYou're speaking plain HTTP to an SSL-enabled server port.<title>\x00&lt;\xff"
+    yield "redirect", "302\nlocation: http://shop.example/.well-known/acme-challenge/x\nno colon\n: x\n\n"
+
+
 # --- other programs -------------------------------------------------------------------------
 
 
@@ -555,7 +564,7 @@ SEEDS = {
     "chain": chains, "directives": directives, "dns": dns_answers, "errand": errands,
     "hello": hellos, "http01": requests, "keys": keys, "migrate": migrations, "names": texts,
     "ocsp": answers, "order": orders, "probe": answers_to_probes, "reply": replies,
-    "resource": resources, "times": times, "transport": answers_with_headers,
+    "resource": resources, "stranger": strangers, "times": times, "transport": answers_with_headers,
 }  # fmt: skip
 
 
