@@ -9,6 +9,7 @@
  *   ask.c    a request to the running server, watched until it is answered
  *   names.c  which certificate is meant
  *   survey.c what is known of certificates
+ *   fresh.c  whether a set of the worker's will do
  *   worker.c changes to the part of the server's user
  *   trail.c  the audit trail of what is done here
  *   files.c, phrase.c  files for others, pass phrases
@@ -160,6 +161,13 @@ const char *ctl_identity(ctl_t *ctl, const char *dir, apr_pool_t *pool);
 /** Of the newest whole set, or NULL; damage is told. */
 const acme_record_t *ctl_record(ctl_t *ctl, const char *dir,
                                 acme_family_t family, apr_pool_t *pool);
+
+/* --- fresh.c ------------------------------------------------------------------------- */
+
+/** acme_fit_set for a set that has not been promoted yet, by what root has written
+ *  down of the configuration. @return as acme_fit_set */
+acme_err_t *ctl_check_fresh(ctl_t *ctl, const char *dir, acme_family_t family,
+                            const acme_set_t *set) ACME_MUST_CHECK;
 
 /* --- secret.c ---------------------------------------------------------------------- */
 

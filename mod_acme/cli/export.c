@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/ident.h"
-#include "engine/fit.h"
-
 typedef struct export_t {
     ctl_t *ctl;
     const acme_set_t *set;
@@ -33,62 +30,12 @@ static int wants(const ctl_t *ctl, acme_family_t family)
     return !type || !strcmp(type, acme_family_name(family));
 }
 
-static void add_name(apr_array_header_t *names, const char *name,
-                     apr_pool_t *pool)
-{
-    acme_ident_t *ident;
-
-    if (!acme_ident_parse(&ident, name, pool)) {
-        APR_ARRAY_PUSH(names, acme_ident_t *) = ident;
-    }
-}
-
-/* What root has written down of the configuration, the identity first. */
-static const apr_array_header_t *configured(ctl_t *ctl, const char *dir)
-{
-    apr_array_header_t *names =
-        apr_array_make(ctl->pool, 4, sizeof(acme_ident_t *));
-    int known;
-    const acme_use_t *use = ctl_use(ctl, dir, &known);
-
-    if (use) {
-        add_name(names, use->name, ctl->pool);
-    }
-    for (int i = 0; use && use->names && i < use->names->nelts; i++) {
-        add_name(names, APR_ARRAY_IDX(use->names, i, const char *), ctl->pool);
-    }
-    return names;
-}
-
-/* The worker's word: another daemon gets no more from it than this server would. */
-static acme_err_t *check_fresh(ctl_t *ctl, const char *dir,
-                               acme_family_t family, const acme_set_t *set)
-{
-    acme_record_t *promoted = NULL;
-    const apr_array_header_t *allowed = configured(ctl, dir);
-    acme_err_t *damage =
-        acme_store_current(&promoted, ctl->store, dir, family, ctl->pool);
-    const apr_array_header_t *before =
-        promoted ? promoted->idents
-                 : acme_store_names(ctl->store, dir, ctl->pool);
-
-    (void)damage; /* told when it is shown */
-    allowed = allowed->nelts ? allowed : before;
-    if (!allowed->nelts) {
-        return acme_err_make(ctl->pool, ACME_E_PROMOTE, dir,
-                             acme_family_name(family),
-                             "no name is configured for it", NULL);
-    }
-    const acme_fit_t fit = { dir, family, allowed, before, apr_time_now() };
-    return acme_fit_set(&fit, set->chain, set->key, ctl->pool);
-}
-
 static acme_err_t *get_set(acme_set_t **set, ctl_t *ctl, const char *dir,
                            acme_family_t family)
 {
     ACME_TRY(acme_store_get_set(set, ctl->store, dir, family, ctl->pool));
     return *set && (*set)->record->from == ACME_RECORD_FRESH
-               ? check_fresh(ctl, dir, family, *set)
+               ? ctl_check_fresh(ctl, dir, family, *set)
                : NULL;
 }
 

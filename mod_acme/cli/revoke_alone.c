@@ -174,22 +174,55 @@ static ctl_exit_t conclude(alone_t *alone, target_t *target)
 
 /* --- which ------------------------------------------------------------------------ */
 
+typedef struct wanted_t {
+    ctl_t *ctl;
+    const target_t *of;
+    EVP_PKEY *key;     /* or NULL */
+    acme_err_t *unfit; /* why the first was passed over */
+} wanted_t;
+
+/* The worker may have put sets that were never issued above the one that was: those
+ * that root would not promote are passed over. */
+static int is_wanted(void *baton, const acme_set_t *set)
+{
+    wanted_t *wanted = baton;
+    acme_err_t *unfit = NULL;
+
+    if (set->record->from == ACME_RECORD_FRESH) {
+        unfit = ctl_check_fresh(wanted->ctl, wanted->of->dir,
+                                wanted->of->family, set);
+        wanted->unfit = wanted->unfit ? wanted->unfit : unfit;
+    }
+    return !unfit
+           && (!wanted->key
+               || EVP_PKEY_eq(wanted->key, X509_get0_pubkey(set->chain->leaf))
+                      == 1);
+}
+
+/* @return also where there is a set: one that was passed over was told of */
+static ctl_exit_t find_set(acme_set_t **set, ctl_t *ctl, const target_t *of,
+                           EVP_PKEY *key)
+{
+    wanted_t wanted = { ctl, of, key, NULL };
+    const acme_choice_t choice = { is_wanted, &wanted };
+    acme_err_t *err = acme_store_find_set(set, ctl->store, of->dir, of->family,
+                                          &choice, ctl->pool);
+
+    err = wanted.unfit ? wanted.unfit : err;
+    return err ? ctl_say_error(err, ctl->pool) : CTL_DONE;
+}
+
 /* @return CTL_DONE also where it is not meant */
 static ctl_exit_t revoke_one(alone_t *alone, const target_t *of, EVP_PKEY *key,
                              int *count)
 {
     ctl_t *ctl = alone->ctl;
     acme_set_t *set = NULL;
-    acme_err_t *err =
-        acme_store_get_set(&set, ctl->store, of->dir, of->family, ctl->pool);
+    ctl_exit_t found = find_set(&set, ctl, of, key);
     unsigned char *der = NULL;
 
-    if (err) {
-        return ctl_say_error(err, ctl->pool);
-    }
-    if (!set
-        || (key && EVP_PKEY_eq(key, X509_get0_pubkey(set->chain->leaf)) != 1)) {
-        return CTL_DONE;
+    if (!set) {
+        return found;
     }
     if (!set->record->ca_url) {
         return ctl_say(ctl, ACME_E_REVOKE_ACCOUNT, "?", NULL);
@@ -208,6 +241,11 @@ static ctl_exit_t revoke_one(alone_t *alone, const target_t *of, EVP_PKEY *key,
     (*count)++;
     target_t target = *of;
     target.serial = set->record->serial;
+    /* the worker has written down which CA that is */
+    printf("%s is asked to revoke the %s certificate with serial %s.\n",
+           acme_encode_printable(config.directory_url, 255, ctl->pool),
+           acme_family_name(of->family), target.serial);
+    fflush(stdout);
     ctl_exit_t status = ask(alone, &config);
     return status == CTL_DONE ? conclude(alone, &target) : status;
 }
@@ -229,9 +267,10 @@ ctl_exit_t ctl_revoke_alone(ctl_t *ctl, EVP_PKEY *key, int reason)
     }
     puts("No server runs: the certificate is revoked by its own key.");
     fflush(stdout);
-    for (int i = 0; i < ACME_FAMILIES && status == CTL_DONE; i++) {
+    for (int i = 0; i < ACME_FAMILIES; i++) {
         of.family = (acme_family_t)i;
-        status = revoke_one(&alone, &of, key, &count);
+        ctl_exit_t one = revoke_one(&alone, &of, key, &count);
+        status = status == CTL_DONE ? one : status;
     }
     return status == CTL_DONE && !count ? ctl_say(
                ctl, key ? ACME_E_REVOKE_KEY : ACME_E_REVOKE_NONE,

@@ -439,10 +439,25 @@ acme_err_t *acme_store_list_accounts(apr_array_header_t **dirs,
 /** Names of the placeholder: what was configured. acme_ident_t *; perhaps empty. */
 const apr_array_header_t *acme_store_names(acme_store_t *store, const char *dir,
                                            apr_pool_t *pool);
-/** The newest whole set with its key, promoted or fresh. *set NULL: none. */
+/** The newest whole set with its key, promoted or fresh, described by its
+ *  certificate. *set NULL: none. */
 acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool) ACME_MUST_CHECK;
+
+/** Which sets will do. */
+typedef struct acme_choice_t {
+    int (*fits)(void *baton, const acme_set_t *set);
+    void *baton;
+} acme_choice_t;
+
+/** The newest that fits: of those that are newer than what is promoted, as many are
+ *  looked at as by acme_store_promote; then what is promoted. *set NULL: none.
+ *  @return also with a set: the first that was damaged */
+acme_err_t *acme_store_find_set(acme_set_t **set, acme_store_t *store,
+                                const char *dir, acme_family_t family,
+                                const acme_choice_t *choice,
+                                apr_pool_t *pool) ACME_MUST_CHECK;
 /** Everything of a certificate in root's part goes. None is well, too. */
 acme_err_t *acme_store_remove_promoted(acme_store_t *store, const char *dir,
                                        apr_pool_t *scratch) ACME_MUST_CHECK;

@@ -83,9 +83,7 @@ static acme_err_t *read_promoted(acme_set_t *set, const acme_store_t *store,
                                  apr_pool_t *pool)
 {
     const acme_place_t *part =
-        &store->parts[set->record->from == ACME_RECORD_INSTEAD
-                          ? ACME_PART_ARCHIVE
-                          : ACME_PART_CERTIFICATES];
+        &store->parts[acme_store_current_part(store, dir, family)];
     const char *base = apr_pstrcat(
         pool, dir, "/", acme_store_set_name(family, set->record->number, pool),
         "/", NULL);
@@ -107,6 +105,19 @@ static acme_err_t *read_promoted(acme_set_t *set, const acme_store_t *store,
     return acme_key_from_pem(&set->key, key, key_len, pool);
 }
 
+/* What the certificate says replaces what the worker says of it. */
+static acme_err_t *load_fresh(acme_set_t **set, acme_store_t *store,
+                              const char *dir, acme_family_t family, int number,
+                              apr_pool_t *pool)
+{
+    acme_set_t *made;
+
+    ACME_TRY(acme_store_load_fresh(&made, store, dir, family, number, pool));
+    ACME_TRY(acme_record_describe(made->record, made->chain->leaf, pool));
+    *set = made;
+    return NULL;
+}
+
 acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool)
@@ -120,12 +131,55 @@ acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
         return damage;
     }
     if (made->record->from == ACME_RECORD_FRESH) {
-        return acme_store_load_fresh(set, store, dir, family,
-                                     made->record->number, pool);
+        return load_fresh(set, store, dir, family, made->record->number, pool);
     }
     ACME_TRY(read_promoted(made, store, dir, family, pool));
     *set = made;
     return NULL;
+}
+
+/* @return also with a set: what was damaged */
+static acme_err_t *get_promoted(acme_set_t **set, acme_store_t *store,
+                                const char *dir, acme_family_t family,
+                                apr_pool_t *pool)
+{
+    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
+    acme_err_t *damage =
+        acme_store_current(&made->record, store, dir, family, pool);
+
+    if (!made->record) {
+        return damage;
+    }
+    ACME_TRY(read_promoted(made, store, dir, family, pool));
+    *set = made;
+    return damage;
+}
+
+acme_err_t *acme_store_find_set(acme_set_t **set, acme_store_t *store,
+                                const char *dir, acme_family_t family,
+                                const acme_choice_t *choice, apr_pool_t *pool)
+{
+    acme_set_t *promoted = NULL, *made;
+    apr_array_header_t *numbers = NULL;
+    acme_err_t *first = get_promoted(&promoted, store, dir, family, pool);
+    acme_err_t *err = acme_store_numbers(
+        &numbers, &store->parts[ACME_PART_FRESH], dir, family, pool);
+
+    *set = NULL;
+    for (int i = 0; !err && i < numbers->nelts && i < ACME_STORE_TRIES && !*set;
+         i++) {
+        int number = APR_ARRAY_IDX(numbers, i, int);
+        if (promoted && number <= promoted->record->number) {
+            break;
+        }
+        acme_err_t *bad = load_fresh(&made, store, dir, family, number, pool);
+        first = first ? first : bad;
+        *set = !bad && choice->fits(choice->baton, made) ? made : NULL;
+    }
+    if (!*set && promoted && choice->fits(choice->baton, promoted)) {
+        *set = promoted;
+    }
+    return first ? first : err;
 }
 
 /* --- clearing away ---------------------------------------------------------------------- */

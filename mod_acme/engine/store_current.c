@@ -485,14 +485,21 @@ acme_err_t *acme_store_current(acme_record_t **record, acme_store_t *store,
     return damage;
 }
 
+acme_part_t acme_store_current_part(const acme_store_t *store, const char *dir,
+                                    acme_family_t family)
+{
+    const acme_verdict_t *verdict = acme_store_verdict(store, dir, family);
+
+    return verdict && verdict->archived ? ACME_PART_ARCHIVE
+                                        : ACME_PART_CERTIFICATES;
+}
+
 void acme_store_current_files(const char **chain, const char **key,
                               const acme_store_t *store, const char *dir,
                               acme_family_t family, int number,
                               apr_pool_t *pool)
 {
-    const acme_verdict_t *verdict = acme_store_verdict(store, dir, family);
-    acme_part_t part = verdict && verdict->archived ? ACME_PART_ARCHIVE
-                                                    : ACME_PART_CERTIFICATES;
+    acme_part_t part = acme_store_current_part(store, dir, family);
     const char *set = apr_psprintf(pool, "%s/%s/%s.%d", store->parts[part].path,
                                    dir, acme_family_name(family), number);
 

@@ -120,6 +120,9 @@ int acme_store_is_opener(const acme_store_t *store);
 /** What acme_store_current has found damaged; NULL: nothing. */
 const acme_verdict_t *acme_store_verdict(const acme_store_t *store,
                                          const char *dir, acme_family_t family);
+/** Where what acme_store_current has given lies: certificates/ or archive/. */
+acme_part_t acme_store_current_part(const acme_store_t *store, const char *dir,
+                                    acme_family_t family);
 /** It is mended. */
 void acme_store_acquit(acme_store_t *store, const char *dir,
                        acme_family_t family);

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 
@@ -9,12 +10,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization as s
 
 from . import faults, jose, pki
+from .httpd import WORKER_USER
 from .miniclient import MiniClient
 from .proc import wait_until
 from .test_account import documents, jwk_private, pem, secret_file
 from .test_events import notes, write_program
 from .test_events import told as told_events
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one, serial
+from .test_store_faults import edit_json, forge, own_all
 
 
 def done(httpd, *args):
@@ -510,7 +513,16 @@ def test_revocation_while_the_server_is_stopped(acme_httpd, pebble, given):
     pebble.resume()
     assert late.returncode == 4 and "ACME1947: " in late.stderr
     assert pebble.cert_status(serial(first))["Status"] == "Valid"
-    told = done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    # what somebody who had taken over a child has put above it is passed over
+    planted = acme_httpd.store / "fresh" / SHOP / "ecdsa.3"
+    shutil.copytree(planted.with_name("ecdsa.1"), planted)
+    edit_json(planted / "record.json", number=3)
+    own_all(planted, WORKER_USER)
+    forge(planted, lambda host: [host, "evil.example"])
+    told = acmectl(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)
+    assert told.returncode == 0 and "ACME1109: " in told.stderr and "evil.example" in told.stderr, told
+    told = told.stdout
+    shutil.rmtree(planted)
     assert "No server runs" in told and f"{serial(first):x}" in told.lower()
     assert pebble.cert_status(serial(first))["Status"] == "Revoked"
     assert "(it was before)" in done(acme_httpd, "revoke", SHOP, "--reason", "keyCompromise", *more)

@@ -258,6 +258,34 @@ static void make_far(acme_store_t *store, void *baton)
     (void)baton;
 }
 
+static int is_number(void *baton, const acme_set_t *set)
+{
+    return set->record->number == *(int *)baton;
+}
+
+static void test_newest_that_fits_is_found(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_set_t *set;
+    int wanted = 1;
+    const acme_choice_t choice = { is_number, &wanted };
+
+    (void)state;
+    put_sample(store, SHOP);
+    assert_int_equal(promote(store, SHOP)->number, 1);
+    for (int served = 1; served <= 2; served++) {
+        sample_t next = { SHOP, SHOP, ACME_KEY_ECDSA_P256, NOW, served };
+        assert_int_equal(as_worker(sample_put, store, &next), 0);
+    }
+    for (wanted = 1; wanted <= 4; wanted++) {
+        assert_no_err(
+            acme_store_find_set(&set, store, SHOP, ECDSA, &choice, pool));
+        assert_int_equal(set ? set->record->number : 4, wanted);
+        assert_true(
+            !set || (set->record->from == ACME_RECORD_FRESH) == (wanted > 1));
+    }
+}
+
 static void test_promote_number_far_ahead_refused(void **state)
 {
     acme_store_t *store = open_store();
@@ -275,6 +303,7 @@ static void test_promote_record_lies_certificate_counts(void **state)
 {
     acme_store_t *store = open_store();
     acme_record_t *record = NULL;
+    acme_set_t *set;
 
     (void)state;
     put_sample(store, SHOP " bank.example");
@@ -291,6 +320,8 @@ static void test_promote_record_lies_certificate_counts(void **state)
     if (getuid() == 0) {
         assert_int_equal(chown(path, WORKER, WORKER), 0);
     }
+    assert_no_err(acme_store_get_set(&set, store, SHOP, ECDSA, pool));
+    assert_true(set->record->not_after < NOW + apr_time_from_sec(400 * 86400));
     assert_err(try_promote(store, SHOP " www.shop.example"), ACME_E_PROMOTE);
     record = promote(store, SHOP " bank.example");
     assert_string_equal(record->name, SHOP);
@@ -584,6 +615,20 @@ static void test_current_damaged_is_told_and_mended_from_fresh(void **state)
     }
 }
 
+/* Number of the set that acmectl gets, with its key, where there is no fresh one. */
+static int set_to_be_had(acme_store_t *store)
+{
+    acme_set_t *set = NULL;
+
+    assert_int_equal(
+        system(apr_pstrcat(pool, "rm -r ", in_store("fresh/" SHOP), NULL)), 0);
+    assert_no_err(acme_store_get_set(&set, store, SHOP, ECDSA, pool));
+    assert_non_null(set);
+    assert_int_equal(EVP_PKEY_eq(set->key, X509_get0_pubkey(set->chain->leaf)),
+                     1);
+    return set->record->number;
+}
+
 static void test_current_damaged_older_beside_used(void **state)
 {
     acme_store_t *store = open_store();
@@ -604,6 +649,7 @@ static void test_current_damaged_older_beside_used(void **state)
     assert_non_null(record);
     assert_int_equal(record->number, 1);
     assert_int_equal(record->from, ACME_RECORD_INSTEAD);
+    assert_int_equal(set_to_be_had(store), 1);
 }
 
 static const char *chain_of_current(acme_store_t *store, int number)
@@ -651,6 +697,7 @@ static void test_current_damaged_archived_used(void **state)
     if (geteuid() == 0) { /* else the worker sees for itself */
         assert_int_equal(as_worker(older_is_current, store, NULL), 0);
     }
+    assert_int_equal(set_to_be_had(store), 1);
     put_sample(store, SHOP);
     assert_int_equal(promote(store, SHOP)->number, 3);
     assert_int_equal(current_number(store), 3);
@@ -978,6 +1025,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_promote_damaged_placeholder_says_nothing),
     STORE_TEST(test_promote_expired_refused),
     STORE_TEST(test_promote_what_no_handshake_takes_refused),
+    STORE_TEST(test_newest_that_fits_is_found),
     STORE_TEST(test_promote_number_far_ahead_refused),
     STORE_TEST(test_promote_record_lies_certificate_counts),
     STORE_TEST(test_load_fresh_in_any_child),
