@@ -8,7 +8,6 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,9 +21,7 @@ static ctl_exit_t failed(ctl_t *ctl, const char *path)
     return cannot(ctl, path, strerror(errno));
 }
 
-#define BESIDE     ".acmectl-"
-#define LOOKS      100
-#define LOOK_EVERY apr_time_from_msec(20)
+#define BESIDE ".acmectl-"
 
 static const char *beside(ctl_t *ctl, const char *name)
 {
@@ -87,23 +84,11 @@ static void remove_at(int at, const char *name, const ctl_file_t *files,
     unlinkat(at, name, AT_REMOVEDIR);
 }
 
-/* Everybody who may read the folder can lock it: he is not waited for for long. */
-static int lock(const folder_t *folder)
-{
-    for (int i = 0; flock(folder->fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        if ((errno != EWOULDBLOCK && errno != EINTR) || i == LOOKS) {
-            return 0;
-        }
-        apr_sleep(LOOK_EVERY);
-    }
-    return 1;
-}
-
 /* What an acmectl has left that was killed: there may be keys in it. Without the lock
  * it might be another's that is at work, and stays. */
 static void clean(const folder_t *folder, const ctl_file_t *files, int count)
 {
-    if (!lock(folder)) {
+    if (!acme_fsfile_lock(folder->fd)) {
         return;
     }
     DIR *dir = fdopendir(dup(folder->fd));

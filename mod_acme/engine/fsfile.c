@@ -5,14 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/encode.h"
 
+#define LOOKS       100
+#define LOOK_EVERY  20 /* milliseconds */
 #define TEMP_PREFIX ".new-"
 #define TEMP_LENGTH (sizeof(TEMP_PREFIX) - 1 + 16)
 
@@ -67,6 +71,17 @@ acme_err_t *acme_fsfile_error(const char *verb, const acme_place_t *place,
 
     return acme_err_os(pool, rv, ACME_E_STORE_IO, verb,
                        acme_fsfile_path(place, name, pool), NULL);
+}
+
+int acme_fsfile_lock(int fd)
+{
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || i == LOOKS) {
+            return 0;
+        }
+        poll(NULL, 0, LOOK_EVERY);
+    }
+    return 1;
 }
 
 /* --- names of our own -------------------------------------------------------- */

@@ -55,6 +55,11 @@ const char *acme_fsfile_path(const acme_place_t *place, const char *name,
 acme_err_t *acme_fsfile_error(const char *verb, const acme_place_t *place,
                               const char *name, apr_pool_t *pool);
 
+/** flock(2) a directory, which everybody can who may open it, or got it with a fork:
+ *  nobody is waited for for more than two seconds. Root's, where no engine runs.
+ *  @return 0, and errno: it is not locked */
+int acme_fsfile_lock(int fd);
+
 /** Open a directory in parent, not through a symlink; closed with pool.
  *  @param place  NULL if there is none
  *  @return E_STORE_IO, E_STORE_DAMAGED (not a directory) */

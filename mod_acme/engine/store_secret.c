@@ -161,11 +161,10 @@ acme_err_t *acme_store_settle_secret(acme_store_t *store, int create,
                         acme_fsfile_path(&store->base, ACME_STORE_FILE, pool),
                         pool);
     }
-    /* store.json itself cannot be locked yet. */
-    while (flock(store->base.fd, LOCK_EX) != 0) {
-        if (errno != EINTR) {
-            return io_error("lock", store->base.path, pool);
-        }
+    /* store.json itself cannot be locked yet; the directory every child can that
+     * was forked by an earlier httpd. */
+    if (!acme_fsfile_lock(store->base.fd)) {
+        return io_error("lock", store->base.path, pool);
     }
     acme_err_t *err = write_secret(store, pool);
     flock(store->base.fd, LOCK_UN);

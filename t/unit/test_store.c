@@ -4,6 +4,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/file.h>
 #include <time.h>
 
 #define ECDSA ACME_FAMILY_ECDSA
@@ -97,6 +98,24 @@ static void test_open_lost_secret_refused_where_keys_are_sealed(void **state)
     assert_err(err, ACME_E_STORE_DAMAGED);
     assert_non_null(strstr(err->text, "backup"));
     assert_false(is_there("store.json"));
+}
+
+/* Those who got the directory with a fork can lock it for ever. */
+static void test_open_is_not_held_up_by_a_lock_for_good(void **state)
+{
+    acme_store_t *store = open_store();
+    int fd = open(in_store(""), O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_int_equal(unlink(in_store("store.json")), 0);
+    assert_int_equal(flock(fd, LOCK_SH), 0);
+    alarm(20);
+    acme_err_t *err = try_open(&store, 1);
+    alarm(0);
+    assert_err(err, ACME_E_STORE_IO);
+    assert_non_null(strstr(err->text, "lock"));
+    close(fd);
+    assert_no_err(try_open(&store, 1));
 }
 
 static void test_open_writable_by_others_refused(void **state)
@@ -857,6 +876,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_open_newer_version_refused),
     STORE_TEST(test_open_damaged_secret_refused),
     STORE_TEST(test_open_lost_secret_refused_where_keys_are_sealed),
+    STORE_TEST(test_open_is_not_held_up_by_a_lock_for_good),
     STORE_TEST(test_open_writable_by_others_refused),
     STORE_TEST(test_open_of_another_owner_refused),
     STORE_TEST(test_open_part_is_a_symlink_refused),
