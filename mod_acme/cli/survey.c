@@ -13,6 +13,10 @@
 #define PATIENCE 10 /* seconds: an engine answers at its next look */
 #define PAGES                                                                  \
     10 /* asked for at once: each is a file of up to a million octets */
+/* The answer is the worker's, who may have been taken over: root has written down
+ * how many certificates there are, of which each has room for a hundred names. */
+#define ROOM        (64 * 1024)
+#define UNKNOWN     100000
 #define SERVER_TIME apr_time_from_sec(3)
 #define LOOK_EVERY  apr_time_from_msec(200)
 
@@ -22,6 +26,50 @@ typedef struct page_t {
     acme_control_t request; /* id NULL: not asked for */
     apr_int64_t from;       /* certificates before it */
 } page_t;
+
+/* What has come so far. */
+typedef struct answer_t {
+    ctl_t *ctl;
+    json_t *list;
+    apr_int64_t total; /* as the server says */
+    apr_int64_t most;  /* as root has written down */
+    apr_int64_t room;  /* octets that are left, but for most */
+} answer_t;
+
+static apr_int64_t count_configured(ctl_t *ctl)
+{
+    apr_array_header_t *uses = NULL;
+    apr_pool_t *scratch;
+
+    apr_pool_create(&scratch, ctl->pool);
+    acme_err_t *err = acme_store_get_uses(&uses, NULL, ctl->store, scratch);
+    apr_int64_t count = !err && uses ? uses->nelts : UNKNOWN;
+    apr_pool_destroy(scratch);
+    return count;
+}
+
+static int is_too_much(const answer_t *answer)
+{
+    return (apr_int64_t)json_array_size(answer->list) > answer->most
+           || answer->room + answer->most * ROOM < 0;
+}
+
+static ctl_exit_t take_some(answer_t *answer, json_t *some)
+{
+    json_array_extend(answer->list, some);
+    answer->room -= (apr_int64_t)json_dumpb(some, NULL, 0, JSON_COMPACT);
+    if (is_too_much(answer)) {
+        answer->most = count_configured(answer->ctl); /* it may be others now */
+    }
+    if (!is_too_much(answer)) {
+        return CTL_DONE;
+    }
+    json_array_clear(answer->list);
+    return ctl_say(
+        answer->ctl, ACME_W_CTL_TOO_MUCH,
+        apr_psprintf(answer->ctl->pool, "%" APR_INT64_T_FMT, answer->most),
+        NULL);
+}
 
 static acme_err_t *ask_page(page_t *page, ctl_t *ctl, const char *name,
                             apr_int64_t from)
@@ -33,65 +81,70 @@ static acme_err_t *ask_page(page_t *page, ctl_t *ctl, const char *name,
 }
 
 /* @param size  certificates in it; 0: what came before it was shorter than thought */
-static ctl_exit_t take_page(apr_int64_t *size, page_t *page, ctl_t *ctl,
-                            json_t *list, apr_int64_t *total)
+static ctl_exit_t take_page(apr_int64_t *size, page_t *page, answer_t *answer)
 {
     acme_control_reply_t *reply;
-    ctl_t quick = *ctl;
+    ctl_t quick = *answer->ctl;
 
     *size = 0;
     quick.timeout = PATIENCE;
+    apr_pool_create(&quick.pool, answer->ctl->pool);
     ctl_exit_t status = ctl_await(&quick, &page->request, &reply, NULL, NULL);
     if (status == CTL_DONE
-        && page->from == (apr_int64_t)json_array_size(list)) {
+        && page->from == (apr_int64_t)json_array_size(answer->list)) {
         json_t *some = json_object_get(reply->result, "certificates");
-        *total = json_integer_value(json_object_get(reply->result, "total"));
+        answer->total =
+            json_integer_value(json_object_get(reply->result, "total"));
         *size = (apr_int64_t)json_array_size(some);
-        json_array_extend(list, some);
+        status = take_some(answer, some);
     }
+    apr_pool_destroy(quick.pool);
     return status;
 }
 
 /* The server looks for requests once a second. @param size  of a page */
-static ctl_exit_t take_pages(ctl_t *ctl, json_t *list, apr_int64_t size,
-                             apr_int64_t *total)
+static ctl_exit_t take_pages(answer_t *answer, apr_int64_t size)
 {
+    ctl_t *ctl = answer->ctl;
     page_t pages[PAGES] = { 0 };
-    apr_int64_t begin = (apr_int64_t)json_array_size(list), got;
+    apr_int64_t begin = (apr_int64_t)json_array_size(answer->list), got;
     ctl_exit_t status = CTL_DONE;
 
     for (int i = 0; i < PAGES && status == CTL_DONE; i++) {
         apr_int64_t from = begin + i * size;
         acme_err_t *err =
-            from < *total ? ask_page(&pages[i], ctl, NULL, from) : NULL;
+            from < answer->total ? ask_page(&pages[i], ctl, NULL, from) : NULL;
         status = err ? ctl_say_error(err, ctl->pool) : CTL_DONE;
     }
     for (int i = 0; i < PAGES && pages[i].request.id; i++) {
         if (status == CTL_DONE) {
-            status = take_page(&got, &pages[i], ctl, list, total);
+            status = take_page(&got, &pages[i], answer);
         }
         else {
             acme_store_remove_request(ctl->store, pages[i].request.id,
                                       ctl->pool);
         }
     }
-    if ((apr_int64_t)json_array_size(list) == begin) {
-        *total = 0; /* fewer than there were: the server was reloaded */
+    if ((apr_int64_t)json_array_size(answer->list) == begin) {
+        answer->total = 0; /* fewer than there were: the server was reloaded */
     }
     return status;
 }
 
 static ctl_exit_t ask_all(ctl_t *ctl, const char *name, json_t *list)
 {
+    answer_t answer = {
+        .ctl = ctl, .list = list, .most = count_configured(ctl), .room = ROOM
+    };
     page_t first;
-    apr_int64_t total = 0, size = 0;
+    apr_int64_t size = 0;
     acme_err_t *err = ask_page(&first, ctl, name, 0);
-    ctl_exit_t status = err ? ctl_say_error(err, ctl->pool)
-                            : take_page(&size, &first, ctl, list, &total);
+    ctl_exit_t status =
+        err ? ctl_say_error(err, ctl->pool) : take_page(&size, &first, &answer);
 
     while (status == CTL_DONE && !name && size
-           && (apr_int64_t)json_array_size(list) < total) {
-        status = take_pages(ctl, list, size, &total);
+           && (apr_int64_t)json_array_size(list) < answer.total) {
+        status = take_pages(&answer, size);
     }
     return status;
 }

@@ -62,6 +62,14 @@ def test_acmectl_status_running_and_stopped_tell_the_same(acme_httpd):
     assert key["state"] == "valid" and int(key["serial"], 16) == serial(issued)
     assert key["next"]["action"] == "renew" and key["next"]["time"]
     assert SHOP in ctl(acme_httpd, "status") and "valid" in ctl(acme_httpd, "status")
+    # a worker that was taken over can tell of no more than root has configured
+    managed = acme_httpd.store / "managed.json"
+    kept = managed.read_text()
+    managed.write_text(json.dumps({**json.loads(kept), "certificates": []}))
+    done = acmectl(acme_httpd, "status", "--json")
+    assert "ACME1720: " in done.stderr and json.loads(done.stdout)["server"] == "silent"
+    assert [one["name"] for one in json.loads(done.stdout)["certificates"]] == [SHOP], "by the store"
+    managed.write_text(kept)
     acme_httpd.stop()
     server, found = certificates(acme_httpd)
     assert server == "stopped" and list(found) == [SHOP]

@@ -40,5 +40,7 @@
     M(1718, E_CTL_CODE, ERR, CONFIG, "there is no message with the number %s", \
       "List them with acmectl explain --all.")                                 \
     M(1719, E_RESTORE_HALF, WARNING, LOCAL, "interrupted before everything was restored", \
-      "Restore again: what is there already is passed over.")
+      "Restore again: what is there already is passed over.") \
+    M(1720, W_CTL_TOO_MUCH, WARNING, LOCAL, "the server tells more than there is to tell of the %s certificates that it is configured with: its answer is passed over", \
+      "What is shown is from the store. Where this comes again, somebody may have taken over a child of the server: stop it, and look for what the sites have run.")
 /* clang-format on */
