@@ -4,50 +4,89 @@
 
 #include <apr_strings.h>
 #include <http_config.h>
+#include <http_core.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <util_cfgtree.h>
 
-/* The last SSLCipherSuite but those of TLS 1.3: it may set the security level.
- * @return found, if there is none */
-static const char *find_suite(const char *found, const ap_directive_t *node,
-                              apr_pool_t *pool)
+/* What the configuration says of a host. */
+typedef struct said_t {
+    const char
+        *suite; /* the last SSLCipherSuite but those of TLS 1.3: it may set the
+                          security level; NULL: there is none */
+    const char *engine; /* SSLEngine, or NULL */
+    int own;            /* it has SSLCertificateFile */
+} said_t;
+
+static void read_suite(said_t *said, const char *args, apr_pool_t *pool)
 {
-    for (; node; node = node->next) {
-        const char *args = node->args;
+    const char *first = ap_getword_conf(pool, &args);
 
-        if (!strcasecmp(node->directive, "SSLCipherSuite") && args) {
-            const char *first = ap_getword_conf(pool, &args);
-
-            if (!*args) {
-                found = first;
-            }
-            else if (!strcmp(first, "SSL")) {
-                found = ap_getword_conf(pool, &args);
-            }
-        }
+    if (!*args) {
+        said->suite = first;
     }
-    return found;
+    else if (!strcmp(first, "SSL")) {
+        said->suite = ap_getword_conf(pool, &args);
+    }
 }
 
-static const char *suite_of(const server_rec *host, apr_pool_t *pool)
+static void read_section(said_t *said, const ap_directive_t *node,
+                         apr_pool_t *pool)
 {
-    const char *found = find_suite(NULL, ap_conftree, pool);
-    const ap_directive_t *node;
+    for (; node; node = node->next) {
+        const char *args = node->args ? node->args : "";
 
+        if (strncasecmp(node->directive, "SSL", 3) != 0) {
+            continue;
+        }
+        if (!strcasecmp(node->directive, "SSLCipherSuite") && *args) {
+            read_suite(said, args, pool);
+        }
+        else if (!strcasecmp(node->directive, "SSLEngine")) {
+            said->engine = ap_getword_conf(pool, &args);
+        }
+        else if (!strcasecmp(node->directive, "SSLCertificateFile")) {
+            said->own = 1;
+        }
+    }
+}
+
+static said_t read_host(const server_rec *host, apr_pool_t *pool)
+{
+    const ap_directive_t *node;
+    said_t said = { 0 };
+
+    read_section(&said, ap_conftree, pool);
     for (node = ap_conftree; node; node = node->next) {
         if (host->is_virtual && node->filename == host->defn_name
             && node->line_num == (int)host->defn_line_number) {
-            found = find_suite(found, node->first_child, pool);
+            read_section(&said, node->first_child, pool);
         }
     }
-    return found;
+    return said;
 }
 
-const char *acme_accepts(void *host, const acme_set_t *set, apr_pool_t *pool)
+/* Whether mod_ssl will ask for its files, too. */
+static int will_show(const said_t *said, server_rec *host)
+{
+    const char *protocol;
+
+    if (said->own) {
+        return 0;
+    }
+    if (said->engine) {
+        return strcasecmp(said->engine, "off") != 0;
+    }
+    protocol = ap_get_server_protocol(host);
+    return protocol && !strcmp(protocol, "https");
+}
+
+/* @return NULL, or why not */
+static const char *try_suite(const char *suite, const acme_set_t *set,
+                             apr_pool_t *pool)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    const char *suite = suite_of(host, pool), *why = NULL;
+    const char *why = NULL;
 
     /* One that OpenSSL does not know ends the server anyway. */
     if (ctx && suite) {
@@ -65,5 +104,22 @@ const char *acme_accepts(void *host, const acme_set_t *set, apr_pool_t *pool)
     }
     ERR_clear_error();
     SSL_CTX_free(ctx);
+    return why;
+}
+
+const char *acme_accepts(void *baton, const acme_set_t *set, apr_pool_t *pool)
+{
+    const acme_accepts_t *accepts = baton;
+    const char *why = NULL;
+    int i;
+
+    for (i = 0; i < accepts->hosts->nelts && !why; i++) {
+        server_rec *host = APR_ARRAY_IDX(accepts->hosts, i, server_rec *);
+        said_t said = read_host(host, pool);
+
+        if (host == accepts->host || will_show(&said, host)) {
+            why = try_suite(said.suite, set, pool);
+        }
+    }
     return why;
 }

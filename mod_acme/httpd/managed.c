@@ -63,6 +63,7 @@ static acme_candidate_t *make_candidate(acme_plan_t *plan, acme_ident_t *ident,
     managed->where = where;
     candidate->policy = acme_config_policy(settings, plan->pconf);
     managed->policy = candidate->policy;
+    candidate->hosts = apr_array_make(plan->ptemp, 1, sizeof(server_rec *));
     candidate->allowed = apr_array_make(plan->ptemp, 2, sizeof(acme_ident_t *));
     APR_ARRAY_PUSH(plan->candidates, acme_candidate_t *) = candidate;
     return candidate;
@@ -278,6 +279,7 @@ static void plan_host(acme_plan_t *plan, server_rec *s)
         allow(plan, host->candidate, APR_ARRAY_IDX(idents, i, acme_ident_t *));
     }
     host->candidate->wanted = 1;
+    APR_ARRAY_PUSH(host->candidate->hosts, server_rec *) = s;
     acme_config_of(s)->managed = &host->candidate->managed;
 }
 
@@ -334,6 +336,12 @@ const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
     (void)plan;
     /* managed is the first member */
     return ((const acme_candidate_t *)(const void *)managed)->allowed;
+}
+
+const apr_array_header_t *acme_managed_hosts(const acme_managed_t *managed)
+{
+    /* managed is the first member */
+    return ((const acme_candidate_t *)(const void *)managed)->hosts;
 }
 
 int acme_managed_candidates(const acme_plan_t *plan)

@@ -59,6 +59,9 @@ acme_managed_t *acme_managed_tls(acme_plan_t *plan, server_rec *s,
 const apr_array_header_t *acme_managed_allowed(acme_plan_t *plan,
                                                const acme_managed_t *managed);
 
+/** The hosts that want it, server_rec *; not all of them may have TLS. */
+const apr_array_header_t *acme_managed_hosts(const acme_managed_t *managed);
+
 /** After mod_ssl: gives the names of hosts with TLS to their certificates, in
  *  the order of the file, as httpd gives them their requests:
  *    - an alias that is in another certificate already, a wildcard, a pattern,

@@ -19,6 +19,7 @@ typedef struct acme_candidate_t {
     const char *unusable;            /* why it cannot be obtained, or NULL */
     apr_array_header_t *allowed;     /* acme_ident_t *, of all its hosts */
     apr_hash_t *allowed_set;         /* of allowed; NULL while they are few */
+    apr_array_header_t *hosts;       /* server_rec *, that want it */
     const acme_settings_t *settings; /* of a declared one, merged */
     server_rec *giver;               /* host whose settings it has */
     int wanted;                      /* by a host, with TLS or not */

@@ -166,12 +166,13 @@ static int promote(start_t *start, served_t *served, acme_managed_t *managed,
 {
     const apr_array_header_t *allowed =
         acme_managed_allowed(start->plan, managed);
+    acme_accepts_t showing = { s, acme_managed_hosts(managed) };
     acme_promotion_t how = {
         .allowed = allowed,
         .now = start->now,
         .delay = managed->policy->activate_delay,
         .try = acme_accepts,
-        .baton = s,
+        .baton = &showing,
     };
     acme_record_t *record = NULL;
     acme_err_t *err;
