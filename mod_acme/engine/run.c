@@ -320,8 +320,10 @@ static acme_err_t *store_chain(finished_t *done, acme_run_t *run,
     ACME_TRY(acme_activation_prove(&done->refusal, engine, job, &set));
     const acme_issued_t issued = { record, chain_pem, run->key,
                                    job->served.number, done->refusal != NULL };
-    return acme_store_put_fresh(engine->store, job->managed->dir, &issued,
-                                engine->scratch);
+    acme_err_t *err = acme_store_put_fresh(engine->store, job->managed->dir,
+                                           &issued, engine->scratch);
+    job->unread |= err != NULL; /* what failed may have been the last sync */
+    return err;
 }
 
 /* @param back  names that are in it again
