@@ -24,8 +24,9 @@ struct acme_place_t {
     const char *path; /* for messages */
     /* Where what is put here is made, and what is removed here goes first, in the
      * same file system; NULL: beside it. Whoever has the stage removed stops the
-     * writer for good (fence.h). */
-    const acme_place_t *stage;
+     * writer for good (fence.h). The engine's thread sets it while handshakes read
+     * from the same place, for which it means nothing. */
+    const acme_place_t *_Atomic stage;
 };
 
 /** How the names of stages begin. */
