@@ -1,7 +1,8 @@
 """Fixtures of the live tests.
 
 Each one gives servers in a folder of the test's own and ends them behind it. What they wrote in
-their logs is shown where a test fails. ACME_KEEP=1 keeps the folders.
+their logs is shown where a test fails. ACME_KEEP=1 keeps the folders. ACME_MPM is the MPM to run
+all on that do not name another, or several with blanks between them.
 """
 
 import os
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_generate_tests(metafunc):
-    """The fixture mpm is event, or each MPM where the test is marked all_mpms."""
+    """The fixture mpm is event (the first of MPMS), or each where the test is marked all_mpms."""
     if "mpm" in metafunc.fixturenames:
         every = metafunc.definition.get_closest_marker("all_mpms")
         metafunc.parametrize("mpm", MPMS if every else MPMS[:1])

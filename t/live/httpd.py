@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 30
 STOP_TIMEOUT = 20
 WORKER_USER = "www-data"
-MPMS = ("event", "worker", "prefork")
+MPMS = tuple(os.environ.get("ACME_MPM", "event worker prefork").split())
 CRASH = re.compile(
     r"segfault|segmentation fault|exit signal|AddressSanitizer|runtime error:"
     r"|LeakSanitizer|double free|corrupted|Assertion .* failed",
@@ -118,7 +118,7 @@ def _built_in():
 class Httpd:
     """An httpd below folder, on loopback ports of its own.
 
-    mpm      event, worker or prefork
+    mpm      event, worker or prefork; unless told the first of ACME_MPM's, else event
     modules  more modules by name ("http2"), or "name=/path/to/mod_name.so"
     wrapper  a program to run httpd under, such as ["valgrind", "--trace-children=yes"]
 
@@ -127,9 +127,9 @@ class Httpd:
     """
 
     def __init__(
-        self, folder, mpm="event", modules=(), loglevel="info acme:trace2 ssl:info", wrapper=()
+        self, folder, mpm=MPMS[0], modules=(), loglevel="info acme:trace2 ssl:info", wrapper=()
     ):
-        assert mpm in MPMS, mpm
+        assert mpm in MPM_SETTINGS, mpm
         self.folder = Path(folder)
         self.wrapper = list(wrapper)
         self.mpm = mpm
