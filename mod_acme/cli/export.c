@@ -30,13 +30,18 @@ static int wants(const ctl_t *ctl, acme_family_t family)
     return !type || !strcmp(type, acme_family_name(family));
 }
 
+/* @param set  only what may be exported */
 static acme_err_t *get_set(acme_set_t **set, ctl_t *ctl, const char *dir,
                            acme_family_t family)
 {
-    ACME_TRY(acme_store_get_set(set, ctl->store, dir, family, ctl->pool));
-    return *set && (*set)->record->from == ACME_RECORD_FRESH
-               ? ctl_check_fresh(ctl, dir, family, *set)
-               : NULL;
+    acme_set_t *found;
+
+    ACME_TRY(acme_store_get_set(&found, ctl->store, dir, family, ctl->pool));
+    if (found && found->record->from == ACME_RECORD_FRESH) {
+        ACME_TRY(ctl_check_fresh(ctl, dir, family, found));
+    }
+    *set = found;
+    return NULL;
 }
 
 static ctl_exit_t choose(ctl_t *ctl, const char *dir, acme_set_t **set)
