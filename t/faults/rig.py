@@ -27,7 +27,7 @@ TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}$")
 # Comes and goes with the moment at which a run ends; or is put beside what cannot be read.
 PASSING = re.compile(
     r"limits\.json$|/ecdsa\.(ari|job|events)$|^store/work(/[^/]*)?$|^store/placeholder/(?!.*\.new-)"
-    r"|^store/audit/\d+\.jsonl$|/account\.json\.\d$"
+    r"|^store/audit/\d+\.jsonl$|/account\.json\.\d$|^store/replies/[^/]+\.json$"
 )
 
 Done = namedtuple("Done", "code text trace")
