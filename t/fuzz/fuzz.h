@@ -65,6 +65,14 @@ int fuzz_ok(const acme_err_t *err, apr_pool_t *pool);
  *  at the end. The input is cut up in place: pass a copy of it. */
 char *fuzz_part(char **rest, char separator);
 
+/** libcurl's, as curl_write_callback. */
+typedef size_t fuzz_take_fn_t(char *data, size_t size, size_t count,
+                              void *baton);
+/** Hand octets on as libcurl does, in memory that ends where they do: without a NUL.
+ *  @return how many were taken */
+apr_size_t fuzz_give(fuzz_take_fn_t *take, const char *data, apr_size_t len,
+                     void *baton);
+
 /** A key that is the same in every run: inputs may hold what it has signed. Lives
  *  as long as the process. */
 struct evp_pkey_st *fuzz_key(void);

@@ -48,6 +48,18 @@ char *fuzz_part(char **rest, char separator)
     return part;
 }
 
+apr_size_t fuzz_give(fuzz_take_fn_t *take, const char *data, apr_size_t len,
+                     void *baton)
+{
+    char *copy = malloc(len ? len : 1);
+
+    FUZZ_MUST(copy);
+    memcpy(copy, data, len);
+    apr_size_t taken = take(copy, 1, len, baton);
+    free(copy);
+    return taken;
+}
+
 EVP_PKEY *fuzz_key(void)
 {
     static const char PEM[] =

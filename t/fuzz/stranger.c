@@ -19,20 +19,6 @@ static void look_at_text(const char *text, apr_pool_t *pool)
         || !strcmp(text, acme_encode_printable(text, strlen(text) + 1, pool)));
 }
 
-/* In memory that ends where the data does. */
-static int give(curl_write_callback take, const char *data, apr_size_t len,
-                acme_probe_t *probe)
-{
-    char *copy = malloc(len ? len : 1);
-    apr_size_t taken;
-
-    FUZZ_MUST(copy);
-    memcpy(copy, data, len);
-    taken = take(copy, 1, len, probe);
-    free(copy);
-    return taken == len;
-}
-
 static void read_answer(acme_probe_t *probe, const char *data, apr_size_t len)
 {
     const char *end = data + len, *at = memchr(data, '\n', len), *next;
@@ -40,11 +26,13 @@ static void read_answer(acme_probe_t *probe, const char *data, apr_size_t len)
     for (at = at ? at + 1 : end; at < end && *at != '\n'; at = next) {
         next = memchr(at, '\n', (apr_size_t)(end - at));
         next = next ? next + 1 : end;
-        FUZZ_MUST(give(on_header, at, (apr_size_t)(next - at), probe));
+        len = (apr_size_t)(next - at);
+        FUZZ_MUST(fuzz_give(on_header, at, len, probe) == len);
     }
     if (at < end) {
         at++;
-        FUZZ_MUST(give(on_body, at, (apr_size_t)(end - at), probe)
+        len = (apr_size_t)(end - at);
+        FUZZ_MUST(fuzz_give(on_body, at, len, probe) == len
                   || probe->len == MAX_BODY);
     }
     FUZZ_MUST(probe->len <= MAX_BODY && probe->headers->nelts <= MAX_HEADERS);
