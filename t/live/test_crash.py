@@ -38,7 +38,7 @@ def test_faults_leave_nothing_behind(live_dir, shim, name):
         if name == "renewal":  # and a key that was announced was another, then
             wanted += [rig.Fault("file", op.n, "EIO") for op in runner.ops
                        if op.call != "close" and "/ecdsa.next" in op.what][3:6]  # fmt: skip
-        if name == "renewal":  # a set that was there, but for its last sync, came once more
+            # a set that was there, but for its last sync, came once more
             synced = [op.n for op in runner.ops if op.call == "fsync" and op.what.endswith(f"/fresh/{SHOP}")]
             wanted += [rig.Fault("file", n + 2 * off, "EIO") for n in synced for off in (-1, 0, 1)]
         wrong = [one for one in map(runner.play, wanted) if one.wrong]
