@@ -60,7 +60,7 @@ def tar_of(folder, env, **who):
     """The tarball that is made in a source folder, before it is compressed."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
     if not (folder / "configure").exists():
-        run("autoreconf", "-i", cwd=folder, env=env, **who)
+        run("autoreconf", "-fi", cwd=folder, env=env, **who)
     run("./configure", "-q", f"--cache-file={folder.parent}/config.cache", cwd=folder, env=env, **who)
     run("make", "-s", "dist", cwd=folder, env=env, **who)
     (tarball,) = folder.glob(f"{NAME}*.tar.*")
