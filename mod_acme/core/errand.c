@@ -207,12 +207,12 @@ static acme_err_t *build(acme_errand_t *errand, acme_request_t *request,
         request->payload = "{\"status\":\"deactivated\"}";
         return NULL;
     case ACME_ERRAND_REVOKE:
-        request->url = directory->revoke_cert;
+        request->url = apr_pstrdup(errand->pool, directory->revoke_cert);
         request->use_jwk = config->by_certificate;
         request->payload = revocation_payload(config, errand->pool);
         return request->url ? NULL : missing(errand, ACME_E_NO_REVOCATION);
     case ACME_ERRAND_ROLLOVER:
-        request->url = directory->key_change;
+        request->url = apr_pstrdup(errand->pool, directory->key_change);
         return request->url
                    ? rollover_payload(&request->payload, errand, request->url)
                    : missing(errand, ACME_E_NO_ROLLOVER);

@@ -133,7 +133,9 @@ static acme_persist_t *make_persist(const acme_run_t *run,
     persist->ident = proof->ident;
     persist->issuers = proof->issuers;
     persist->hash_prefix =
-        proof->hashed && directory ? directory->account_hash_prefix : NULL;
+        proof->hashed && directory
+            ? apr_pstrdup(run->pool, directory->account_hash_prefix)
+            : NULL;
     persist->account_url = acme_session_kid(session);
     persist->thumbprint = acme_session_thumbprint(session);
     return persist;

@@ -407,6 +407,49 @@ static void test_errand_badnonce_is_sent_again_at_once(void **state)
     assert_int_equal(now, start);
 }
 
+/* A CA without nonces for a while: two directories are read before it is signed. */
+static void test_errand_request_keeps_its_url_whatever_the_directory_says(
+    void **state)
+{
+    acme_errand_t *errand = begin(ACME_ERRAND_REVOKE);
+    int directories = 0, nonces = 0, asked = 0;
+
+    (void)state;
+    for (int i = 0; asked < 3; i++) {
+        acme_errand_step_t step;
+        acme_reply_t reply = { .body = "" };
+
+        assert_true(i < 100);
+        acme_errand_next(&step, errand, now, pool);
+        if (step.state == ACME_ERRAND_WAIT) {
+            now = step.until;
+            continue;
+        }
+        assert_int_equal(step.state, ACME_ERRAND_SEND);
+        if (!strcmp(step.label, "directory")) {
+            set(&reply, 200,
+                apr_psprintf(pool,
+                             "{\"newNonce\":\"" URL "/nonce%0*d\","
+                             "\"newAccount\":\"" URL "/new-account\","
+                             "\"newOrder\":\"" URL "/new-order\","
+                             "\"revokeCert\":\"" URL "/revoke\"}",
+                             ++directories * 10, 0));
+        }
+        else if (!strcmp(step.label, "newNonce")) {
+            set(&reply, nonces % 2 ? 404 : 200, "");
+            reply.nonce = nonces++ % 2 ? NULL : "nonce";
+        }
+        else {
+            assert_string_equal(step.wire->url, URL "/revoke");
+            problem(&reply, 400, "badNonce");
+            asked++;
+        }
+        now += apr_time_from_sec(61);
+        acme_errand_feed(errand, &reply, now);
+    }
+    assert_int_equal(directories, 3);
+}
+
 static void test_errand_revoke_unauthorized_names_the_other_way(void **state)
 {
     (void)state;
@@ -741,6 +784,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_errand_revoked_already_is_done),
     TEST(test_errand_revoke_lost_answer_is_done),
     TEST(test_errand_badnonce_is_sent_again_at_once),
+    TEST(test_errand_request_keeps_its_url_whatever_the_directory_says),
     TEST(test_errand_revoke_unauthorized_names_the_other_way),
     TEST(test_errand_revoke_reason_refused),
     TEST(test_errand_revoke_where_there_is_none),
