@@ -231,6 +231,21 @@ static void feed_directory(acme_session_t *session, const acme_reply_t *reply,
     acme_session_fail(session, err, now);
 }
 
+/* Whether it has been so for longer than others can wait, or the CA itself says that
+ * it will: that is no burst, and told before, not after. */
+static int is_out_of_nonces(const acme_session_t *session, apr_time_t asked_for,
+                            apr_time_t now)
+{
+    apr_time_t since = session->nonce_failing_since;
+    apr_interval_time_t patience = session->config->nonce_patience
+                                       ? session->config->nonce_patience
+                                       : NONCE_GIVE_UP;
+
+    return now >= since + patience
+           || (asked_for >= since + NONCE_GIVE_UP
+               && !acme_nonces_count(session->nonces));
+}
+
 /* A single refused newNonce must not stop the orders: Let's Encrypt answers 503
  * to bursts. Only an hour without a nonce counts as failure. */
 static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
@@ -238,9 +253,6 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
 {
     apr_interval_time_t delay = NONCE_RETRY_MAX;
     apr_time_t asked_for = acme_reply_retry_after(reply, now);
-    apr_interval_time_t patience = session->config->nonce_patience
-                                       ? session->config->nonce_patience
-                                       : NONCE_GIVE_UP;
     apr_pool_t *scratch;
     acme_err_t *err;
 
@@ -252,7 +264,7 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
     if (!session->nonce_failures++) {
         session->nonce_failing_since = now;
     }
-    if (now - session->nonce_failing_since < patience) {
+    if (!is_out_of_nonces(session, asked_for, now)) {
         if (session->nonce_failures <= 6) {
             delay = apr_time_from_sec(1 << (session->nonce_failures - 1));
         }
@@ -265,6 +277,9 @@ static void feed_nonce(acme_session_t *session, const acme_reply_t *reply,
               ? acme_err_make(scratch, ACME_E_CA_RESOURCE, "newNonce reply",
                               "it has no Replay-Nonce of base64url", NULL)
               : acme_reply_error(reply, now, scratch);
+    if (!err->retry_at) {
+        err->retry_at = asked_for;
+    }
     acme_session_fail(session, err, now);
     apr_pool_destroy(scratch);
 }
@@ -392,7 +407,9 @@ acme_verdict_t acme_session_receive(acme_session_t *session,
     const char *type = acme_reply_problem_type(reply, scratch);
     int resend;
 
-    acme_nonces_put(session->nonces, reply->nonce);
+    if (acme_nonces_put(session->nonces, reply->nonce)) {
+        session->nonce_failures = 0; /* there are some again */
+    }
     if (is_strange(reply, type)) {
         doubt_directory(session, request->url, now);
     }

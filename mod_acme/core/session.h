@@ -32,7 +32,9 @@ typedef struct acme_session_config_t {
     const char *eab_kid;          /* external account binding, or NULL */
     const char *eab_hmac;
     apr_interval_time_t nonce_patience; /* how long there may be no nonce to be
-                                           had before that fails; 0: an hour */
+                                           had before that fails; 0: an hour.
+                                           At once where the CA puts it off for
+                                           an hour or more */
     apr_interval_time_t retry_first,
         retry_max; /* first and longest wait after a
                                            failure, where they are shorter than
@@ -93,7 +95,8 @@ acme_verdict_t acme_session_receive(acme_session_t *session,
                                     const acme_request_t *request,
                                     const acme_reply_t *reply, apr_time_t now);
 
-/** NULL until there was one; then the newest. */
+/** NULL until there was one; then the newest. It lives until the next but one is
+ *  read, which may be minutes: copy what is kept. */
 const acme_directory_t *acme_session_directory(const acme_session_t *session);
 /** Account URL, or NULL. */
 const char *acme_session_kid(const acme_session_t *session);

@@ -794,6 +794,59 @@ static void test_session_nonce_trouble_fails_only_after_an_hour(void **state)
     assert_in_range(replay_seconds(replay), 30, 40);
 }
 
+/* newNonce is asked, and answered so. */
+static void refuse_nonce(replay_t *replay, const char *retry_after)
+{
+    acme_reply_t reply = { NULL, 503, "", 0, .retry_after = retry_after };
+    acme_session_step_t step;
+
+    acme_session_next(&step, replay->session, 10, replay->now);
+    assert_int_equal(step.state, ACME_SESSION_SEND);
+    assert_string_equal(step.request->label, "newNonce");
+    acme_session_receive(replay->session, step.request, &reply, replay->now);
+    acme_session_feed(replay->session, step.request, &reply, replay->now);
+}
+
+static void assert_ready(replay_t *replay)
+{
+    acme_session_step_t step;
+
+    acme_session_next(&step, replay->session, 0, replay->now);
+    assert_int_equal(step.state, ACME_SESSION_READY);
+}
+
+static void test_session_nonce_trouble_ends_with_any_nonce(void **state)
+{
+    acme_request_t request = { ACME_METHOD_POST, CA_URL "/order", "" };
+    acme_reply_t reply = { NULL, 200, "{}", 2, .nonce = "of-an-order" };
+    replay_t *replay = ready_session();
+
+    (void)state;
+    refuse_nonce(replay, NULL);
+    acme_session_receive(replay->session, &request, &reply, replay->now);
+    replay->now += apr_time_from_sec(7200);
+    refuse_nonce(replay, NULL);
+    assert_ready(replay);
+}
+
+static void test_session_nonce_put_off_for_hours_is_told_at_once(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newNonce", 0, CA_REPLY, 503, "", .retry_after = "7200",
+          .without_nonce = 1 },
+        { NULL },
+    };
+    replay_t *replay = run(rules);
+
+    (void)state;
+    assert_session_failed(replay, ACME_E_CA_BUSY, 7200);
+    assert_int_equal(replay_seconds(replay), 0);
+    /* unless orders can go on with what is there */
+    replay = ready_session();
+    refuse_nonce(replay, "7200");
+    assert_ready(replay);
+}
+
 static void test_nonces_are_bounded_newest_first_and_checked(void **state)
 {
     acme_nonces_t *nonces = acme_nonces_create(pool);
@@ -864,6 +917,8 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_session_fetches_nonces_in_paced_bursts),
     POOL_TEST(test_session_fetches_no_more_nonces_than_waiting),
     POOL_TEST(test_session_nonce_trouble_fails_only_after_an_hour),
+    POOL_TEST(test_session_nonce_trouble_ends_with_any_nonce),
+    POOL_TEST(test_session_nonce_put_off_for_hours_is_told_at_once),
     POOL_TEST(test_nonces_are_bounded_newest_first_and_checked),
 };
 
