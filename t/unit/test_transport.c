@@ -9,6 +9,8 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <arpa/inet.h>
+#include <curl/curl.h>
+#include <dlfcn.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -291,6 +293,39 @@ static result_t ask(const char *path)
     return ask_url(url_of(path), server.trust_file);
 }
 
+/* --- what is asked of libcurl -------------------------------------------------- */
+
+static long low_speed_time, low_speed_limit;
+
+/* In place of libcurl's, which it calls. */
+#undef curl_easy_setopt
+CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...)
+{
+    CURLcode (*real)(CURL *, CURLoption, ...);
+    va_list args;
+    CURLcode rc;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "curl_easy_setopt");
+    va_start(args, option);
+    if (option >= CURLOPTTYPE_OFF_T && option < CURLOPTTYPE_BLOB) {
+        rc = real(curl, option, va_arg(args, curl_off_t));
+    }
+    else if (option >= CURLOPTTYPE_OBJECTPOINT) {
+        rc = real(curl, option, va_arg(args, void *));
+    }
+    else {
+        long value = va_arg(args, long);
+
+        rc = real(curl, option, value);
+        low_speed_time =
+            option == CURLOPT_LOW_SPEED_TIME ? value : low_speed_time;
+        low_speed_limit =
+            option == CURLOPT_LOW_SPEED_LIMIT ? value : low_speed_limit;
+    }
+    va_end(args);
+    return rc;
+}
+
 /* --- tests ------------------------------------------------------------------ */
 
 static void test_transport_get_gives_body_and_headers(void **state)
@@ -400,11 +435,25 @@ static void test_transport_unusable_trust_file_is_named(void **state)
     assert_non_null(strstr(result.text, "/nonexistent/trust.pem"));
 }
 
+/* Nobody comes to the port, where an answer that is none would be a failure, too. */
 static void test_transport_http_url_is_refused(void **state)
 {
+    int before = server.connections;
+
     (void)state;
     const char *url = apr_psprintf(pool, "http://127.0.0.1:%d/ok", server.port);
     assert_int_equal(ask_url(url, NULL).failure, ACME_E_CA_UNREACHABLE);
+    assert_int_equal(server.connections, before);
+}
+
+/* That libcurl keeps to it, t/live/test_hostile_wire.py tries with three. */
+static void test_transport_silence_is_borne_for_forty_seconds(void **state)
+{
+    (void)state;
+    low_speed_time = low_speed_limit = 0;
+    assert_int_equal(ask("/ok").status, 200);
+    assert_int_equal(low_speed_time, 40);
+    assert_int_equal(low_speed_limit, 10);
 }
 
 static void test_transport_nobody_listening_is_unreachable(void **state)
@@ -584,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_transport_distrusted_server_is_a_tls_failure),
         cmocka_unit_test(test_transport_unusable_trust_file_is_named),
         cmocka_unit_test(test_transport_http_url_is_refused),
+        cmocka_unit_test(test_transport_silence_is_borne_for_forty_seconds),
         cmocka_unit_test(test_transport_nobody_listening_is_unreachable),
         cmocka_unit_test(
             test_transport_proxy_that_fails_is_named_without_its_password),
