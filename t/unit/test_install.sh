@@ -1,6 +1,6 @@
 #!/bin/sh
-# What make install puts where, and that make uninstall takes it away again. Run in the build folder
-# by make check; srcdir is the source tree.
+# What make install puts where, and that make uninstall takes it away again; what the Debian package
+# leaves when it is purged. Run in the build folder by make check; srcdir is the source tree.
 set -eu
 
 root=$(mktemp -d)
@@ -67,4 +67,19 @@ run_make uninstall
 rm "$root/make.log"
 left=$(find "$root" -type f)
 [ -z "$left" ] || complain "left by make uninstall: $left"
+
+store=$root/store
+purge() {
+    sed "s|^store=.*|store=$store|" "$srcdir/build/debian/libapache2-mod-acme.postrm" | sh -s purge
+}
+mkdir -p "$store/accounts" "$store/audit" "$store/certificates/shop.example.org"
+touch "$store/audit/1.jsonl"
+case $(purge) in
+    "$store has audit in it, and stays."*"rm -r $store") ;;
+    *) complain "purge does not say that there is an audit trail alone: $(purge)" ;;
+esac
+touch "$store/certificates/shop.example.org/key.pem"
+case $(purge) in *"has audit certificates in it"*) ;; *) complain "purge does not name certificates: $(purge)" ;; esac
+rm "$store/audit/1.jsonl" "$store/certificates/shop.example.org/key.pem"
+[ -z "$(purge)" ] && [ ! -e "$store" ] || complain "purge leaves a store that has nothing in it"
 exit "$wrong"
