@@ -1,8 +1,10 @@
 """What the documents say of the store, of rights, and of servers that share or move one, is so."""
 
 import glob
+import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 
@@ -180,19 +182,27 @@ def whole(store, pattern):
 def test_rights_are_as_described(busy):
     httpd, _, _ = busy
     fill(busy)
+    for child in httpd.children():
+        os.kill(child.pid, signal.SIGSTOP)  # a request is not answered
+    asking = Process("acmectl", acmectl_argv(httpd, "renew", SHOP), httpd.folder / "asking-again.log")
+    wait_until(lambda: list(httpd.store.glob("control/*.json")), 30, "it asks")
+    asking.kill()
     rights = table("security.md", "what")
     covered, wrong = set(), []
-    for what, _, worker, others in rights:
+    for what, root, worker, others in rights:
         patterns = re.findall(r"`([^`]+)`", what)
         files = [path for one in patterns for path in whole(httpd.store, one)]
+        assert all(whole(httpd.store, one) for one in patterns), what
         covered.update(files)
-        for user, said in ((WORKER_USER, worker), ("nobody", others)):
+        for user, said in (("root", root), (WORKER_USER, worker), ("nobody", others)):
             may = access(user, files)
             expected = said.replace("-", "")
             wrong += [(str(p), user, m, said) for p, m in zip(files, may) if m != expected]
     assert not wrong
     left = [p for p in httpd.store.rglob("*") if p.is_file() and not p.is_symlink() and p not in covered]
     assert not left
+    for child in httpd.children():
+        os.kill(child.pid, signal.SIGCONT)
 
 
 # --- what may be deleted -----------------------------------------------------------------

@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from . import pki
-from .canary import shown
+from .canary import memory, shown
 from .httpd import WORKER_USER
 from .proc import Process, wait_until
 from .sealed import secret_of
 from .test_documents import found, layout, table
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one
-from .test_secrets import private
+from .test_secrets import held, private
 
 pytestmark = pytest.mark.needs_root
 
@@ -99,24 +99,30 @@ class Probes:
         self.httpd = httpd
         cgi = httpd.htdocs / "cgi"
         cgi.mkdir()
-        self.cgi, self.hook = write_probe(cgi, "probe"), write_probe(httpd.folder, "hook")
-        self.said = self.hook.with_name("hook.said")
-        self.said.mkdir()
-        self.said.chmod(0o777)
-        self.hook.with_name("hook.args").write_text("/nonexistent")
-        httpd.acme(ca, f"AcmeOn renewing {self.hook}")
+        self.cgi = write_probe(cgi, "probe")
+        self.hook, self.dns, self.roots = [self._program(httpd.folder, name) for name in ("hook", "dns", "roots")]
+        httpd.acme(ca, f"AcmeOn renewing {self.hook}\nAcmeOn installed {self.roots}")
         httpd.config(f"ScriptSock {httpd.run_dir}/cgi.sock")
         httpd.config(f"<Directory {cgi}>\nOptions +ExecCGI\nSetHandler cgi-script\n</Directory>")
-        issue_one(httpd, extra="AcmeKeyReuse next")
+        issue_one(httpd, extra=f"AcmeKeyReuse next\nAcmeChallenges dns-01\nAcmeDnsCommand {self.dns}")
         httpd.graceful()
         self._renew()
         pids = [httpd.pid, *[child.pid for child in httpd.children()]]
-        for path in (self.cgi, self.hook):
+        for path in (self.cgi, self.hook, self.dns, self.roots):
             path.with_name(path.name + ".args").write_text(" ".join(map(str, [httpd.store, *pids])))
         self.keys = {"sealing secret": secret_of(httpd.store)}
         for path in httpd.store.glob("certificates/*/*[0-9]/key.pem"):
             key = serialization.load_pem_private_key(path.read_bytes(), None)
             self.keys[f"key of {path.parent.name}"] = private(key)
+
+    @staticmethod
+    def _program(folder, name):
+        path = write_probe(folder, name)
+        said = path.with_name(f"{name}.said")
+        said.mkdir()
+        said.chmod(0o777)
+        path.with_name(f"{name}.args").write_text("/nonexistent")
+        return path
 
     def _renew(self):
         assert acmectl(self.httpd, "renew", SHOP).returncode == 0
@@ -126,11 +132,15 @@ class Probes:
         assert reply.status == 200, self.httpd.log()[-2000:]
         return json.loads(reply.text)
 
-    def of_hook(self):
-        for path in self.said.iterdir():
+    def of(self, program, reload=False):
+        """What a program of the configuration says when the certificate is renewed."""
+        folder = program.with_name(f"{program.name}.said")
+        for path in folder.iterdir():
             path.unlink()
         self._renew()
-        path = wait_until(lambda: next((p for p in self.said.iterdir() if p.suffix != ".new"), None), 30, "a hook")
+        if reload:
+            self.httpd.graceful()
+        path = wait_until(lambda: next((p for p in folder.iterdir() if p.suffix != ".new"), None), 30, program.name)
         return json.loads(path.read_text())
 
     def as_user(self, user, group):
@@ -156,20 +166,33 @@ def cells(probes, said):
     return ["open" if open_keys else "-", "sealed" if sealed else "-", "open" if any(said["memory"].values()) else "-"]
 
 
+def cells_of_child(probes, pid):
+    """Its files are those of its user; root has given it what it has in memory."""
+    _, sealed, _ = cells(probes, probes.as_user(WORKER_USER, WORKER_USER))
+    known = held(probes.keys, memory(pid))
+    return ["in memory" if set(known) == set(probes.keys) else sorted(known), sealed, "open"]
+
+
 def test_processes_get_at_what_is_described(probes):
     as_described = {row[0]: row[1:] for row in table("security.md", "who")}
-    runs = {
-        "root: httpd's parent, `acmectl`, programs of `AcmeOn installed`": lambda: probes.as_user("root", "root"),
-        "programs of `AcmeDnsCommand` and of all other `AcmeOn`": probes.of_hook,
-        "scripts of a site as `User`: CGI, mod_cgid": probes.of_cgi,
-        "scripts as users of their own: suexec, php-fpm": lambda: probes.as_user("nobody", "nogroup"),
-    }
-    assert set(runs) == set(as_described) - {"httpd's children"}
-    for who, run in runs.items():
+    for child in probes.httpd.children():
+        assert cells_of_child(probes, child.pid) == as_described["httpd's children"]
+    programs = "programs of `AcmeDnsCommand` and of all other `AcmeOn`"
+    roots = "root: httpd's parent, `acmectl`, programs of `AcmeOn installed`"
+    runs = [
+        (roots, lambda: probes.as_user("root", "root")),
+        (programs, lambda: probes.of(probes.hook)),
+        (programs, lambda: probes.of(probes.dns)),
+        ("scripts of a site as `User`: CGI, mod_cgid", probes.of_cgi),
+        ("scripts as users of their own: suexec, php-fpm", lambda: probes.as_user("nobody", "nogroup")),
+        (roots, lambda: probes.of(probes.roots, reload=True)),
+    ]
+    assert {who for who, _ in runs} == set(as_described) - {"httpd's children"}
+    for who, run in runs:
         said = run()
         assert cells(probes, said) == as_described[who], who
-        assert (said["uid"] == 0) == who.startswith("root:"), who
-        if "AcmeDnsCommand" in who:
+        assert (said["uid"] == 0) == (who == roots), who
+        if "ACME_EVENT" in said["environment"] or who == programs:
             links = [link for link in said["open"] if not re.match(r"/proc/|/dev/null$|pipe:", link)]
             assert not links, "nothing of httpd's is open"
         assert not [link for link in said["open"] if str(probes.httpd.store) in link], who
@@ -182,8 +205,6 @@ def test_processes_get_at_what_is_described(probes):
     probes.httpd.graceful()
     assert f"others than root can change {probes.httpd.store.parent}." in probes.httpd.wait_log("ACME1971.*").group(0)
     assert f"every program of the user {WORKER_USER} " in probes.httpd.wait_log("ACME1970.*").group(0)
-    # what the children have, they need
-    assert as_described["httpd's children"] == ["in memory", "sealed", "open"]
 
 
 @pytest.mark.parametrize("umask", ["0000", "0077"])
