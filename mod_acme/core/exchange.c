@@ -6,9 +6,10 @@
 #include "core/reaction.h"
 
 #define POLL_MAX  30  /* seconds */
-#define POLL_MANY 120 /* polls, an hour: what takes longer than that ... */
-#define POLL_RARE 300 /* ... is asked about that often, in seconds */
-#define RETRY_MAX 60  /* seconds */
+#define POLL_RARE 300 /* after MANY, which are an hour then */
+#define RETRY_MAX 60
+#define MANY      120 /* in a row: whatever a CA says that is never done ... */
+#define MANY_MIN  30  /* ... is asked no sooner than so */
 #define GIVE_UP   apr_time_from_sec(60 * 60)
 
 void acme_exchange_reset(acme_exchange_t *exchange)
@@ -51,7 +52,8 @@ static apr_time_t later(const acme_reply_t *reply, int count, int max,
     int seconds = count < 6 ? 1 << count : max;
 
     if (asked_for) {
-        apr_time_t soonest = now + apr_time_from_sec(1);
+        apr_time_t soonest =
+            now + apr_time_from_sec(count < MANY ? 1 : MANY_MIN);
         return asked_for > soonest ? asked_for : soonest;
     }
     return now + apr_time_from_sec(seconds < max ? seconds : max);
@@ -60,15 +62,10 @@ static apr_time_t later(const acme_reply_t *reply, int count, int max,
 void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
                         apr_time_t now)
 {
-    int many = exchange->polls >= POLL_MANY;
-    apr_time_t soonest = now + apr_time_from_sec(POLL_MAX);
+    int max = exchange->polls < MANY ? POLL_MAX : POLL_RARE;
 
-    exchange->due =
-        later(reply, exchange->polls, many ? POLL_RARE : POLL_MAX, now);
-    if (many && exchange->due < soonest) {
-        exchange->due = soonest; /* whatever a CA says that is never done */
-    }
-    if (!many) {
+    exchange->due = later(reply, exchange->polls, max, now);
+    if (exchange->polls < MANY) {
         exchange->polls++;
     }
 }

@@ -42,7 +42,7 @@ void acme_exchange_poll(acme_exchange_t *exchange, const acme_reply_t *reply,
 
 /** Something went wrong. What passes by itself (no answer, 5xx, rate limits,
  *  unreadable JSON, see reaction.c) is asked again after Retry-After, else after
- *  1, 2, 4 ... 60 seconds, for an hour.
+ *  1, 2, 4 ... 60 seconds, for an hour. After 120 times as above.
  *  @param reply  the one err came of
  *  @return NULL: due is set; else err, which is final for this exchange */
 acme_err_t *acme_exchange_retry(acme_exchange_t *exchange,

@@ -656,6 +656,21 @@ static void test_retry_after_of_a_second_does_not_hold_for_days(void **state)
     assert_true(replay->ca->requests < 9000);
 }
 
+/* So it was for an hour where the CA said that it was busy. */
+static void test_retry_after_of_a_second_does_not_hold_for_an_hour(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "newOrder", 0, CA_REPLY, 503, "", .retry_after = "1" },
+        { NULL },
+    };
+    replay_t *replay = run("a.example", rules);
+
+    (void)state;
+    assert_failed(replay, ACME_E_CA_BUSY);
+    assert_in_range(replay_seconds(replay), HOUR, HOUR + 100);
+    assert_true(replay->ca->requests < 300);
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_lego_cve_2025_54799_http_is_never_spoken),
     POOL_TEST(test_lego_cve_2025_54799_http_alternate_is_passed_over),
@@ -670,6 +685,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_malformed_nonces_fail_after_an_hour),
     POOL_TEST(test_directory_that_leads_astray_is_read_again),
     POOL_TEST(test_retry_after_of_a_second_does_not_hold_for_days),
+    POOL_TEST(test_retry_after_of_a_second_does_not_hold_for_an_hour),
 };
 
 RUN_TESTS(tests)
