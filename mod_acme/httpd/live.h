@@ -86,6 +86,10 @@ acme_err_t *acme_live_publish(acme_live_table_t *table,
 /** @param epoch  what a later one has published stays */
 void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof,
                         apr_int64_t epoch);
+/** Before anything is published in an epoch that is proved not to be over: what has
+ *  a later one is removed. It is of another store that this server had, whose epochs
+ *  are not ours. */
+void acme_live_begin(acme_live_table_t *table, apr_int64_t epoch);
 /** Remove what engines before epoch published and nobody published again. */
 void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch);
 /** The key authorization for token if it is published for host (case ignored;

@@ -267,16 +267,37 @@ void acme_live_withdraw(acme_live_table_t *table, const acme_proof_t *proof,
     }
 }
 
-void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch)
+static int is_earlier(apr_int64_t one, apr_int64_t other)
 {
-    tokens_t *tokens = table->retained->tokens;
+    return one < other;
+}
+
+static int is_later(apr_int64_t one, apr_int64_t other)
+{
+    return one > other;
+}
+
+static void remove_all(tokens_t *tokens,
+                       int (*is_meant)(apr_int64_t one, apr_int64_t other),
+                       apr_int64_t epoch)
+{
     unsigned int place;
 
     for (place = 0; place < TOKENS; ++place) {
         unsigned int tag = atomic_load(&tokens->tags[place]);
 
-        if (tag > TAG_BUSY && tokens->entries[place].epoch < epoch) {
+        if (tag > TAG_BUSY && is_meant(tokens->entries[place].epoch, epoch)) {
             free_token(tokens, place, tag);
         }
     }
+}
+
+void acme_live_begin(acme_live_table_t *table, apr_int64_t epoch)
+{
+    remove_all(table->retained->tokens, is_later, epoch);
+}
+
+void acme_live_sweep(acme_live_table_t *table, apr_int64_t epoch)
+{
+    remove_all(table->retained->tokens, is_earlier, epoch);
 }

@@ -244,6 +244,8 @@ static acme_err_t *run_engine(runner_t *runner, apr_pool_t *pool)
 
     ACME_TRY(acme_engine_create(&engine, runner->config, &callbacks,
                                 runner->store, pool));
+    ACME_TRY(acme_lease_prove(runner->lease, pool));
+    acme_live_begin(runner->table, acme_lease_epoch(runner->lease));
     ACME_TRY(acme_engine_resume(engine));
     /* tokens of orders that are no more; those of saved orders are back */
     acme_live_sweep(runner->table, acme_lease_epoch(runner->lease));

@@ -384,6 +384,49 @@ static void test_tokens_of_earlier_engines_are_swept(void **state)
     assert_true(acme_live_lookup(answer, table, NULL, "again") > 0);
 }
 
+/* AcmeStore was changed, or a copy put in its place: epochs begin anew, and what is
+ * left of the other store's would be in the way for good. */
+static void test_tokens_of_another_store_make_room_for_its_first_engine(
+    void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    acme_proof_t *theirs = alpn_of("h0.example.org", "token-1", pconf);
+    acme_proof_t *ours = alpn_of("h0.example.org", "token-2", pconf);
+    acme_proof_t *both = proof_of("h0.example.org", "both", pconf);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+    acme_live_found_t found;
+
+    (void)state;
+    assert_null(acme_live_publish(table, theirs, 57, pconf));
+    assert_null(acme_live_publish(table, both, 57, pconf));
+    acme_live_begin(table, 1);
+    assert_null(acme_live_publish(table, ours, 1, pconf));
+    assert_null(acme_live_publish(table, both, 1, pconf));
+    acme_live_sweep(table, 1);
+    assert_true(acme_live_lookup_handshake(&found, table, "h0.example.org"));
+    assert_string_equal(found.key_authorization, "token-2." THUMB);
+    assert_true(acme_live_lookup(answer, table, NULL, "both") > 0);
+    acme_live_withdraw(table, both, 1);
+    assert_int_equal(acme_live_lookup(answer, table, NULL, "both"), 0);
+}
+
+static void test_engine_that_begins_leaves_what_is_there_before_it(void **state)
+{
+    apr_pool_t *pconf;
+    acme_live_table_t *table = configure(&pconf, 0, 1);
+    char answer[ACME_LIVE_KEY_AUTH + 1];
+
+    (void)state;
+    assert_null(acme_live_publish(
+        table, proof_of("h0.example.org", "early", pconf), 1, pconf));
+    assert_null(acme_live_publish(
+        table, proof_of("h0.example.org", "own", pconf), 2, pconf));
+    acme_live_begin(table, 2);
+    assert_true(acme_live_lookup(answer, table, NULL, "early") > 0);
+    assert_true(acme_live_lookup(answer, table, NULL, "own") > 0);
+}
+
 static void test_tokens_of_128_orders_of_100_names_have_room(void **state)
 {
     apr_pool_t *pconf;
@@ -461,6 +504,8 @@ int main(void)
         TEST(test_handshake_of_an_address_is_found_by_its_reverse_name),
         TEST(test_handshakes_of_two_orders_take_turns),
         TEST(test_tokens_of_earlier_engines_are_swept),
+        TEST(test_tokens_of_another_store_make_room_for_its_first_engine),
+        TEST(test_engine_that_begins_leaves_what_is_there_before_it),
         TEST(test_tokens_of_128_orders_of_100_names_have_room),
         TEST(test_token_too_long_is_refused),
         TEST(test_token_read_while_replaced_is_whole_or_missed),
