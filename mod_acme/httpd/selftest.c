@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 #include <http_config.h>
 #include <openssl/err.h>
@@ -48,44 +49,73 @@ static const char *cipher_names(const SSL_CTX *ctx, int tls13, apr_pool_t *pool)
     return apr_array_pstrcat(pool, names, ':');
 }
 
-/* Those of SSLOpenSSLConfCmd. What is of certificates is not for this context, and
- * refused by it; mod_ssl would not have started with what is wrong. */
-static void apply_commands(SSL_CONF_CTX *commands, const ap_directive_t *node,
-                           apr_pool_t *pool)
+/* Of SSLOpenSSLConfCmd: name, value, ... */
+static void add_commands(apr_array_header_t *commands,
+                         const ap_directive_t *node)
 {
     for (; node; node = node->next) {
         const char *args = node->args;
 
         if (!strcasecmp(node->directive, "SSLOpenSSLConfCmd")) {
-            const char *name = ap_getword_conf(pool, &args);
-
-            SSL_CONF_cmd(commands, name, ap_getword_conf(pool, &args));
+            APR_ARRAY_PUSH(commands, const char *) =
+                ap_getword_conf(commands->pool, &args);
+            APR_ARRAY_PUSH(commands, const char *) =
+                ap_getword_conf(commands->pool, &args);
         }
     }
 }
 
-/* An SSL_CTX does not tell the groups and signature algorithms that were set. */
-static void set_commands(SSL_CTX *ctx, const server_rec *host, apr_pool_t *pool)
+static const apr_array_header_t *commands_of(const server_rec *host,
+                                             apr_pool_t *pool)
 {
-    SSL_CONF_CTX *commands = SSL_CONF_CTX_new();
+    apr_array_header_t *commands = apr_array_make(pool, 2, sizeof(char *));
     const ap_directive_t *node;
 
-    if (!commands) {
-        return;
-    }
-    SSL_CONF_CTX_set_flags(commands, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER);
-    SSL_CONF_CTX_set_ssl_ctx(commands, ctx);
-    apply_commands(commands, ap_conftree, pool);
+    add_commands(commands, ap_conftree);
     for (node = ap_conftree; node; node = node->next) {
         if (host->is_virtual && node->filename == host->defn_name
             && node->line_num == (int)host->defn_line_number) {
-            apply_commands(commands, node->first_child, pool);
+            add_commands(commands, node->first_child);
         }
     }
-    SSL_CONF_CTX_finish(commands);
-    SSL_CONF_CTX_free(commands);
+    return commands;
+}
+
+/* An SSL_CTX does not tell the groups and signature algorithms that were set. What
+ * is of certificates is not for this context, and refused by it; mod_ssl would not
+ * have started with what is wrong. */
+static void set_commands(SSL_CTX *ctx, const apr_array_header_t *commands)
+{
+    SSL_CONF_CTX *conf = SSL_CONF_CTX_new();
+    int i;
+
+    if (!conf) {
+        return;
+    }
+    SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER);
+    SSL_CONF_CTX_set_ssl_ctx(conf, ctx);
+    for (i = 0; i + 1 < commands->nelts; i += 2) {
+        SSL_CONF_cmd(conf, APR_ARRAY_IDX(commands, i, const char *),
+                     APR_ARRAY_IDX(commands, i + 1, const char *));
+    }
+    SSL_CONF_CTX_finish(conf);
+    SSL_CONF_CTX_free(conf);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* we have none to show */
     ERR_clear_error();
+}
+
+/* All of a host that make_like goes by, as text. */
+static const char *settings_of(SSL_CTX *host, const server_rec *s,
+                               apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%ld %ld %d %" APR_UINT64_T_FMT " %s %s %s",
+                        (long)SSL_CTX_get_min_proto_version(host),
+                        (long)SSL_CTX_get_max_proto_version(host),
+                        SSL_CTX_get_security_level(host),
+                        (apr_uint64_t)SSL_CTX_get_options(host),
+                        cipher_names(host, 0, pool),
+                        cipher_names(host, 1, pool),
+                        apr_array_pstrcat(pool, commands_of(s, pool), '\n'));
 }
 
 /* Not the host's own: mod_ssl's callbacks expect a connection. */
@@ -109,7 +139,7 @@ static SSL_CTX *make_like(SSL_CTX *host, const server_rec *s, apr_pool_t *pool)
         SSL_CTX_free(ctx);
         return NULL;
     }
-    set_commands(ctx, s, pool);
+    set_commands(ctx, commands_of(s, pool));
     return ctx;
 }
 
@@ -249,33 +279,55 @@ static acme_err_t *run(trial_t *trial, SSL_CTX *server, SSL_CTX *client,
 
 /* --- at each host ---------------------------------------------------------------------- */
 
+static acme_err_t *at_host(server_rec *s, trial_t *trial, apr_pool_t *pool)
+{
+    acme_server_config_t *config = acme_config_of(s);
+    SSL_CTX *server, *client;
+    acme_err_t *err;
+
+    if (trial->set) {
+        ACME_TRY(acme_tls_may_show(config->live, trial->set, pool));
+    }
+    else {
+        /* a handshake may be loading it, and others see the old one */
+        ACME_TRY(acme_tls_settle(config->live, pool));
+    }
+    trial->host = s;
+    server = make_like(config->tls, s, pool);
+    client = SSL_CTX_new(TLS_client_method());
+    err = run(trial, server, client, pool);
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    return err;
+}
+
+/* Those that do it as another one does tell nothing new: a wildcard may have any
+ * number of them, and the engine waits here. */
 static acme_err_t *at_hosts(server_rec *base, trial_t *trial, apr_pool_t *pool)
 {
+    apr_hash_t *tried = apr_hash_make(pool);
     acme_err_t *err = NULL;
+    apr_pool_t *scratch;
     server_rec *s;
 
+    apr_pool_create(&scratch, pool);
     for (s = base; s && !err; s = s->next) {
-        acme_server_config_t *config = acme_config_of(s);
-        SSL_CTX *server, *client;
+        const acme_server_config_t *config = acme_config_of(s);
+        const char *settings;
 
         if (!config->tls || !config->live
             || config->managed != trial->managed) {
             continue;
         }
-        if (trial->set) {
-            ACME_TRY(acme_tls_may_show(config->live, trial->set, pool));
+        apr_pool_clear(scratch);
+        settings = settings_of(config->tls, s, scratch);
+        if (!apr_hash_get(tried, settings, APR_HASH_KEY_STRING)) {
+            apr_hash_set(tried, apr_pstrdup(pool, settings),
+                         APR_HASH_KEY_STRING, s);
+            err = acme_err_dup(at_host(s, trial, scratch), pool);
         }
-        trial->host = s;
-        if (!trial->set) {
-            /* a handshake may be loading it, and others see the old one */
-            ACME_TRY(acme_tls_settle(config->live, pool));
-        }
-        server = make_like(config->tls, s, pool);
-        client = SSL_CTX_new(TLS_client_method());
-        err = run(trial, server, client, pool);
-        SSL_CTX_free(client);
-        SSL_CTX_free(server);
     }
+    apr_pool_destroy(scratch);
     return err;
 }
 

@@ -12,8 +12,9 @@
 #include "engine/policy.h"
 #include "engine/store.h"
 
-/** With this set, at each of its hosts: what one of them alone does not take, all
- *  its visitors would miss. A handshake takes a millisecond or two.
+/** With this set, at each of its hosts that does it otherwise than those before it:
+ *  what one of them alone does not take, all its visitors would miss. A handshake
+ *  takes a millisecond or two.
  *  @return E_SELF_TEST, naming the host; E_MEMORY */
 acme_err_t *acme_selftest_prove(server_rec *base, const acme_managed_t *managed,
                                 const acme_set_t *set,
