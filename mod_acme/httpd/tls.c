@@ -224,9 +224,10 @@ static pair_t *make_pair(const acme_set_t *set)
  * log of every child. */
 static void note_failure(family_t *family, int number)
 {
-    int doublings = family->failures < 8 ? family->failures : 8;
+    int before = family->failed == number ? family->failures : 0;
+    int doublings = before < 8 ? before : 8;
 
-    family->failures = family->failed == number ? family->failures + 1 : 1;
+    family->failures = before + 1;
     family->failed = number;
     family->again = apr_time_now() + (LOAD_RETRY << doublings);
 }
