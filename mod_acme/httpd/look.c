@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 #include <http_config.h>
@@ -57,8 +58,12 @@ const char *acme_look_digest(apr_pool_t *pool)
  * place belongs to a certificate; one without is in the certificate's file. */
 typedef struct pairs_t {
     apr_array_header_t *certs, *keys; /* const char *, absolute */
-    int off;                          /* SSLEngine */
+    const char *engine, *protocol;    /* SSLEngine and Protocol, or NULL */
 } pairs_t;
+
+/* What a host has of its own takes the place of as many of the main server's; those
+ * behind this many stand behind those. */
+#define IN_PLACE 3
 
 static void note_file(apr_array_header_t *files, const char *args)
 {
@@ -68,21 +73,67 @@ static void note_file(apr_array_header_t *files, const char *args)
     APR_ARRAY_PUSH(files, const char *) = path ? path : name;
 }
 
-static void read_pairs(pairs_t *pairs, const ap_directive_t *node)
+static pairs_t read_pairs(const ap_directive_t *node, apr_pool_t *pool)
 {
+    pairs_t pairs = { apr_array_make(pool, 2, sizeof(const char *)),
+                      apr_array_make(pool, 2, sizeof(const char *)), NULL,
+                      NULL };
+
     for (; node; node = node->next) {
         const char *args = node->args ? node->args : "";
 
         if (!strcasecmp(node->directive, "SSLCertificateFile")) {
-            note_file(pairs->certs, args);
+            note_file(pairs.certs, args);
         }
         else if (!strcasecmp(node->directive, "SSLCertificateKeyFile")) {
-            note_file(pairs->keys, args);
+            note_file(pairs.keys, args);
         }
         else if (!strcasecmp(node->directive, "SSLEngine")) {
-            pairs->off = !strcasecmp(args, "off");
+            pairs.engine = ap_getword_conf(pool, &args);
+        }
+        else if (!strcasecmp(node->directive, "Protocol")) {
+            pairs.protocol = ap_getword_conf(pool, &args);
         }
     }
+    return pairs;
+}
+
+static apr_array_header_t *merge_files(const apr_array_header_t *main,
+                                       const apr_array_header_t *own)
+{
+    apr_array_header_t *files =
+        apr_array_make(own->pool, 2, sizeof(const char *));
+    int i, places = own->nelts < IN_PLACE ? own->nelts : IN_PLACE;
+
+    for (i = 0; i < places; i++) {
+        APR_ARRAY_PUSH(files, const char *) =
+            APR_ARRAY_IDX(own, i, const char *);
+    }
+    for (; i < main->nelts; i++) {
+        APR_ARRAY_PUSH(files, const char *) =
+            APR_ARRAY_IDX(main, i, const char *);
+    }
+    for (i = places; i < own->nelts; i++) {
+        APR_ARRAY_PUSH(files, const char *) =
+            APR_ARRAY_IDX(own, i, const char *);
+    }
+    return files;
+}
+
+/* As mod_ssl (2.4) does. */
+static void merge_pairs(pairs_t *own, const pairs_t *main)
+{
+    own->certs = merge_files(main->certs, own->certs);
+    own->keys = merge_files(main->keys, own->keys);
+    own->engine = own->engine ? own->engine : main->engine;
+    own->protocol = own->protocol ? own->protocol : main->protocol;
+}
+
+static int is_loaded(const pairs_t *pairs)
+{
+    return pairs->engine
+               ? strcasecmp(pairs->engine, "off") != 0
+               : pairs->protocol && !strcasecmp(pairs->protocol, "https");
 }
 
 static int no_phrase(char *buffer, int size, int writing, void *asked)
@@ -128,51 +179,65 @@ static const char *find_fault(const char *cert_file, const char *key_file)
     return fault;
 }
 
-/* mod_ssl (2.4) adds a host's files to those of the main server.
- * @return how many of node's own certificates would not let the server start */
-static int check_pairs(server_rec *s, const pairs_t *main,
-                       const ap_directive_t *node, apr_pool_t *pool)
+/* Of all hosts. */
+typedef struct search_t {
+    server_rec *server;
+    apr_hash_t *seen; /* "certificate\nkey" -> "" */
+    apr_pool_t *pool;
+    int wrong; /* certificates that would not let the server start */
+} search_t;
+
+static void check_pair(search_t *search, const char *cert, const char *key)
 {
-    pairs_t own = { apr_array_copy(pool, main->certs),
-                    apr_array_copy(pool, main->keys), 0 };
-    int i, wrong = 0;
+    const char *both = apr_pstrcat(search->pool, cert, "\n", key, NULL);
+    const char *fault;
 
-    read_pairs(&own, node);
-    for (i = main->certs->nelts; i < own.certs->nelts && !own.off; i++) {
-        const char *cert = APR_ARRAY_IDX(own.certs, i, const char *);
-        const char *key = i < own.keys->nelts
-                              ? APR_ARRAY_IDX(own.keys, i, const char *)
-                              : cert;
-        const char *fault = find_fault(cert, key);
-
-        if (fault) {
-            acme_log_msg(s, pool, ACME_E_LOOK_PAIR, cert, key, fault, NULL);
-            wrong++;
-        }
+    if (apr_hash_get(search->seen, both, APR_HASH_KEY_STRING)) {
+        return;
     }
-    return wrong;
+    apr_hash_set(search->seen, both, APR_HASH_KEY_STRING, "");
+    fault = find_fault(cert, key);
+    if (fault) {
+        acme_log_msg(search->server, search->pool, ACME_E_LOOK_PAIR, cert, key,
+                     fault, NULL);
+        search->wrong++;
+    }
+}
+
+static void check_pairs(search_t *search, const pairs_t *pairs)
+{
+    int i;
+
+    for (i = 0; i < pairs->certs->nelts && is_loaded(pairs); i++) {
+        const char *cert = APR_ARRAY_IDX(pairs->certs, i, const char *);
+
+        check_pair(search, cert,
+                   i < pairs->keys->nelts
+                       ? APR_ARRAY_IDX(pairs->keys, i, const char *)
+                       : cert);
+    }
 }
 
 static int check_all_pairs(server_rec *s, apr_pool_t *ptemp)
 {
-    const pairs_t none = { apr_array_make(ptemp, 0, sizeof(const char *)),
-                           apr_array_make(ptemp, 0, sizeof(const char *)), 0 };
-    pairs_t main = { apr_array_copy(ptemp, none.certs),
-                     apr_array_copy(ptemp, none.keys), 0 };
-    int wrong = check_pairs(s, &none, ap_conftree, ptemp);
+    search_t search = { s, apr_hash_make(ptemp), ptemp, 0 };
+    const pairs_t main = read_pairs(ap_conftree, ptemp);
     const ap_directive_t *node;
     apr_pool_t *pool;
 
-    read_pairs(&main, ap_conftree);
+    check_pairs(&search, &main);
     apr_pool_create(&pool, ptemp);
     for (node = ap_conftree; node; node = node->next) {
         if (!strcasecmp(node->directive, "<VirtualHost")) {
-            wrong += check_pairs(s, &main, node->first_child, pool);
+            pairs_t own = read_pairs(node->first_child, pool);
+
+            merge_pairs(&own, &main);
+            check_pairs(&search, &own);
             apr_pool_clear(pool);
         }
     }
     apr_pool_destroy(pool);
-    return wrong;
+    return search.wrong;
 }
 
 int acme_look_compare(server_rec *s, apr_pool_t *ptemp)
