@@ -144,7 +144,7 @@ acme_err_t *acme_order_verdict(const acme_order_t *order)
 
 void acme_order_doubt(acme_order_t *order, const acme_err_t *err)
 {
-    if (!order->doubt) {
+    if (!order->doubt && !order->error) {
         order->doubt = acme_err_dup(err, order->pool);
         acme_order_enter(order, ACME_ORDER_CHECK);
     }

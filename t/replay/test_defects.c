@@ -671,6 +671,39 @@ static void test_retry_after_of_a_second_does_not_hold_for_an_hour(void **state)
     assert_true(replay->ca->requests < 300);
 }
 
+/* This machine fails while the CA is asked, which has been busy for an hour. */
+static void fail_late(void *data, const char *label, const acme_wire_t *wire,
+                      acme_reply_t *reply, apr_pool_t *reply_pool)
+{
+    replay_t *replay = data;
+
+    (void)wire;
+    (void)reply;
+    if (!strcmp(label, "authorization") && replay_seconds(replay) >= HOUR) {
+        acme_order_cancel(
+            replay->order,
+            acme_err_make(reply_pool, ACME_E_STORE_IO, "x", NULL));
+    }
+}
+
+/* An order that had failed was asked about again, and then without an end. */
+static void test_order_that_has_failed_is_not_looked_at_again(void **state)
+{
+    static const ca_rule_t rules[] = {
+        { "authorization", 0, CA_REPLY, 503, "" },
+        { NULL },
+    };
+    replay_t *replay = replay_create("a.example", pool);
+
+    (void)state;
+    replay->ca->rules = rules;
+    replay->ca->tamper = fail_late;
+    replay->ca->baton = replay;
+    replay_run(replay);
+    assert_failed(replay, ACME_E_STORE_IO);
+    assert_null(strstr(replay->transcript, " order"));
+}
+
 static const struct CMUnitTest tests[] = {
     POOL_TEST(test_lego_cve_2025_54799_http_is_never_spoken),
     POOL_TEST(test_lego_cve_2025_54799_http_alternate_is_passed_over),
@@ -686,6 +719,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_directory_that_leads_astray_is_read_again),
     POOL_TEST(test_retry_after_of_a_second_does_not_hold_for_days),
     POOL_TEST(test_retry_after_of_a_second_does_not_hold_for_an_hour),
+    POOL_TEST(test_order_that_has_failed_is_not_looked_at_again),
 };
 
 RUN_TESTS(tests)
