@@ -27,7 +27,7 @@ static apr_int64_t epoch_of(const char *name)
         return 0;
     }
     long long epoch = strtoll(name + len, &end, 10);
-    return *end == '\0' && epoch > 0 ? epoch : 0;
+    return *end == '\0' && epoch > 0 && epoch < ACME_FENCE_MAX ? epoch : 0;
 }
 
 acme_err_t *acme_fence_highest(apr_int64_t *epoch, const acme_place_t *ground,
@@ -57,7 +57,8 @@ static acme_err_t *empty(const acme_place_t *stage, const acme_place_t *ground,
             acme_err_t *left = acme_fsfile_remove(stage, name, scratch);
             (void)left;
         }
-        else if (unlinkat(stage->fd, name, 0) != 0) {
+        else if (unlinkat(stage->fd, name, 0) != 0
+                 && unlinkat(stage->fd, name, AT_REMOVEDIR) != 0) {
             /* It holds what is not ours to remove: beside, where every reader
              * passes over it. */
             (void)renameat(stage->fd, name, ground->fd, name);
@@ -135,8 +136,7 @@ acme_err_t *acme_fence_raise(acme_place_t **stage, const acme_place_t *ground,
     const char *name = name_of(epoch, scratch);
 
     *stage = NULL;
-    acme_fsfile_step();
-    if (mkdirat(ground->fd, name, 0700) != 0) {
+    if (acme_fsfile_make_dir(ground, name) != 0) {
         return errno == EEXIST ? NULL
                                : acme_fsfile_error("make the directory", ground,
                                                    name, scratch);

@@ -11,6 +11,9 @@
 
 #include "engine/fsfile.h"
 
+/** Epochs are below: nobody gets there. */
+#define ACME_FENCE_MAX (APR_INT64_MAX / 2)
+
 /** Highest epoch whose directory is there; 0: none. @param ground  where they are */
 acme_err_t *acme_fence_highest(apr_int64_t *epoch, const acme_place_t *ground,
                                apr_pool_t *scratch) ACME_MUST_CHECK;

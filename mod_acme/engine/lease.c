@@ -21,8 +21,7 @@
 #define SLOT_SIZE  512
 #define SLOT_MAGIC 0x414c5331u /* "ALS1" */
 #define SUM_LEN    16
-#define MAX_COUNT                                                              \
-    (APR_INT64_MAX / 2) /* of epochs and writes: nobody gets there */
+#define MAX_COUNT  ACME_FENCE_MAX /* of writes, too */
 
 /** Where and as what a process runs. */
 typedef struct place_of_work_t {
@@ -384,7 +383,7 @@ static acme_err_t *is_free(int *free, const slot_t *slot, acme_lease_t *lease,
     int silent = is_silent(slot, lease->seen_stage, lease, now);
 
     *free = 0;
-    if (slot->token && !silent && slot->expires + ACME_LEASE_SKEW > now
+    if (slot->token && !silent && slot->expires > now - ACME_LEASE_SKEW
         && !is_dead(&slot->holder, lease)) {
         return NULL;
     }

@@ -279,6 +279,21 @@ static void test_lease_slot_of_a_past_epoch_changes_nothing(void **state)
     assert_int_equal(acme_lease_epoch(b), 2);
 }
 
+/* By a hand that is not ours: beyond what a file could tell. */
+static void test_lease_stage_of_no_possible_epoch_changes_nothing(void **state)
+{
+    acme_lease_t *a = lease();
+    const char *path =
+        apr_psprintf(pool, "%s/%s%" APR_INT64_T_FMT, ground_path(),
+                     ACME_FSFILE_STAGE, APR_INT64_MAX);
+
+    (void)state;
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(take(a, NOW), 1);
+    assert_int_equal(acme_lease_epoch(a), 1);
+    assert_no_err(acme_lease_prove(a, pool));
+}
+
 static void test_lease_file_is_a_symlink_refused(void **state)
 {
     acme_lease_t *a = lease();
@@ -626,6 +641,33 @@ static void test_holder_frozen_at_each_step_writes_nothing_when_woken(
     assert_true(step > 50);
 }
 
+static void take_over(acme_store_t *store, apr_time_t now)
+{
+    acme_lease_t *l = acme_store_make_lease(store, pool);
+    int held = 0;
+
+    must(acme_lease_try(&held, l, now, pool));
+    must(acme_lease_try(&held, l, now + TERM, pool));
+    must_be(held);
+    acme_store_set_lease(store, l);
+    must(acme_store_put_doc(store, SHOP, ACME_FAMILY_ECDSA, ACME_DOC_ORDER,
+                            "{}", pool));
+}
+
+static void take_twice(acme_store_t *store, void *baton)
+{
+    (void)baton;
+    umask(0777);
+    take_over(store, NOW);
+    take_over(store, NOW + TERM);
+}
+
+static void test_lease_whatever_the_umask(void **state)
+{
+    (void)state;
+    assert_int_equal(as_worker(take_twice, open_store(), NULL), 0);
+}
+
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_lease_free_taken_at_once),
     STORE_TEST(test_lease_held_refused_until_expired),
@@ -643,6 +685,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_lease_file_destroyed_is_its_holders_still),
     STORE_TEST(test_lease_file_emptied_silent_holder_loses_it),
     STORE_TEST(test_lease_slot_of_a_past_epoch_changes_nothing),
+    STORE_TEST(test_lease_stage_of_no_possible_epoch_changes_nothing),
     STORE_TEST(test_lease_file_is_a_symlink_refused),
     STORE_TEST(test_lease_file_is_a_fifo_refused_without_waiting),
     STORE_TEST(test_lease_holder_ended_taken_over_at_once),
@@ -650,6 +693,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_lease_not_inherited_by_fork),
     STORE_TEST(test_lease_race_has_one_winner),
     STORE_TEST(test_prove_is_of_our_epoch_alone),
+    STORE_TEST(test_lease_whatever_the_umask),
     STORE_TEST(test_holder_frozen_at_each_step_writes_nothing_when_woken),
 };
 
