@@ -138,10 +138,11 @@ static acme_err_t *open_part(acme_store_t *store, const layout_t *l, int create,
     acme_place_t *place = &store->parts[l->part];
 
     place->path = acme_fsfile_path(&store->base, l->name, store->pool);
-    if (create && acme_fsfile_make_dir(&store->base, l->name) != 0
-        && errno != EEXIST) {
+    int made = create && acme_fsfile_make_dir(&store->base, l->name) == 0;
+    if (create && !made && errno != EEXIST) {
         return io_error("make the directory", place->path, pool);
     }
+    store->made |= made;
     place->fd = openat(store->base.fd, l->name,
                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (place->fd < 0) {
@@ -193,10 +194,10 @@ static acme_err_t *open_base(acme_store_t *store,
     struct stat st;
 
     acme_fsfile_step();
-    int made =
+    store->made =
         options->create && mkdir(path, 0700) == 0 && chmod(path, 0700) == 0;
 
-    if (options->create && !made && errno != EEXIST) {
+    if (options->create && !store->made && errno != EEXIST) {
         return io_error("make the directory", path, pool);
     }
     store->base.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -206,7 +207,7 @@ static acme_err_t *open_base(acme_store_t *store,
     ACME_TRY(acme_store_check_owner(&st, store->owner, 022, path, pool));
     /* One that was there before may be another's by mistake: nothing is taken
      * from its permissions, and no more given than passing through. */
-    mode_t mode = made ? 0711 : (st.st_mode & 07777) | 0011;
+    mode_t mode = store->made ? 0711 : (st.st_mode & 07777) | 0011;
     if (options->create && (st.st_mode & 07777) != mode
         && fchmod(store->base.fd, mode) != 0) {
         return io_error("set the permissions of", path, pool);
@@ -214,16 +215,41 @@ static acme_err_t *open_base(acme_store_t *store,
     return NULL;
 }
 
+/* Who has made the base may read what is above it, as a rule; where not, that has to
+ * do without. */
+static acme_err_t *flush_above(const acme_store_t *store, apr_pool_t *pool)
+{
+    int fd = openat(store->base.fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    acme_err_t *err =
+        fd >= 0 && fsync(fd) != 0
+            ? io_error("flush the directory of", store->base.path, pool)
+            : NULL;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return err;
+}
+
 static acme_err_t *open_all(acme_store_t *store,
                             const acme_store_options_t *options,
                             apr_pool_t *pool)
 {
     ACME_TRY(open_base(store, options, pool));
+    if (store->made) {
+        ACME_TRY(flush_above(store, pool));
+    }
     ACME_TRY(acme_store_settle_secret(store, options->create, pool));
     for (int i = 0; i < ACME_PARTS; i++) {
         ACME_TRY(open_part(store, &layout[i], options->create, pool));
     }
-    return options->create ? make_lock_file(store, pool) : NULL;
+    if (options->create) {
+        ACME_TRY(make_lock_file(store, pool));
+    }
+    acme_fsfile_step();
+    return store->made && fsync(store->base.fd) != 0
+               ? io_error("flush the directory", store->base.path, pool)
+               : NULL;
 }
 
 static acme_store_t *make_store(const acme_store_options_t *options,

@@ -43,6 +43,7 @@ struct acme_store_t {
     uid_t opener;         /* whose process opened it */
     int wary;             /* others could write in certificates/ */
     int bars_promotion;   /* something is not well that it goes by */
+    int made;             /* part of it, just now */
     apr_hash_t *verdicts; /* "<dir>/<family>" -> acme_verdict_t * */
     const char *lock_path;
     acme_place_t base; /* AcmeStore itself */

@@ -22,6 +22,43 @@ static void test_open_without_create_refused(void **state)
     assert_no_err(try_open(&store, 0));
 }
 
+/* In place of libc's: which directories the disk would know all of by now. */
+static int base_is_flushed, above_is_flushed;
+
+static int is_directory(const struct stat *st, const char *path)
+{
+    struct stat other;
+
+    return stat(path, &other) == 0 && st->st_ino == other.st_ino;
+}
+
+int fsync(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && is_directory(&st, in_store("."))) {
+        base_is_flushed = is_there("lock"); /* made last */
+    }
+    above_is_flushed |= is_directory(&st, root);
+    return 0;
+}
+
+static void test_open_flushes_what_it_makes(void **state)
+{
+    (void)state;
+    base_is_flushed = above_is_flushed = 0;
+    open_store();
+    assert_true(base_is_flushed);
+    assert_true(above_is_flushed);
+    base_is_flushed = above_is_flushed = 0;
+    open_store();
+    assert_false(base_is_flushed);
+    assert_int_equal(rmdir(in_store("audit")), 0);
+    open_store();
+    assert_true(base_is_flushed);
+    assert_false(above_is_flushed);
+}
+
 static void test_open_again_keeps_the_secret(void **state)
 {
     char before[256] = "", after[256] = "";
@@ -871,6 +908,7 @@ static void test_placeholder_reads_as_a_chain(void **state)
 
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_open_without_create_refused),
+    STORE_TEST(test_open_flushes_what_it_makes),
     STORE_TEST(test_open_again_keeps_the_secret),
     STORE_TEST(test_open_two_stores_have_two_secrets),
     STORE_TEST(test_open_newer_version_refused),
