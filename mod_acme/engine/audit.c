@@ -205,6 +205,13 @@ static const char *told_of(const char *event, const char *text,
                            : NULL;
 }
 
+/* What came so was issued elsewhere: of that this trail tells nothing. */
+static int brings(const char *event)
+{
+    return event
+           && (!strcmp(event, "restored") || !strcmp(event, "taken-over"));
+}
+
 static void look_at(void *baton, const char *line, apr_size_t len,
                     apr_pool_t *scratch)
 {
@@ -215,11 +222,11 @@ static void look_at(void *baton, const char *line, apr_size_t len,
         return;
     }
     const char *time = acme_json_string(doc, "time");
-    if (!recent->since && time) {
+    const char *event = acme_json_string(doc, "event");
+    if (time && (!recent->since || brings(event))) {
         recent->since = acme_time_parse_rfc3339(time);
     }
-    const char *told = told_of(acme_json_string(doc, "event"),
-                               acme_json_string(doc, "text"), scratch);
+    const char *told = told_of(event, acme_json_string(doc, "text"), scratch);
     if (told) {
         apr_hash_set(recent->told, apr_pstrdup(recent->pool, told),
                      APR_HASH_KEY_STRING, "");
@@ -230,25 +237,22 @@ acme_err_t *acme_audit_look(acme_audit_recent_t *recent, acme_store_t *store,
                             apr_pool_t *pool)
 {
     apr_array_header_t *names;
+    acme_err_t *err = NULL;
 
     recent->since = 0;
     apr_pool_create(&recent->pool, pool);
     recent->told = apr_hash_make(recent->pool);
     ACME_TRY(acme_store_list_audit(&names, store, recent->pool));
-    /* The newest first: where that cannot be read, nothing is known. */
-    for (int i = names->nelts; i-- > 0 && i >= names->nelts - 2;) {
+    for (int i = names->nelts > 2 ? names->nelts - 2 : 0; i < names->nelts;
+         i++) {
         int whole;
-        apr_time_t since = recent->since;
-        recent->since = 0;
-        acme_err_t *err =
-            each_line(&whole, store, APR_ARRAY_IDX(names, i, const char *),
-                      look_at, recent, recent->pool);
+        err = each_line(&whole, store, APR_ARRAY_IDX(names, i, const char *),
+                        look_at, recent, recent->pool);
         if (err) {
-            recent->since = since;
-            return err;
+            recent->since = 0; /* only what comes behind it is known */
         }
     }
-    return NULL;
+    return err;
 }
 
 int acme_audit_lacks(const acme_audit_recent_t *recent, acme_msg_t msg,
@@ -357,6 +361,7 @@ static acme_err_t *add(acme_audit_t *audit, acme_store_t *store, acme_msg_t msg,
         line = make_line(audit, msg, prefix, text, now, pool);
     }
     if (!line) {
+        audit->known = 0; /* why its file is of no use goes with pool */
         return acme_err_make(pool, ACME_E_MEMORY, "the audit trail", NULL);
     }
     acme_err_t *err = append(audit, store, line, pool);

@@ -32,7 +32,7 @@ typedef struct acme_audit_t {
 
 /** What the newest entries say: of which certificates they tell, and since when. */
 typedef struct acme_audit_recent_t {
-    apr_time_t since; /* of the first of them; 0: there is none */
+    apr_time_t since; /* they tell of all that was issued; 0: they do not */
     apr_hash_t *told; /* "issued 4711af" */
     apr_pool_t *pool; /* of told; NULL: they have not been looked at */
 } acme_audit_recent_t;

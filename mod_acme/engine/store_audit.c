@@ -109,13 +109,22 @@ static acme_err_t *write_line(const append_t *what, const char *name,
                               const char *line, apr_pool_t *scratch)
 {
     const acme_place_t *place = &what->store->parts[ACME_PART_AUDIT];
-    int fd =
-        openat(place->fd, name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    acme_err_t *err;
+    /* O_NONBLOCK: a FIFO put there must not make us wait, nor take the line. */
+    int fd = openat(place->fd, name,
+                    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0) {
         return acme_fsfile_error("open", place, name, scratch);
     }
-    acme_err_t *err = write_open(fd, what, name, line, scratch);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        err = write_open(fd, what, name, line, scratch);
+    }
+    else {
+        err = acme_err_os(scratch, EINVAL, ACME_E_STORE_IO, "write",
+                          acme_fsfile_path(place, name, scratch), NULL);
+    }
     close(fd);
     return err;
 }

@@ -432,6 +432,65 @@ static void test_no_entry_is_lost_with_a_file_that_is_taken_away(void **state)
     assert_int_equal(report.last, 2);
 }
 
+/* Nobody would ever read from it. */
+static void write_while_a_pipe_comes(acme_store_t *store, void *baton)
+{
+    acme_audit_t audit = { 0 };
+    int reader = -1;
+
+    alarm(10);
+    must(acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                        "issued", NOW, pool));
+    must_be(unlink(in_store(FIRST)) == 0 && mkfifo(in_store(FIRST), 0600) == 0);
+    if (*(int *)baton) {
+        reader = open(in_store(FIRST), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        must_be(reader >= 0);
+    }
+    acme_err_t *err =
+        acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                       "issued", NOW, pool);
+    must_be(err && err->msg == ACME_W_AUDIT_FILE);
+}
+
+static void test_pipe_in_the_place_of_its_file_takes_no_entry(void **state)
+{
+    for (int read = 0; read < 2; read++) {
+        open_trail(state);
+        assert_int_equal(as_worker(write_while_a_pipe_comes, the_store, &read),
+                         0);
+        assert_true(is_there("audit/0000000002.jsonl"));
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
+/* What another has told of is not ours to tell of. */
+static void write_of_a_restore(acme_store_t *store, void *baton)
+{
+    static const acme_msg_t msgs[] = { ACME_I_ISSUED, ACME_I_RESTORED,
+                                       ACME_I_ISSUED };
+    acme_audit_t audit = { 0 };
+
+    (void)baton;
+    for (int i = 0; i < 3; i++) {
+        must(acme_audit_add(&audit, store, msgs[i], "[shop.example/ecdsa]",
+                            "certificate with serial 11",
+                            NOW + apr_time_from_sec(10 * i), pool));
+    }
+}
+
+static void test_certificates_that_were_restored_are_not_told_anew(void **state)
+{
+    acme_audit_recent_t recent = { 0 };
+
+    open_trail(state);
+    assert_int_equal(as_worker(write_of_a_restore, the_store, NULL), 0);
+    assert_no_err(acme_audit_look(&recent, the_store, pool));
+    assert_false(acme_audit_lacks(&recent, ACME_I_ISSUED, "22",
+                                  NOW + apr_time_from_sec(5)));
+    assert_true(acme_audit_lacks(&recent, ACME_I_ISSUED, "22",
+                                 NOW + apr_time_from_sec(15)));
+}
+
 static void test_files_are_bounded_in_size_and_number(void **state)
 {
     apr_array_header_t *names;
@@ -492,6 +551,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_file_of_another_owner_is_left_and_told),
     STORE_TEST(test_file_too_big_is_left_and_told),
     STORE_TEST(test_no_entry_is_lost_with_a_file_that_is_taken_away),
+    STORE_TEST(test_pipe_in_the_place_of_its_file_takes_no_entry),
+    STORE_TEST(test_certificates_that_were_restored_are_not_told_anew),
     STORE_TEST(test_files_are_bounded_in_size_and_number),
 };
 
