@@ -1,7 +1,6 @@
 #include "core/ari.h"
 
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -175,16 +174,8 @@ acme_err_t *acme_ari_format(const char **json, const acme_ari_t *ari,
         acme_time_format(ari->end, pool), "next_ask",
         acme_time_format(ari->next_ask, pool), "failures", ari->failures,
         "rushed", ari->rushed, "explanation", ari->url);
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 
-    json_decref(doc);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "saving renewal information",
-                             NULL);
-    }
-    *json = apr_pstrcat(pool, text, "\n", NULL);
-    free(text);
-    return NULL;
+    return acme_json_document(json, doc, "saving renewal information", pool);
 }
 
 static apr_time_t get_time(const json_t *doc, const char *name)

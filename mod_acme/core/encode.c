@@ -399,6 +399,32 @@ acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
     return NULL;
 }
 
+/* Not json_dumps(), which without memory may lose the name of a member, and says
+ * nothing. */
+const char *acme_json_text(json_t *json, size_t flags, apr_pool_t *pool)
+{
+    size_t size = json_dumpb(json, NULL, 0, flags);
+    char *text = size ? apr_pcalloc(pool, size + 1) : NULL;
+
+    if (text && json_dumpb(json, text, size, flags) != size) {
+        text = NULL;
+    }
+    json_decref(json);
+    return text;
+}
+
+acme_err_t *acme_json_document(const char **text, json_t *json,
+                               const char *what, apr_pool_t *pool)
+{
+    const char *made = acme_json_text(json, JSON_INDENT(1), pool);
+
+    if (!made) {
+        return acme_err_make(pool, ACME_E_MEMORY, what, NULL);
+    }
+    *text = apr_pstrcat(pool, made, "\n", NULL);
+    return NULL;
+}
+
 const char *acme_json_string(const json_t *object, const char *name)
 {
     const json_t *member = json_object_get(object, name);

@@ -72,6 +72,16 @@ acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
  *  another type. Borrowed from object. */
 const char *acme_json_string(const json_t *object, const char *name);
 
+/** Object or array as text, from pool. Takes the reference to json.
+ *  @return NULL: there is no memory, or json is NULL */
+const char *acme_json_text(json_t *json, size_t flags, apr_pool_t *pool);
+/** The same of what is kept in a file: indented, and ended by a line feed.
+ *  @param what  "saving an order"
+ *  @return E_MEMORY */
+acme_err_t *acme_json_document(const char **text, json_t *json,
+                               const char *what,
+                               apr_pool_t *pool) ACME_MUST_CHECK;
+
 /** RFC 3339 time with any fraction and offset ("2026-11-22T08:00:00.123Z").
  *  @return 0 where it is not one, or is before 1970 */
 apr_time_t acme_time_parse_rfc3339(const char *text);

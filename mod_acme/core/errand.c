@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -133,12 +132,9 @@ static void turn(acme_errand_t *errand, stage_t stage)
 
 static const char *payload_text(json_t *payload, apr_pool_t *pool)
 {
-    char *text = json_dumps(payload, JSON_COMPACT);
-    const char *copy = apr_pstrdup(pool, text ? text : "{}");
+    const char *text = acme_json_text(payload, JSON_COMPACT, pool);
 
-    free(text);
-    json_decref(payload);
-    return copy;
+    return text ? text : "{}";
 }
 
 static const char *contacts_payload(const apr_array_header_t *contacts,

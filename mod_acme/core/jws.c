@@ -11,7 +11,6 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -127,13 +126,10 @@ acme_err_t *acme_jws_thumbprint(const char **thumbprint, EVP_PKEY *key,
 /* Takes the reference to object. @return NULL where a value was not UTF-8 */
 static const char *encode_json(json_t *object, int complete, apr_pool_t *pool)
 {
-    char *text = complete ? json_dumps(object, JSON_COMPACT) : NULL;
-    const char *encoded =
-        text ? acme_encode_base64url(text, strlen(text), pool) : NULL;
+    const char *text = acme_json_text(object, JSON_COMPACT, pool);
 
-    free(text);
-    json_decref(object);
-    return encoded;
+    return complete && text ? acme_encode_base64url(text, strlen(text), pool)
+                            : NULL;
 }
 
 /* "protected": only what RFC 8555 section 6.2 lists. */

@@ -15,159 +15,176 @@
 
 /* --- save ----------------------------------------------------------------- */
 
-static void put_text(json_t *object, const char *name, const char *value)
+/* Each returns not 0 where there is no memory: an order that lacks something would
+ * be taken for damaged. */
+
+static int put_text(json_t *object, const char *name, const char *value)
 {
-    if (value) {
-        json_object_set_new(object, name, json_string(value));
-    }
+    return value ? json_object_set_new(object, name, json_string(value)) : 0;
 }
 
-static void put_texts(json_t *object, const char *name,
-                      const apr_array_header_t *texts)
+/* What an error says may have come from anywhere. */
+static int put_words(json_t *object, const char *name, const char *words,
+                     apr_pool_t *pool)
 {
-    json_t *list;
-    int i;
+    return words ? put_text(object, name,
+                            acme_encode_printable(words, strlen(words), pool))
+                 : 0;
+}
 
-    if (!texts) {
-        return;
-    }
-    list = json_array();
-    for (i = 0; i < texts->nelts; i++) {
-        json_array_append_new(
+static int put_texts(json_t *object, const char *name,
+                     const apr_array_header_t *texts)
+{
+    json_t *list = texts ? json_array() : NULL;
+    int failed = 0;
+
+    for (int i = 0; texts && i < texts->nelts; i++) {
+        failed |= json_array_append_new(
             list, json_string(APR_ARRAY_IDX(texts, i, const char *)));
     }
-    json_object_set_new(object, name, list);
+    return texts ? failed | json_object_set_new(object, name, list) : 0;
 }
 
-static void put_number(json_t *object, const char *name, apr_int64_t value)
+static int put_number(json_t *object, const char *name, apr_int64_t value)
 {
-    if (value) {
-        json_object_set_new(object, name, json_integer(value));
-    }
+    return value ? json_object_set_new(object, name, json_integer(value)) : 0;
 }
 
-static void put_blames(json_t *object, const apr_array_header_t *blames)
+static int put_blames(json_t *object, const apr_array_header_t *blames,
+                      apr_pool_t *pool)
 {
     json_t *list = blames ? json_array() : NULL;
-    int i;
+    int failed = 0;
 
-    for (i = 0; blames && i < blames->nelts; i++) {
+    for (int i = 0; blames && i < blames->nelts; i++) {
         const acme_blame_t *blame = &APR_ARRAY_IDX(blames, i, acme_blame_t);
         json_t *json = json_object();
 
-        put_text(json, "name", blame->name);
-        put_number(json, "number", blame->msg);
-        put_text(json, "text", blame->text);
-        json_array_append_new(list, json);
+        failed |= put_text(json, "name", blame->name)
+                  | put_number(json, "number", blame->msg)
+                  | put_words(json, "text", blame->text, pool);
+        failed |= json_array_append_new(list, json);
     }
-    if (list) {
-        json_object_set_new(object, "names", list);
-    }
+    return blames ? failed | json_object_set_new(object, "names", list) : 0;
 }
 
-static void put_error(json_t *object, const char *name, const acme_err_t *err)
+static int put_error(json_t *object, const char *name, const acme_err_t *err,
+                     apr_pool_t *pool)
 {
     json_t *json;
+    int failed;
 
     if (!err) {
-        return;
+        return 0;
     }
     json = json_object();
-    put_number(json, "number", err->msg);
-    put_text(json, "text", err->text);
-    put_text(json, "detail", err->detail);
-    put_text(json, "identifier", err->identifier);
-    put_text(json, "instance", err->instance);
-    put_number(json, "retry_at", err->retry_at);
-    put_blames(json, err->blames);
-    json_object_set_new(object, name, json);
+    failed = put_number(json, "number", err->msg)
+             | put_words(json, "text", err->text, pool)
+             | put_words(json, "detail", err->detail, pool)
+             | put_words(json, "identifier", err->identifier, pool)
+             | put_words(json, "instance", err->instance, pool)
+             | put_number(json, "retry_at", err->retry_at)
+             | put_blames(json, err->blames, pool);
+    return failed | json_object_set_new(object, name, json);
 }
 
-static void put_exchange(json_t *object, const acme_exchange_t *exchange)
+static int put_exchange(json_t *object, const acme_exchange_t *exchange)
 {
-    put_number(object, "due", exchange->due);
-    put_number(object, "polls", exchange->polls);
-    put_number(object, "failures", exchange->failures);
-    put_number(object, "failing_since", exchange->failing_since);
+    return put_number(object, "due", exchange->due)
+           | put_number(object, "polls", exchange->polls)
+           | put_number(object, "failures", exchange->failures)
+           | put_number(object, "failing_since", exchange->failing_since);
 }
 
-static json_t *save_authz(const acme_authz_t *authz)
+static int put_proof(json_t *json, const acme_authz_t *authz)
+{
+    return put_text(json, "challenge", authz->challenge_url)
+           | put_text(json, "type", acme_proof_type_name(authz->proof.type))
+           | put_text(json, "token", authz->proof.token)
+           | put_texts(json, "issuers", authz->proof.issuers)
+           | put_number(json, "hashed", authz->proof.hashed);
+}
+
+static int put_authz(json_t *list, const acme_authz_t *authz, apr_pool_t *pool)
 {
     json_t *json = json_object();
+    int failed =
+        put_text(json, "url", authz->url)
+        | put_text(json, "state", acme_authz_state_name(authz->state))
+        | put_exchange(json, &authz->exchange)
+        | put_text(json, "name", authz->ident ? authz->ident->value : NULL)
+        | (authz->proof.token ? put_proof(json, authz) : 0)
+        | put_number(json, "visible", authz->visible)
+        | put_number(json, "answers", authz->answers)
+        | put_number(json, "doubtful", authz->doubtful)
+        | put_number(json, "answer_again", authz->answer_again)
+        | put_number(json, "waiting_since", authz->waiting_since)
+        | put_error(json, "refusal", authz->refusal, pool)
+        | put_number(json, "offered", authz->offered)
+        | put_number(json, "failed", authz->failed)
+        | put_number(json, "proved", authz->proved)
+        | put_error(json, "blame", authz->blame, pool);
 
-    put_text(json, "url", authz->url);
-    put_text(json, "state", acme_authz_state_name(authz->state));
-    put_exchange(json, &authz->exchange);
-    put_text(json, "name", authz->ident ? authz->ident->value : NULL);
-    if (authz->proof.token) {
-        put_text(json, "challenge", authz->challenge_url);
-        put_text(json, "type", acme_proof_type_name(authz->proof.type));
-        put_text(json, "token", authz->proof.token);
-        put_texts(json, "issuers", authz->proof.issuers);
-        put_number(json, "hashed", authz->proof.hashed);
-    }
-    put_number(json, "visible", authz->visible);
-    put_number(json, "answers", authz->answers);
-    put_number(json, "doubtful", authz->doubtful);
-    put_number(json, "answer_again", authz->answer_again);
-    put_number(json, "waiting_since", authz->waiting_since);
-    put_error(json, "refusal", authz->refusal);
-    put_number(json, "offered", authz->offered);
-    put_number(json, "failed", authz->failed);
-    put_number(json, "proved", authz->proved);
-    put_error(json, "blame", authz->blame);
-    return json;
+    return failed | json_array_append_new(list, json);
 }
 
-static json_t *save_names(const acme_order_t *order)
+static int put_authzs(json_t *object, const acme_order_t *order,
+                      apr_pool_t *pool)
+{
+    json_t *list = json_array();
+    int failed = 0;
+
+    for (int i = 0; i < order->authzs->nelts; i++) {
+        failed |= put_authz(
+            list, APR_ARRAY_IDX(order->authzs, i, acme_authz_t *), pool);
+    }
+    return failed | json_object_set_new(object, "authorizations", list);
+}
+
+static int put_names(json_t *object, const acme_order_t *order)
 {
     const apr_array_header_t *idents = order->config->idents;
     json_t *names = json_array();
-    int i;
+    int failed = 0;
 
-    for (i = 0; i < idents->nelts; i++) {
-        json_array_append_new(
+    for (int i = 0; i < idents->nelts; i++) {
+        failed |= json_array_append_new(
             names,
             json_string(APR_ARRAY_IDX(idents, i, const acme_ident_t *)->value));
     }
-    return names;
+    return failed | json_object_set_new(object, "names", names);
+}
+
+static int put_order(json_t *object, const acme_order_t *order, apr_time_t now,
+                     apr_pool_t *pool)
+{
+    return put_number(object, "version", VERSION)
+           | put_number(object, "saved", now) | put_names(object, order)
+           | put_text(object, "state", acme_order_state_name(order))
+           | put_exchange(object, &order->exchange)
+           | put_text(object, "url", order->url)
+           | put_text(object, "finalize", order->finalize)
+           | put_text(object, "certificate", order->certificate)
+           | put_number(object, "finalized", order->finalized)
+           | put_number(object, "without_profile", order->without_profile)
+           | put_number(object, "without_replaces", order->without_replaces)
+           | put_number(object, "stuck_since", order->stuck_since)
+           | put_number(object, "issuing_since", order->issuing_since)
+           | put_number(object, "blamed_since", order->blamed_since)
+           | put_error(object, "error", order->error, pool)
+           | put_authzs(object, order, pool);
 }
 
 acme_err_t *acme_order_save(const char **json, acme_order_t *order,
                             apr_time_t now, apr_pool_t *pool)
 {
-    json_t *object = json_object(), *authzs = json_array();
-    char *text;
-    int i;
+    json_t *object = json_object();
 
-    json_object_set_new(object, "version", json_integer(VERSION));
-    put_number(object, "saved", now);
-    json_object_set_new(object, "names", save_names(order));
-    put_text(object, "state", acme_order_state_name(order));
-    put_exchange(object, &order->exchange);
-    put_text(object, "url", order->url);
-    put_text(object, "finalize", order->finalize);
-    put_text(object, "certificate", order->certificate);
-    put_number(object, "finalized", order->finalized);
-    put_number(object, "without_profile", order->without_profile);
-    put_number(object, "without_replaces", order->without_replaces);
-    put_number(object, "stuck_since", order->stuck_since);
-    put_number(object, "issuing_since", order->issuing_since);
-    put_number(object, "blamed_since", order->blamed_since);
-    put_error(object, "error", order->error);
-    for (i = 0; i < order->authzs->nelts; i++) {
-        json_array_append_new(authzs, save_authz(APR_ARRAY_IDX(
-                                          order->authzs, i, acme_authz_t *)));
+    if (put_order(object, order, now, pool) != 0) {
+        json_decref(object);
+        object = NULL;
     }
-    json_object_set_new(object, "authorizations", authzs);
-
-    text = json_dumps(object, JSON_INDENT(1));
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "saving an order", NULL);
-    }
-    *json = apr_pstrdup(pool, text);
-    free(text);
+    ACME_TRY(acme_json_document(json, object, "saving an order", pool));
     order->dirty = 0;
     return NULL;
 }

@@ -42,16 +42,6 @@ const acme_order_row_t acme_order_rows[ACME_ORDER_STATES] = {
 
 /* --- requests ------------------------------------------------------------- */
 
-static const char *dump_json(json_t *json, apr_pool_t *pool)
-{
-    char *dumped = json_dumps(json, JSON_COMPACT);
-    const char *text = apr_pstrdup(pool, dumped);
-
-    free(dumped);
-    json_decref(json);
-    return text;
-}
-
 static json_t *identifier_list(const apr_array_header_t *idents)
 {
     json_t *list = json_array();
@@ -130,7 +120,8 @@ static acme_err_t *build_new_order(acme_order_t *order,
     }
     request->url = apr_pstrdup(order->request_pool,
                                acme_session_directory(session)->new_order);
-    request->payload = dump_json(payload, order->request_pool);
+    request->payload =
+        acme_json_text(payload, JSON_COMPACT, order->request_pool);
     return NULL;
 }
 
@@ -155,8 +146,8 @@ static acme_err_t *build_finalize(acme_order_t *order,
     ACME_TRY(acme_csr_make(&csr, order->config->key, order->config->idents,
                            &options, order->request_pool));
     request->url = order->finalize;
-    request->payload =
-        dump_json(json_pack("{s:s}", "csr", csr), order->request_pool);
+    request->payload = acme_json_text(json_pack("{s:s}", "csr", csr),
+                                      JSON_COMPACT, order->request_pool);
     /* On disk before it is sent: whoever resumes asks first. */
     order->finalized = 1;
     order->dirty = 1;

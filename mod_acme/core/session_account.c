@@ -80,12 +80,10 @@ static acme_err_t *add_binding(json_t *payload, const acme_session_t *session,
 static void set_payload(acme_request_t *request, json_t *payload,
                         apr_pool_t *pool)
 {
-    char *text = json_dumps(payload, JSON_COMPACT);
+    const char *text = acme_json_text(payload, JSON_COMPACT, pool);
 
-    request->payload = apr_pstrdup(pool, text ? text : "{}");
+    request->payload = text ? text : "{}";
     request->tries = 0;
-    free(text);
-    json_decref(payload);
 }
 
 /* The newAccount request, RFC 8555 sections 7.3, 7.3.1 and 7.3.4. */

@@ -439,8 +439,10 @@ static acme_err_t *load(acme_engine_t *engine, acme_job_t *job)
 /* What an engine that was killed did not get to. */
 static void tidy(acme_engine_t *engine, acme_job_t *job)
 {
-    acme_store_tidy_work(engine->store, job->managed->dir, job->family,
-                         engine->scratch);
+    if (!job->run) { /* whose key is there before its order */
+        acme_store_tidy_work(engine->store, job->managed->dir, job->family,
+                             engine->scratch);
+    }
     acme_store_drop_older(engine->store, job->managed->dir, job->family,
                           job->status.served_number, engine->scratch);
 }

@@ -3,7 +3,6 @@
 #include <apr_escape.h>
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -293,19 +292,16 @@ static const char *make_line(const acme_audit_t *audit, acme_msg_t msg,
         "{s:I, s:s, s:s, s:s}", "seq", (json_int_t)audit->seq + 1, "time",
         acme_time_format(now, pool), "event", acme_audit_event(msg), "code",
         apr_psprintf(pool, "ACME%04d", (int)msg));
-    char *json = NULL;
+    int failed =
+        add_subject(doc, prefix, pool)
+        || set(doc, "text",
+               json_string(acme_encode_printable(text, MAX_TEXT, pool)))
+        || (audit->torn && set(doc, "after_torn", json_true()))
+        || set(doc, "prev", json_string(audit->hash));
+    const char *line =
+        acme_json_text(doc, JSON_COMPACT | JSON_ENSURE_ASCII, pool);
 
-    if (!add_subject(doc, prefix, pool)
-        && !set(doc, "text",
-                json_string(acme_encode_printable(text, MAX_TEXT, pool)))
-        && (!audit->torn || !set(doc, "after_torn", json_true()))
-        && !set(doc, "prev", json_string(audit->hash))) {
-        json = json_dumps(doc, JSON_COMPACT | JSON_ENSURE_ASCII);
-    }
-    json_decref(doc);
-    const char *line = json ? apr_pstrdup(pool, json) : NULL;
-    free(json);
-    return line;
+    return failed ? NULL : line;
 }
 
 /* Behind a file that cannot be used another one is begun.
@@ -567,24 +563,19 @@ acme_err_t *acme_audit_anchor(acme_store_t *store,
     json_t *doc =
         json_pack("{s:I, s:I, s:s}", "first", (json_int_t)report->first, "seq",
                   (json_int_t)report->last, "hash", report->hash);
-    char *json;
+    int failed = accepted->time
+                 && set(doc, "accepted",
+                        json_pack("{s:I, s:s, s:s, s:s, s:s}", "seq",
+                                  (json_int_t)accepted->seq, "hash",
+                                  accepted->hash, "time", accepted->time, "by",
+                                  accepted->by, "fault", accepted->fault));
+    const char *text =
+        acme_json_text(doc, JSON_COMPACT | JSON_ENSURE_ASCII, scratch);
 
-    if (accepted->time) {
-        json_object_set_new(doc, "accepted",
-                            json_pack("{s:I, s:s, s:s, s:s, s:s}", "seq",
-                                      (json_int_t)accepted->seq, "hash",
-                                      accepted->hash, "time", accepted->time,
-                                      "by", accepted->by, "fault",
-                                      accepted->fault));
-    }
-    json = json_dumps(doc, JSON_COMPACT | JSON_ENSURE_ASCII);
-    json_decref(doc);
-    if (!json) {
-        return acme_err_make(scratch, ACME_E_MEMORY, "the anchor", NULL);
-    }
-    const char *text = apr_pstrcat(scratch, json, "\n", NULL);
-    free(json);
-    return acme_store_put_anchor(store, text, scratch);
+    return failed || !text
+               ? acme_err_make(scratch, ACME_E_MEMORY, "the anchor", NULL)
+               : acme_store_put_anchor(
+                   store, apr_pstrcat(scratch, text, "\n", NULL), scratch);
 }
 
 acme_err_t *acme_audit_accept(acme_store_t *store,

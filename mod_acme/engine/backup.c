@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -165,16 +164,14 @@ acme_err_t *acme_backup_format(const char **json, const acme_backup_t *backup,
         json_pack("{s:i, s:s, s:[], s:[]}", "version", VERSION, "made",
                   acme_time_format(backup->made, pool), "accounts", "sets");
     acme_err_t *err = put_all(doc, backup, pool);
-    char *text = err ? NULL : json_dumps(doc, JSON_COMPACT);
+    const char *text = acme_json_text(doc, JSON_COMPACT, pool);
 
-    json_decref(doc);
     if (!err && !text) {
         err = acme_err_make(pool, ACME_E_MEMORY, "writing a backup", NULL);
     }
     if (!err) {
-        *json = apr_pstrdup(pool, text);
+        *json = text;
     }
-    free(text);
     return err;
 }
 

@@ -1,7 +1,6 @@
 #include "engine/control.h"
 
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -176,15 +175,8 @@ int acme_control_flag(const acme_control_t *request, const char *name)
 static acme_err_t *dump(const char **json, json_t *object, const char *what,
                         apr_pool_t *pool)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, what, NULL);
-    }
-    *json = apr_pstrdup(pool, text);
-    free(text);
-    return NULL;
+    *json = acme_json_text(object, JSON_COMPACT, pool);
+    return *json ? NULL : acme_err_make(pool, ACME_E_MEMORY, what, NULL);
 }
 
 acme_err_t *acme_control_format(const char **json,

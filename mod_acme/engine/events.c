@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -32,14 +31,13 @@ static void keep(acme_engine_t *engine, acme_job_t *job)
             doc, "proof_ending",
             json_string(acme_time_format(job->ending->told, scratch)));
     }
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
-    acme_err_t *err =
-        text ? acme_store_put_doc(engine->store, job->managed->dir, job->family,
-                                  ACME_DOC_EVENTS, text, scratch)
-             : acme_err_make(scratch, ACME_E_MEMORY, "saving events", NULL);
+    const char *text;
+    acme_err_t *err = acme_json_document(&text, doc, "saving events", scratch);
 
-    json_decref(doc);
-    free(text);
+    if (!err) {
+        err = acme_store_put_doc(engine->store, job->managed->dir, job->family,
+                                 ACME_DOC_EVENTS, text, scratch);
+    }
     if (acme_engine_note(engine, err)) {
         acme_engine_log_error(engine, job, err);
     }

@@ -1,7 +1,6 @@
 #include "engine/gate_spec.h"
 
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -140,15 +139,8 @@ acme_err_t *acme_gate_spec_format(const char **json,
         acme_proof_type_name(spec->type), "port", spec->port, "certificate",
         spec->certificate, "domain", spec->domain, "open",
         format_programs(spec->opens), "close", format_programs(spec->closes));
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
 
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "writing the journal", NULL);
-    }
-    *json = apr_pstrdup(pool, text);
-    free(text);
-    return NULL;
+    return acme_json_document(json, object, "writing the journal", pool);
 }
 
 /* @return NULL: damaged */

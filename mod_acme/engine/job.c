@@ -3,7 +3,6 @@
 #include <apr_strings.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -411,14 +410,7 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
     if (doc && left_out) {
         json_object_set_new(doc, "left_out", left_out);
     }
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
-    json_decref(doc);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "saving a failure", NULL);
-    }
-    *json = apr_pstrdup(pool, text);
-    free(text);
-    return NULL;
+    return acme_json_document(json, doc, "saving a failure", pool);
 }
 
 static apr_time_t time_member(const json_t *doc, const char *name)

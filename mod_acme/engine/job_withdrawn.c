@@ -1,7 +1,6 @@
 /* What a revocation by the administrator means for a job: the set serves until
  * another one is there, which is ordered at once. */
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -91,13 +90,8 @@ acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
                                 pool));
     json_t *doc = read_doc(json, len);
     acme_job_format_withdrawn(doc, &job);
-    char *text = json_dumps(doc, JSON_COMPACT);
-    json_decref(doc);
-    acme_err_t *err =
-        text ? acme_store_put_doc(store, dir, family, ACME_DOC_JOB, text, pool)
-             : acme_err_make(pool, ACME_E_MEMORY, "writing a job", NULL);
-    free(text);
-    return err;
+    ACME_TRY(acme_json_document(&json, doc, "writing a job", pool));
+    return acme_store_put_doc(store, dir, family, ACME_DOC_JOB, json, pool);
 }
 
 int acme_job_shuns_key(const acme_job_t *job)

@@ -523,13 +523,7 @@ acme_err_t *acme_limits_format(const char **json, acme_limits_t *limits,
     }
     json_t *doc = json_pack("{s:I, s:o}", "held_until",
                             (json_int_t)limits->held_until, "buckets", buckets);
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
-    json_decref(doc);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "saving limits", NULL);
-    }
-    *json = apr_pstrcat(pool, text, "\n", NULL);
-    free(text);
+    ACME_TRY(acme_json_document(json, doc, "saving limits", pool));
     limits->dirty = 0;
     return NULL;
 }

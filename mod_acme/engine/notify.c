@@ -1,7 +1,6 @@
 #include "engine/notify.h"
 
 #include <apr_strings.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -156,14 +155,14 @@ static void write_journal(note_t *note)
         acme_event_name(note->event), "certificate", note->job->managed->name,
         "family", acme_family_name(note->job->family), "command",
         format_texts(note->command), "env", format_texts(note->env));
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    acme_err_t *err = text ? acme_store_put_journal(engine->store, note->id,
-                                                    text, engine->scratch)
-                           : acme_err_make(engine->scratch, ACME_E_MEMORY,
-                                           "writing the journal", NULL);
+    const char *text;
+    acme_err_t *err = acme_json_document(&text, object, "writing the journal",
+                                         engine->scratch);
 
-    json_decref(object);
-    free(text);
+    if (!err) {
+        err = acme_store_put_journal(engine->store, note->id, text,
+                                     engine->scratch);
+    }
     note->journaled = !err;
     if (acme_engine_note(engine, err)) {
         acme_engine_log_error(engine, note->job, err);

@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -102,19 +101,13 @@ acme_err_t *acme_record_format(const char **json, const acme_record_t *record,
                                apr_pool_t *pool)
 {
     json_t *object = json_object();
-    char *text = NULL;
 
-    if (put_all(object, record, pool) == 0) {
-        text = json_dumps(object, JSON_INDENT(1));
+    if (put_all(object, record, pool) != 0) {
+        json_decref(object);
+        object = NULL;
     }
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY,
-                             "writing the record of a certificate", NULL);
-    }
-    *json = apr_pstrcat(pool, text, "\n", NULL);
-    free(text);
-    return NULL;
+    return acme_json_document(json, object,
+                              "writing the record of a certificate", pool);
 }
 
 /* --- from JSON ----------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "core/encode.h"
 #include "core/ident.h"
@@ -19,23 +19,25 @@ acme_err_t *acme_saved_format(const char **json, const acme_saved_t *saved,
                               apr_pool_t *pool)
 {
     json_t *names = json_array();
+    int failed = 0;
 
     for (int i = 0; i < saved->idents->nelts; i++) {
         const acme_ident_t *ident =
             APR_ARRAY_IDX(saved->idents, i, acme_ident_t *);
-        json_array_append_new(names, json_string(ident->value));
+        failed |= json_array_append_new(names, json_string(ident->value));
     }
-    json_t *doc = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o}", "subject",
-                            saved->subject, "account", saved->account, "key",
-                            saved->has_key, "issued", saved->issued, "names",
-                            names, "order", json_loads(saved->order, 0, NULL));
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
-    json_decref(doc);
-    if (!text) {
+    json_t *doc =
+        json_pack("{s:s, s:s, s:b, s:b, s:o}", "subject", saved->subject,
+                  "account", saved->account, "key", saved->has_key, "issued",
+                  saved->issued, "names", names);
+    const char *text = acme_json_text(doc, JSON_COMPACT, pool);
+
+    if (failed || !text) {
         return acme_err_make(pool, ACME_E_MEMORY, "saving an order", NULL);
     }
-    *json = apr_pstrcat(pool, text, "\n", NULL);
-    free(text);
+    /* Its brace comes behind the order. */
+    *json = apr_pstrcat(pool, apr_pstrndup(pool, text, strlen(text) - 1),
+                        ",\n\"order\":", saved->order, "}\n", NULL);
     return NULL;
 }
 
@@ -77,8 +79,8 @@ acme_err_t *acme_saved_parse(acme_saved_t *saved, const char *json,
         return acme_saved_damaged("members are missing", pool);
     }
     ACME_TRY(parse_names(saved, json_object_get(doc, "names"), pool));
-    char *text = json_dumps(order, JSON_COMPACT);
-    saved->order = apr_pstrdup(pool, text ? text : "");
-    free(text);
-    return NULL;
+    saved->order = acme_json_text(json_incref(order), JSON_COMPACT, pool);
+    return saved->order
+               ? NULL
+               : acme_err_make(pool, ACME_E_MEMORY, "reading an order", NULL);
 }

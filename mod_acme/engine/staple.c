@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -19,16 +18,8 @@ acme_err_t *acme_staple_format(const char **json, const acme_staple_doc_t *doc,
                   acme_time_format(doc->refresh, pool), "must_staple",
                   staple->must, "revoked", doc->revoked, "response",
                   acme_encode_base64url(staple->der, staple->len, pool));
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
 
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(pool, ACME_E_MEMORY, "writing an OCSP response",
-                             NULL);
-    }
-    *json = apr_pstrcat(pool, text, "\n", NULL);
-    free(text);
-    return NULL;
+    return acme_json_document(json, object, "writing an OCSP response", pool);
 }
 
 static apr_time_t get_time(const json_t *object, const char *name)

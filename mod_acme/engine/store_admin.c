@@ -300,11 +300,11 @@ static json_t *format_use(const acme_use_t *use, int all, apr_pool_t *scratch)
     return row;
 }
 
-/* @return from malloc, or NULL */
-static char *format_uses(const apr_array_header_t *uses,
-                         const acme_ports_t *ports,
-                         const apr_table_t *externals, int all,
-                         apr_pool_t *scratch)
+/* @return NULL: no memory */
+static const char *format_uses(const apr_array_header_t *uses,
+                               const acme_ports_t *ports,
+                               const apr_table_t *externals, int all,
+                               apr_pool_t *scratch)
 {
     json_t *list = json_array();
 
@@ -319,9 +319,7 @@ static char *format_uses(const apr_array_header_t *uses,
     if (doc && !apr_is_empty_table(externals)) {
         json_object_set_new(doc, "externals", format_externals(externals));
     }
-    char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
-    json_decref(doc);
-    return text;
+    return acme_json_text(doc, JSON_COMPACT, scratch);
 }
 
 static acme_err_t *put_uses(const acme_store_t *store,
@@ -332,11 +330,10 @@ static acme_err_t *put_uses(const acme_store_t *store,
     const char *before;
     apr_size_t len;
     int lock;
-    char *text = format_uses(uses, ports, externals, 1, scratch);
+    const char *text = format_uses(uses, ports, externals, 1, scratch);
 
     /* Of very many, what most need. */
     if (text && strlen(text) > ACME_FSFILE_MAX) {
-        free(text);
         text = format_uses(uses, ports, externals, 0, scratch);
     }
     if (!text) {
@@ -353,7 +350,6 @@ static acme_err_t *put_uses(const acme_store_t *store,
             close(lock);
         }
     }
-    free(text);
     return err;
 }
 

@@ -2,7 +2,6 @@
 #include <apr_strings.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -496,7 +495,7 @@ static acme_err_t *put_account(acme_store_t *store, const char *dir,
                                apr_pool_t *scratch)
 {
     const acme_account_state_t *state = &account->state;
-    const char *key, *next;
+    const char *key, *next, *text;
 
     ACME_TRY(acme_store_check_name(dir, scratch));
     ACME_TRY(format_key(&key, store, dir, account->key, 0, scratch));
@@ -508,18 +507,11 @@ static acme_err_t *put_account(acme_store_t *store, const char *dir,
         "recovered", or_no_time(state->recovered, scratch), "closed",
         or_no_time(state->closed, scratch), "change", account->change, "key",
         key, "next_key", next);
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(scratch, ACME_E_MEMORY, "writing an account",
-                             NULL);
-    }
+    ACME_TRY(acme_json_document(&text, object, "writing an account", scratch));
     acme_fsfile_entry_t entry = { ACME_STORE_ACCOUNT, 0600, text,
                                   strlen(text) };
     change_t what = { store, ACME_PART_ACCOUNTS, dir, &entry, { NULL, NULL } };
-    acme_err_t *err = change(&what, scratch);
-    free(text);
-    return err;
+    return change(&what, scratch);
 }
 
 acme_err_t *acme_store_put_account(acme_store_t *store, const char *account_dir,

@@ -2,7 +2,6 @@
 
 #include <apr_strings.h>
 #include <openssl/rand.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
@@ -134,6 +133,7 @@ static acme_err_t *write_journal(txt_t *txt)
 {
     acme_engine_t *engine = txt->owner->engine;
     json_t *command = json_array();
+    const char *text;
     acme_err_t *err;
 
     for (int i = 0; i < txt->spec.command->nelts; i++) {
@@ -145,14 +145,9 @@ static acme_err_t *write_journal(txt_t *txt)
                                "name", txt->spec.name, "value", txt->spec.value,
                                "certificate", txt->spec.certificate, "domain",
                                txt->spec.domain, "command", command);
-    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    json_decref(object);
-    if (!text) {
-        return acme_err_make(engine->scratch, ACME_E_MEMORY,
-                             "writing the journal", NULL);
-    }
+    ACME_TRY(acme_json_document(&text, object, "writing the journal",
+                                engine->scratch));
     err = acme_store_put_journal(engine->store, txt->id, text, engine->scratch);
-    free(text);
     txt->journaled = !err;
     return acme_engine_note(engine, err);
 }

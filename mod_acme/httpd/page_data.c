@@ -1,7 +1,6 @@
 /* The status for programs: JSON and Prometheus' text format. */
 #include "httpd/page.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -34,15 +33,14 @@ static void put_json(const acme_page_t *page, const acme_managed_t *managed)
 {
     acme_report_t report;
     json_t *json;
-    char *text;
+    const char *text;
 
     acme_page_read_all(&report, managed, page->scratch);
     json = acme_report_json(&report, page->scratch);
     json_object_set_new(json, "visits", visits(managed, page->scratch));
-    text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+    text =
+        acme_json_text(json, JSON_COMPACT | JSON_ENSURE_ASCII, page->scratch);
     ap_rputs(text ? text : "null", page->r);
-    free(text);
-    json_decref(json);
     apr_pool_clear(page->scratch);
 }
 

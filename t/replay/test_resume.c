@@ -367,6 +367,42 @@ static void test_load_of_save_is_the_same(void **state)
     assert_string_equal(again, once);
 }
 
+static int json_left; /* allocations until the one that fails; 0: none does */
+
+static void *json_allocate(size_t size)
+{
+    return json_left > 0 && --json_left == 0 ? NULL : malloc(size);
+}
+
+/* One that lacks something would be taken for damaged, and ordered anew. */
+static void test_save_without_memory_is_whole_or_none(void **state)
+{
+    static const scenario_t scenario = { "a.example b.example", 1, 1,
+                                         "b.example" };
+    replay_t *replay = run(&scenario, 0, pool);
+    const char *whole, *saved;
+    int n = 0, met = 1;
+
+    (void)state;
+    assert_no_err(acme_order_save(&whole, replay->order, replay->now, pool));
+    json_set_alloc_funcs(json_allocate, free);
+    while (met) {
+        json_left = ++n;
+        acme_err_t *err =
+            acme_order_save(&saved, replay->order, replay->now, pool);
+        met = json_left == 0;
+        json_left = 0;
+        if (err) {
+            assert_err(err, ACME_E_MEMORY);
+        }
+        else {
+            assert_string_equal(saved, whole);
+        }
+    }
+    json_set_alloc_funcs(malloc, free);
+    assert_true(n > 50);
+}
+
 static void test_load_of_failed_order_tells_the_same_error(void **state)
 {
     static const scenario_t scenario = { "a.example", 0, 0, "a.example" };
@@ -705,6 +741,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_load_of_an_order_from_the_future_is_due_now),
     POOL_TEST(test_load_refuses_what_is_not_ours),
     POOL_TEST(test_load_of_save_is_the_same),
+    POOL_TEST(test_save_without_memory_is_whole_or_none),
     POOL_TEST(test_load_of_failed_order_tells_the_same_error),
     POOL_TEST(test_cancel_withdraws_and_deactivates_before_failed),
     POOL_TEST(test_proof_stays_while_its_answer_is_on_its_way),

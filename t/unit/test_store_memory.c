@@ -1,6 +1,7 @@
 /* No memory for a moment: what is kept is not called damaged for that, since damage is
  * given up. APR ends the process where there is none; OpenSSL and jansson say so. */
 #include "engine/audit.h"
+#include "engine/saved.h"
 #include "store_test.h"
 
 #include <jansson.h>
@@ -177,6 +178,36 @@ static void test_nothing_is_damaged_for_want_of_memory(void **state)
     assert_int_equal(as_worker(look_at_each, store, NULL), 0);
 }
 
+/* An order that is saved for fewer names, or without what it has come to, would be
+ * given up for damaged. */
+static void test_order_is_saved_whole_or_not(void **state)
+{
+    const acme_saved_t order = { "sub",
+                                 "ca-00000000",
+                                 idents("a.example b.example"),
+                                 "{\"version\":1,\"state\":\"new\"}",
+                                 1,
+                                 0 };
+    const char *whole, *saved;
+    int n = 0, met = 1;
+
+    (void)state;
+    assert_no_err(acme_saved_format(&whole, &order, pool));
+    while (met) {
+        left = ++n;
+        acme_err_t *err = acme_saved_format(&saved, &order, pool);
+        met = left == 0;
+        left = 0;
+        if (err) {
+            assert_err(err, ACME_E_MEMORY);
+        }
+        else {
+            assert_string_equal(saved, whole);
+        }
+    }
+    assert_true(n > 20);
+}
+
 /* Why another file is to be begun is asked anew: it is not remembered from a pool that
  * has gone. */
 static void begin_another_file(acme_store_t *store, void *baton)
@@ -207,6 +238,7 @@ static void test_audit_file_that_is_left_after_want_of_memory(void **state)
 
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_nothing_is_damaged_for_want_of_memory),
+    STORE_TEST(test_order_is_saved_whole_or_not),
     STORE_TEST(test_audit_file_that_is_left_after_want_of_memory),
 };
 
