@@ -78,15 +78,16 @@ const apr_array_header_t *acme_store_names(acme_store_t *store, const char *dir,
 
 /* --- a set with its key -------------------------------------------------------------- */
 
-static acme_err_t *read_promoted(acme_set_t *set, const acme_store_t *store,
-                                 const char *dir, acme_family_t family,
-                                 apr_pool_t *pool)
+static acme_err_t *load_promoted(acme_set_t **set, acme_record_t *record,
+                                 const acme_store_t *store, const char *dir,
+                                 acme_family_t family, apr_pool_t *pool)
 {
+    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
     const acme_place_t *part =
         &store->parts[acme_store_current_part(store, dir, family)];
     const char *base = apr_pstrcat(
-        pool, dir, "/", acme_store_set_name(family, set->record->number, pool),
-        "/", NULL);
+        pool, dir, "/", acme_store_set_name(family, record->number, pool), "/",
+        NULL);
     const char *chain, *key;
     apr_size_t chain_len, key_len;
 
@@ -101,8 +102,11 @@ static acme_err_t *read_promoted(acme_set_t *set, const acme_store_t *store,
                              acme_fsfile_path(part, base, pool),
                              "a file of it is missing", NULL);
     }
-    ACME_TRY(acme_chain_parse(&set->chain, chain, chain_len, pool));
-    return acme_key_from_pem(&set->key, key, key_len, pool);
+    made->record = record;
+    ACME_TRY(acme_chain_parse(&made->chain, chain, chain_len, pool));
+    ACME_TRY(acme_key_from_pem(&made->key, key, key_len, pool));
+    *set = made;
+    return NULL;
 }
 
 /* What the certificate says replaces what the worker says of it. */
@@ -122,20 +126,14 @@ acme_err_t *acme_store_get_set(acme_set_t **set, acme_store_t *store,
                                const char *dir, acme_family_t family,
                                apr_pool_t *pool)
 {
-    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
-    acme_err_t *damage =
-        acme_store_newest(&made->record, store, dir, family, pool);
+    acme_record_t *record = NULL;
+    acme_err_t *damage = acme_store_newest(&record, store, dir, family, pool);
 
     *set = NULL;
-    if (!made->record) {
-        return damage;
-    }
-    if (made->record->from == ACME_RECORD_FRESH) {
-        return load_fresh(set, store, dir, family, made->record->number, pool);
-    }
-    ACME_TRY(read_promoted(made, store, dir, family, pool));
-    *set = made;
-    return NULL;
+    return !record ? damage
+           : record->from == ACME_RECORD_FRESH
+               ? load_fresh(set, store, dir, family, record->number, pool)
+               : load_promoted(set, record, store, dir, family, pool);
 }
 
 /* @return also with a set: what was damaged */
@@ -143,15 +141,12 @@ static acme_err_t *get_promoted(acme_set_t **set, acme_store_t *store,
                                 const char *dir, acme_family_t family,
                                 apr_pool_t *pool)
 {
-    acme_set_t *made = apr_pcalloc(pool, sizeof(*made));
-    acme_err_t *damage =
-        acme_store_current(&made->record, store, dir, family, pool);
+    acme_record_t *record = NULL;
+    acme_err_t *damage = acme_store_current(&record, store, dir, family, pool);
 
-    if (!made->record) {
-        return damage;
+    if (record) {
+        ACME_TRY(load_promoted(set, record, store, dir, family, pool));
     }
-    ACME_TRY(read_promoted(made, store, dir, family, pool));
-    *set = made;
     return damage;
 }
 

@@ -188,7 +188,7 @@ static acme_err_t *whole_fresh(acme_record_t **record,
     apr_pool_t *sub = acme_store_subpool(pool);
     acme_set_t *set;
 
-    acme_err_t *err = acme_store_read_fresh(&set, store, dir, set_name, sub);
+    acme_err_t *err = read_fresh(&set, store, dir, set_name, sub);
     if (!err) {
         err = acme_record_describe(set->record, set->chain->leaf, sub);
     }
