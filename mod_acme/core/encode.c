@@ -399,6 +399,11 @@ acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
     return NULL;
 }
 
+int acme_json_put_text(json_t *object, const char *name, const char *value)
+{
+    return value ? json_object_set_new(object, name, json_string(value)) : 0;
+}
+
 /* Not json_dumps(), which without memory may lose the name of a member, and says
  * nothing. */
 const char *acme_json_text(json_t *json, size_t flags, apr_pool_t *pool)

@@ -72,6 +72,11 @@ acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
  *  another type. Borrowed from object. */
 const char *acme_json_string(const json_t *object, const char *name);
 
+/** Add a member to an object; none where value is NULL.
+ *  @return not 0: there is no memory (of which the "s*" of json_pack() says nothing),
+ *          object is NULL, or value is no UTF-8 */
+int acme_json_put_text(json_t *object, const char *name, const char *value);
+
 /** Object or array as text, from pool. Takes the reference to json.
  *  @return NULL: there is no memory, or json is NULL */
 const char *acme_json_text(json_t *json, size_t flags, apr_pool_t *pool);

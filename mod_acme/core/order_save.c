@@ -18,17 +18,12 @@
 /* Each returns not 0 where there is no memory: an order that lacks something would
  * be taken for damaged. */
 
-static int put_text(json_t *object, const char *name, const char *value)
-{
-    return value ? json_object_set_new(object, name, json_string(value)) : 0;
-}
-
 /* What an error says may have come from anywhere. */
 static int put_words(json_t *object, const char *name, const char *words,
                      apr_pool_t *pool)
 {
-    return words ? put_text(object, name,
-                            acme_encode_printable(words, strlen(words), pool))
+    return words ? acme_json_put_text(
+               object, name, acme_encode_printable(words, strlen(words), pool))
                  : 0;
 }
 
@@ -60,7 +55,7 @@ static int put_blames(json_t *object, const apr_array_header_t *blames,
         const acme_blame_t *blame = &APR_ARRAY_IDX(blames, i, acme_blame_t);
         json_t *json = json_object();
 
-        failed |= put_text(json, "name", blame->name)
+        failed |= acme_json_put_text(json, "name", blame->name)
                   | put_number(json, "number", blame->msg)
                   | put_words(json, "text", blame->text, pool);
         failed |= json_array_append_new(list, json);
@@ -98,9 +93,10 @@ static int put_exchange(json_t *object, const acme_exchange_t *exchange)
 
 static int put_proof(json_t *json, const acme_authz_t *authz)
 {
-    return put_text(json, "challenge", authz->challenge_url)
-           | put_text(json, "type", acme_proof_type_name(authz->proof.type))
-           | put_text(json, "token", authz->proof.token)
+    return acme_json_put_text(json, "challenge", authz->challenge_url)
+           | acme_json_put_text(json, "type",
+                                acme_proof_type_name(authz->proof.type))
+           | acme_json_put_text(json, "token", authz->proof.token)
            | put_texts(json, "issuers", authz->proof.issuers)
            | put_number(json, "hashed", authz->proof.hashed);
 }
@@ -109,10 +105,11 @@ static int put_authz(json_t *list, const acme_authz_t *authz, apr_pool_t *pool)
 {
     json_t *json = json_object();
     int failed =
-        put_text(json, "url", authz->url)
-        | put_text(json, "state", acme_authz_state_name(authz->state))
+        acme_json_put_text(json, "url", authz->url)
+        | acme_json_put_text(json, "state", acme_authz_state_name(authz->state))
         | put_exchange(json, &authz->exchange)
-        | put_text(json, "name", authz->ident ? authz->ident->value : NULL)
+        | acme_json_put_text(json, "name",
+                             authz->ident ? authz->ident->value : NULL)
         | (authz->proof.token ? put_proof(json, authz) : 0)
         | put_number(json, "visible", authz->visible)
         | put_number(json, "answers", authz->answers)
@@ -160,11 +157,11 @@ static int put_order(json_t *object, const acme_order_t *order, apr_time_t now,
 {
     return put_number(object, "version", VERSION)
            | put_number(object, "saved", now) | put_names(object, order)
-           | put_text(object, "state", acme_order_state_name(order))
+           | acme_json_put_text(object, "state", acme_order_state_name(order))
            | put_exchange(object, &order->exchange)
-           | put_text(object, "url", order->url)
-           | put_text(object, "finalize", order->finalize)
-           | put_text(object, "certificate", order->certificate)
+           | acme_json_put_text(object, "url", order->url)
+           | acme_json_put_text(object, "finalize", order->finalize)
+           | acme_json_put_text(object, "certificate", order->certificate)
            | put_number(object, "finalized", order->finalized)
            | put_number(object, "without_profile", order->without_profile)
            | put_number(object, "without_replaces", order->without_replaces)

@@ -97,6 +97,11 @@ acme_err_t *acme_backup_collect(acme_backup_t **backup, acme_err_t **damage,
 
 /* --- to JSON -------------------------------------------------------------------------- */
 
+static acme_err_t *no_memory(apr_pool_t *pool)
+{
+    return acme_err_make(pool, ACME_E_MEMORY, "writing a backup", NULL);
+}
+
 static acme_err_t *put_key(json_t *object, const char *name, EVP_PKEY *key,
                            apr_pool_t *pool)
 {
@@ -104,7 +109,9 @@ static acme_err_t *put_key(json_t *object, const char *name, EVP_PKEY *key,
 
     if (key) {
         ACME_TRY(acme_key_to_pem(&pem, key, pool));
-        json_object_set_new(object, name, json_string(pem));
+        if (acme_json_put_text(object, name, pem) != 0) {
+            return no_memory(pool);
+        }
     }
     return NULL;
 }
@@ -113,27 +120,37 @@ static acme_err_t *put_account(json_t *list, const acme_backup_account_t *one,
                                apr_pool_t *pool)
 {
     const acme_account_state_t *state = &one->account.state;
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s*, s:s*, s:s*, s:s*}", "dir", one->dir, "directory",
-        one->account.directory_url, "kid", state->kid, "contacts",
-        state->contacts, "terms", state->terms, "recovered",
-        state->recovered ? acme_time_format(state->recovered, pool) : NULL);
-    json_array_append_new(list, object);
-    return put_key(object, "key", one->account.key, pool);
+    json_t *object = json_pack("{s:s, s:s}", "dir", one->dir, "directory",
+                               one->account.directory_url);
+    int failed =
+        acme_json_put_text(object, "kid", state->kid)
+        | acme_json_put_text(object, "contacts", state->contacts)
+        | acme_json_put_text(object, "terms", state->terms)
+        | acme_json_put_text(
+            object, "recovered",
+            state->recovered ? acme_time_format(state->recovered, pool) : NULL);
+
+    return (failed | json_array_append_new(list, object)) == 0
+               ? put_key(object, "key", one->account.key, pool)
+               : no_memory(pool);
 }
 
 static acme_err_t *put_set(json_t *list, const acme_backup_set_t *one,
                            apr_pool_t *pool)
 {
-    json_t *object =
-        json_pack("{s:s, s:s, s:s*}", "dir", one->dir, "family",
-                  acme_family_name(one->family), "chain", one->chain_pem);
+    json_t *object = json_pack("{s:s, s:s}", "dir", one->dir, "family",
+                               acme_family_name(one->family));
+    int failed = acme_json_put_text(object, "chain", one->chain_pem);
     const char *record;
 
-    json_array_append_new(list, object);
+    if ((failed | json_array_append_new(list, object)) != 0) {
+        return no_memory(pool);
+    }
     if (one->chain_pem) {
         ACME_TRY(acme_record_format(&record, one->set.record, pool));
-        json_object_set_new(object, "record", json_string(record));
+        if (acme_json_put_text(object, "record", record) != 0) {
+            return no_memory(pool);
+        }
         ACME_TRY(put_key(object, "key", one->set.key, pool));
     }
     return put_key(object, "next_key", one->next_key, pool);
@@ -166,13 +183,9 @@ acme_err_t *acme_backup_format(const char **json, const acme_backup_t *backup,
     acme_err_t *err = put_all(doc, backup, pool);
     const char *text = acme_json_text(doc, JSON_COMPACT, pool);
 
-    if (!err && !text) {
-        err = acme_err_make(pool, ACME_E_MEMORY, "writing a backup", NULL);
-    }
-    if (!err) {
-        *json = text;
-    }
-    return err;
+    ACME_TRY(err);
+    *json = text;
+    return text ? NULL : no_memory(pool);
 }
 
 /* --- from JSON ------------------------------------------------------------------------ */

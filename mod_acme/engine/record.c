@@ -42,16 +42,12 @@ apr_time_t acme_record_ready(const acme_record_t *record,
 
 /* --- to JSON ----------------------------------------------------------------- */
 
-/* NULL is left out: readers take absent as NULL. */
-static int put_text(json_t *object, const char *name, const char *value)
-{
-    return value ? json_object_set_new(object, name, json_string(value)) : 0;
-}
-
 static int put_time(json_t *object, const char *name, apr_time_t value,
                     apr_pool_t *pool)
 {
-    return value ? put_text(object, name, acme_time_format(value, pool)) : 0;
+    return value
+               ? acme_json_put_text(object, name, acme_time_format(value, pool))
+               : 0;
 }
 
 static int put_idents(json_t *object, const apr_array_header_t *idents)
@@ -72,29 +68,31 @@ static int put_idents(json_t *object, const apr_array_header_t *idents)
 static int put_all(json_t *object, const acme_record_t *record,
                    apr_pool_t *pool)
 {
-    return put_text(object, "name", record->name)
-           | put_text(object, "key_type", acme_key_type_name(record->key_type))
+    return acme_json_put_text(object, "name", record->name)
+           | acme_json_put_text(object, "key_type",
+                                acme_key_type_name(record->key_type))
            | json_object_set_new(object, "number", json_integer(record->number))
-           | put_text(object, "ca", record->ca_url)
-           | put_text(object, "account", record->account_url)
-           | put_text(object, "profile", record->profile)
+           | acme_json_put_text(object, "ca", record->ca_url)
+           | acme_json_put_text(object, "account", record->account_url)
+           | acme_json_put_text(object, "profile", record->profile)
            | put_idents(object, record->idents)
            | put_time(object, "not_before", record->not_before, pool)
            | put_time(object, "not_after", record->not_after, pool)
            | put_time(object, "issued", record->issued, pool)
-           | put_text(object, "tlsa_3_1_1", record->tlsa)
-           | put_text(object, "serial", record->serial)
-           | put_text(object, "issuer", record->issuer)
-           | put_text(object, "fingerprint", record->fingerprint)
-           | put_text(object, "ari_id", record->ari_id)
-           | put_text(object, "ocsp", record->ocsp)
-           | put_text(object, "proved_by", record->proved_by)
-           | put_text(object, "proof_record", record->ending.name)
+           | acme_json_put_text(object, "tlsa_3_1_1", record->tlsa)
+           | acme_json_put_text(object, "serial", record->serial)
+           | acme_json_put_text(object, "issuer", record->issuer)
+           | acme_json_put_text(object, "fingerprint", record->fingerprint)
+           | acme_json_put_text(object, "ari_id", record->ari_id)
+           | acme_json_put_text(object, "ocsp", record->ocsp)
+           | acme_json_put_text(object, "proved_by", record->proved_by)
+           | acme_json_put_text(object, "proof_record", record->ending.name)
            | put_time(object, "proof_until", record->ending.until, pool)
-           | put_text(object, "challenges",
-                      record->proved_by ? record->challenges : NULL)
-           | put_text(object, "must_staple", record->must_staple ? "yes" : NULL)
-           | put_text(object, "files_sha256", record->files);
+           | acme_json_put_text(object, "challenges",
+                                record->proved_by ? record->challenges : NULL)
+           | acme_json_put_text(object, "must_staple",
+                                record->must_staple ? "yes" : NULL)
+           | acme_json_put_text(object, "files_sha256", record->files);
 }
 
 acme_err_t *acme_record_format(const char **json, const acme_record_t *record,

@@ -500,13 +500,23 @@ static acme_err_t *put_account(acme_store_t *store, const char *dir,
     ACME_TRY(acme_store_check_name(dir, scratch));
     ACME_TRY(format_key(&key, store, dir, account->key, 0, scratch));
     ACME_TRY(format_key(&next, store, dir, account->next_key, 1, scratch));
-    json_t *object = json_pack(
-        "{s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s, s:s*}",
-        "directory", account->directory_url, "kid", state->kid, "contacts",
-        state->contacts, "overruled", state->overruled, "terms", state->terms,
-        "recovered", or_no_time(state->recovered, scratch), "closed",
-        or_no_time(state->closed, scratch), "change", account->change, "key",
-        key, "next_key", next);
+    json_t *object = json_object();
+    int failed = acme_json_put_text(object, "directory", account->directory_url)
+                 | acme_json_put_text(object, "kid", state->kid)
+                 | acme_json_put_text(object, "contacts", state->contacts)
+                 | acme_json_put_text(object, "overruled", state->overruled)
+                 | acme_json_put_text(object, "terms", state->terms)
+                 | acme_json_put_text(object, "recovered",
+                                      or_no_time(state->recovered, scratch))
+                 | acme_json_put_text(object, "closed",
+                                      or_no_time(state->closed, scratch))
+                 | acme_json_put_text(object, "change", account->change)
+                 | acme_json_put_text(object, "key", key)
+                 | acme_json_put_text(object, "next_key", next);
+    if (failed || !key || !account->directory_url) {
+        json_decref(object);
+        object = NULL;
+    }
     ACME_TRY(acme_json_document(&text, object, "writing an account", scratch));
     acme_fsfile_entry_t entry = { ACME_STORE_ACCOUNT, 0600, text,
                                   strlen(text) };

@@ -1,6 +1,7 @@
 /* No memory for a moment: what is kept is not called damaged for that, since damage is
  * given up. APR ends the process where there is none; OpenSSL and jansson say so. */
 #include "engine/audit.h"
+#include "engine/backup.h"
 #include "engine/saved.h"
 #include "store_test.h"
 
@@ -178,6 +179,33 @@ static void test_nothing_is_damaged_for_want_of_memory(void **state)
     assert_int_equal(as_worker(look_at_each, store, NULL), 0);
 }
 
+/* --- writing ----------------------------------------------------------------------- */
+
+typedef acme_err_t *write_fn_t(const char **text, const void *baton);
+
+static void assert_whole_or_none(write_fn_t *write, const void *baton)
+{
+    const char *whole, *text;
+    int n = 0, met = 1;
+
+    assert_no_err(write(&whole, baton));
+    while (met) {
+        left = ++n;
+        acme_err_t *err = write(&text, baton);
+        met = left == 0;
+        left = 0;
+        if (!err) {
+            assert_string_equal(text, whole);
+        }
+    }
+    assert_true(n > 20);
+}
+
+static acme_err_t *write_order(const char **text, const void *baton)
+{
+    return acme_saved_format(text, baton, pool);
+}
+
 /* An order that is saved for fewer names, or without what it has come to, would be
  * given up for damaged. */
 static void test_order_is_saved_whole_or_not(void **state)
@@ -188,24 +216,30 @@ static void test_order_is_saved_whole_or_not(void **state)
                                  "{\"version\":1,\"state\":\"new\"}",
                                  1,
                                  0 };
-    const char *whole, *saved;
-    int n = 0, met = 1;
 
     (void)state;
-    assert_no_err(acme_saved_format(&whole, &order, pool));
-    while (met) {
-        left = ++n;
-        acme_err_t *err = acme_saved_format(&saved, &order, pool);
-        met = left == 0;
-        left = 0;
-        if (err) {
-            assert_err(err, ACME_E_MEMORY);
-        }
-        else {
-            assert_string_equal(saved, whole);
-        }
-    }
-    assert_true(n > 20);
+    assert_whole_or_none(write_order, &order);
+}
+
+static acme_err_t *write_backup(const char **text, const void *baton)
+{
+    return acme_backup_format(text, baton, pool);
+}
+
+/* That a key is missing in it would be found when it is too late. */
+static void test_backup_is_whole_or_fails(void **state)
+{
+    acme_store_t *store = open_store();
+    acme_backup_t *backup;
+    acme_err_t *damage;
+
+    (void)state;
+    assert_int_equal(as_worker(put, store, NULL), 0);
+    assert_no_err(acme_backup_collect(&backup, &damage, store, NOW, pool));
+    assert_null(damage);
+    assert_int_equal(backup->accounts->nelts, 1);
+    assert_int_equal(backup->sets->nelts, 1);
+    assert_whole_or_none(write_backup, backup);
 }
 
 /* Why another file is to be begun is asked anew: it is not remembered from a pool that
@@ -239,6 +273,7 @@ static void test_audit_file_that_is_left_after_want_of_memory(void **state)
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_nothing_is_damaged_for_want_of_memory),
     STORE_TEST(test_order_is_saved_whole_or_not),
+    STORE_TEST(test_backup_is_whole_or_fails),
     STORE_TEST(test_audit_file_that_is_left_after_want_of_memory),
 };
 
