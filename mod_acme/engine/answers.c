@@ -24,22 +24,22 @@ static void add_events(acme_report_t *report, const acme_engine_t *engine)
     }
 }
 
+/* @param room  octets */
 static json_t *visits(const acme_engine_t *engine,
-                      const acme_managed_t *managed)
+                      const acme_managed_t *managed, size_t room)
 {
     const acme_engine_callbacks_t *callbacks = engine->callbacks;
+    int names = managed->idents->nelts;
     json_t *list = json_array();
 
-    for (int i = 0; callbacks->hits && i < managed->idents->nelts; i++) {
+    for (int i = 0; callbacks->hits && i < names; i++) {
         const acme_ident_t *ident =
             APR_ARRAY_IDX(managed->idents, i, const acme_ident_t *);
         acme_hit_t found[ACME_MAX_HITS];
         int count = callbacks->hits(callbacks->baton, found, ident, 0);
 
-        for (int k = 0; k < count; k++) {
-            json_array_append_new(
-                list, acme_report_hit(ident, &found[k], engine->scratch));
-        }
+        acme_report_add_hits(list, &room, names - i, ident, found, count,
+                             engine->scratch);
     }
     return list;
 }
@@ -65,7 +65,10 @@ static json_t *report_of(acme_engine_t *engine, const acme_job_t *first,
     }
     add_events(report, engine);
     json_t *json = acme_report_json(report, engine->scratch);
-    json_object_set_new(json, "visits", visits(engine, first->managed));
+    size_t octets = json_dumpb(json, NULL, 0, JSON_COMPACT);
+    json_object_set_new(
+        json, "visits",
+        visits(engine, first->managed, octets < ROOM ? ROOM - octets : 0));
     return json;
 }
 

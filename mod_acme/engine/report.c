@@ -204,3 +204,23 @@ json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
     json_object_set_new(json, "where", text(hit->where, scratch));
     return json;
 }
+
+void acme_report_add_hits(json_t *list, size_t *room, int names,
+                          const acme_ident_t *ident, const acme_hit_t *hits,
+                          int count, apr_pool_t *scratch)
+{
+    size_t share = *room / (size_t)names;
+
+    for (int i = 0; i < count; i++) {
+        json_t *hit = acme_report_hit(ident, &hits[i], scratch);
+        size_t octets = json_dumpb(hit, NULL, 0, JSON_COMPACT) + 1;
+
+        if (octets > share) {
+            json_decref(hit);
+            return;
+        }
+        json_array_append_new(list, hit);
+        share -= octets;
+        *room -= octets;
+    }
+}

@@ -39,5 +39,11 @@ json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch);
 /** A visit of a name. @return a new reference */
 json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
                         apr_pool_t *scratch);
+/** Add those of one of the names of a certificate to a list, as many as its share of
+ *  the room is for: visitors say how much they take.
+ *  @param room   octets left, for so many names; less by what was added */
+void acme_report_add_hits(json_t *list, size_t *room, int names,
+                          const acme_ident_t *ident, const acme_hit_t *hits,
+                          int count, apr_pool_t *scratch);
 
 #endif

@@ -1,5 +1,7 @@
 /* Requests and answers: what may be in them, what is sealed, what an engine that is
  * gone has left behind. */
+#include "engine/control.h"
+#include "engine/report.h"
 #include "store_test.h"
 
 static acme_control_t ask(const char *action)
@@ -49,6 +51,40 @@ static void test_control_arguments_keep_their_kinds(void **state)
     assert_true(acme_control_flag(got, "all"));
     assert_false(acme_control_flag(got, "now"));
     assert_null(got->secret);
+}
+
+/* Each name has been visited as often as is kept, by somebody who says a lot. */
+static void test_control_answer_has_room_for_visits_of_many_names(void **state)
+{
+    const acme_ident_t *name = APR_ARRAY_IDX(
+        idents("a-rather-long-name.with-some-labels.shop.example"), 0,
+        acme_ident_t *);
+    acme_hit_t hits[ACME_MAX_HITS];
+    size_t room = ACME_CONTROL_RESULT - 4096;
+    acme_control_reply_t reply = { .state = "done" }, *got;
+    json_t *list = json_array();
+    const char *json;
+
+    (void)state;
+    memset(hits, 0, sizeof(hits));
+    for (int i = 0; i < ACME_MAX_HITS; i++) {
+        hits[i].time = NOW;
+        memset(hits[i].agent, '"', sizeof(hits[i].agent) - 1);
+        memset(hits[i].host, '\\', sizeof(hits[i].host) - 1);
+        memset(hits[i].peer, '1', sizeof(hits[i].peer) - 1);
+    }
+    for (int names = 100; names > 0; names--) {
+        acme_report_add_hits(list, &room, names, name, hits, ACME_MAX_HITS,
+                             pool);
+    }
+    assert_true(json_array_size(list) > 300);
+    reply.result = json_pack("{s:o}", "visits", list);
+    assert_no_err(acme_control_format_reply(&json, &reply, pool));
+    assert_no_err(
+        acme_control_parse_reply(&got, "id", json, strlen(json), pool));
+    assert_int_equal(json_array_size(json_object_get(got->result, "visits")),
+                     json_array_size(list));
+    json_decref(reply.result);
 }
 
 static void test_control_without_arguments_has_none(void **state)
@@ -172,6 +208,7 @@ static void test_control_interrupted_is_found_again_until_its_end(void **state)
 
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_control_arguments_keep_their_kinds),
+    STORE_TEST(test_control_answer_has_room_for_visits_of_many_names),
     STORE_TEST(test_control_without_arguments_has_none),
     STORE_TEST(test_control_arguments_out_of_bounds_refused),
     STORE_TEST(test_control_secret_is_sealed_to_its_request),
