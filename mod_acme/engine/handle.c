@@ -16,7 +16,13 @@ void acme_handle_free(acme_handle_t *handle)
     free(handle);
 }
 
-static void set_up(CURL *curl, const acme_handles_t *handles)
+int acme_handle_set_text(CURL *curl, CURLoption option, const char *text)
+{
+    return curl_easy_setopt(curl, option, text) != CURLE_OUT_OF_MEMORY;
+}
+
+/* @return 0: no memory */
+static int set_up(CURL *curl, const acme_handles_t *handles)
 {
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -29,14 +35,14 @@ static void set_up(CURL *curl, const acme_handles_t *handles)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, handles->user_agent);
     curl_easy_setopt(curl, CURLOPT_SHARE, handles->share);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, handles->on_body);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, handles->on_header);
+    return acme_handle_set_text(curl, CURLOPT_USERAGENT, handles->user_agent);
 }
 
-/* What holds of every proxy. */
-static void set_up_proxy(CURL *curl)
+/* What holds of every proxy. @return 0: no memory */
+static int set_up_proxy(CURL *curl)
 {
     curl_easy_setopt(curl, CURLOPT_HTTPPROXYTUNNEL, 1L);
     /* What the proxy says is not what the CA says. */
@@ -47,24 +53,19 @@ static void set_up_proxy(CURL *curl)
     curl_easy_setopt(curl, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(curl, CURLOPT_PROXY_SSLVERSION,
                      (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
-}
-
-/* What libcurl copies, and keeps as it was where it cannot: then one CA would be
- * trusted, or reached, by what is said of another. @return 0: no memory */
-static int set_text(CURL *curl, CURLoption option, const char *text)
-{
-    return curl_easy_setopt(curl, option, text) != CURLE_OUT_OF_MEMORY;
+    return acme_handle_set_text(curl, CURLOPT_NOPROXY, "");
 }
 
 /* What a shell exported to httpd (http_proxy, no_proxy ...) must not decide
  * where CAs are sought: "" is no proxy at all, NULL would be the shell's. */
 static int set_proxy(CURL *curl, const acme_proxy_t *proxy)
 {
-    return set_text(curl, CURLOPT_PROXY, proxy ? proxy->url : "")
-           && set_text(curl, CURLOPT_PROXYUSERNAME, proxy ? proxy->user : NULL)
-           && set_text(curl, CURLOPT_PROXYPASSWORD,
-                       proxy && proxy->user ? proxy->password : NULL);
+    return acme_handle_set_text(curl, CURLOPT_PROXY, proxy ? proxy->url : "")
+           && acme_handle_set_text(curl, CURLOPT_PROXYUSERNAME,
+                                   proxy ? proxy->user : NULL)
+           && acme_handle_set_text(curl, CURLOPT_PROXYPASSWORD,
+                                   proxy && proxy->user ? proxy->password
+                                                        : NULL);
 }
 
 /* libcurl parses a trust file once for all connections (its CA cache), but
@@ -85,7 +86,8 @@ static int set_trust(acme_handle_t *handle, int which, const char *file)
     free(*set);
     *set = strdup(file);
     curl_easy_setopt(handle->curl, OPTIONS[which].directory, NULL);
-    return *set && set_text(handle->curl, OPTIONS[which].file, file);
+    return *set
+           && acme_handle_set_text(handle->curl, OPTIONS[which].file, file);
 }
 
 /* Without a system trust file a handle cannot be turned back to the system's
@@ -109,8 +111,10 @@ static acme_handle_t *make(const acme_handles_t *handles)
         free(handle);
         return NULL;
     }
-    set_up(handle->curl, handles);
-    set_up_proxy(handle->curl);
+    if (!set_up(handle->curl, handles) || !set_up_proxy(handle->curl)) {
+        acme_handle_free(handle);
+        return NULL;
+    }
     return handle;
 }
 

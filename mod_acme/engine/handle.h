@@ -37,4 +37,8 @@ void acme_handle_free(acme_handle_t *handle);
 /** All that are free. */
 void acme_handles_end(acme_handles_t *handles);
 
+/** What libcurl copies, and keeps as it was where it cannot: then one CA would be
+ *  trusted, or reached, by what is said of another. @return 0: no memory */
+int acme_handle_set_text(CURL *curl, CURLoption option, const char *text);
+
 #endif

@@ -271,7 +271,8 @@ static int call_headers(call_t *call, const acme_wire_t *wire)
                || add_header(call, "Content-Type", wire->content_type));
 }
 
-static void call_setup(call_t *call, const acme_wire_t *wire)
+/* @return 0: no memory */
+static int call_setup(call_t *call, const acme_wire_t *wire)
 {
     CURL *curl = call->handle->curl;
     curl_easy_setopt(curl, CURLOPT_PRIVATE, &call->transfer);
@@ -279,9 +280,6 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(curl, CURLOPT_URL, call->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR,
-                     call->plain ? "http" : "https");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT,
                      call->plain ? PLAIN_TIMEOUT : TOTAL_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
@@ -297,6 +295,9 @@ static void call_setup(call_t *call, const acme_wire_t *wire)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->wire_len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->wire_body);
     }
+    return acme_handle_set_text(curl, CURLOPT_URL, call->url)
+           && acme_handle_set_text(curl, CURLOPT_PROTOCOLS_STR,
+                                   call->plain ? "http" : "https");
 }
 
 static void on_call_ended(acme_transfer_t *transfer, CURLcode code);
@@ -307,10 +308,9 @@ static acme_err_t *call_start(call_t *call, const acme_wire_t *wire)
     CURLMcode rc = CURLM_OUT_OF_MEMORY;
 
     call->handle = acme_handle_take(&transport->handles, &call->ca);
-    if (call->handle && call_headers(call, wire)) {
+    if (call->handle && call_headers(call, wire) && call_setup(call, wire)) {
         call->transfer.curl = call->handle->curl;
         call->transfer.ended = on_call_ended;
-        call_setup(call, wire);
         rc = curl_multi_add_handle(transport->multi, call->handle->curl);
     }
     if (rc != CURLM_OK) {

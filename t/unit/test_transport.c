@@ -296,6 +296,7 @@ static result_t ask(const char *path)
 /* --- what is asked of libcurl -------------------------------------------------- */
 
 static long low_speed_time, low_speed_limit;
+static CURLoption forgotten; /* there is no memory to copy this one's text */
 
 /* In place of libcurl's, which it calls. */
 #undef curl_easy_setopt
@@ -309,6 +310,9 @@ CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...)
     va_start(args, option);
     if (option >= CURLOPTTYPE_OFF_T && option < CURLOPTTYPE_BLOB) {
         rc = real(curl, option, va_arg(args, curl_off_t));
+    }
+    else if (option >= CURLOPTTYPE_OBJECTPOINT && option == forgotten) {
+        rc = CURLE_OUT_OF_MEMORY;
     }
     else if (option >= CURLOPTTYPE_OBJECTPOINT) {
         rc = real(curl, option, va_arg(args, void *));
@@ -454,6 +458,41 @@ static void test_transport_silence_is_borne_for_forty_seconds(void **state)
     assert_int_equal(ask("/ok").status, 200);
     assert_int_equal(low_speed_time, 40);
     assert_int_equal(low_speed_limit, 10);
+}
+
+/* Or it would go elsewhere, trust another, or say less than it must. */
+static void test_transport_nothing_is_sent_without_memory_for_all_of_it(
+    void **state)
+{
+    static const CURLoption TEXTS[] = {
+        CURLOPT_URL,     CURLOPT_USERAGENT, CURLOPT_PROXY,
+        CURLOPT_NOPROXY, CURLOPT_CAINFO,    CURLOPT_PROTOCOLS_STR,
+    };
+    acme_transport_t *transport;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(TEXTS) / sizeof(*TEXTS); i++) {
+        result_t result = { 0 };
+        acme_transport_ca_t ca = { server.trust_file };
+        acme_wire_t wire = { .method = ACME_METHOD_GET,
+                             .url = url_of("/ok"),
+                             .max_body = 1024 };
+        int before = server.connections;
+
+        transport = make_transport(pool);
+        forgotten = TEXTS[i];
+        acme_err_t *err =
+            acme_transport_send(transport, &ca, &wire, on_done, &result);
+        forgotten = 0;
+        assert_non_null(err);
+        assert_int_equal(err->msg, ACME_E_TRANSPORT);
+        assert_false(acme_transport_busy(transport));
+        assert_int_equal(server.connections, before);
+        assert_null(
+            acme_transport_send(transport, &ca, &wire, on_done, &result));
+        finish(transport, 20);
+        assert_int_equal(result.status, 200);
+    }
 }
 
 static void test_transport_nobody_listening_is_unreachable(void **state)
@@ -634,6 +673,8 @@ int main(void)
         cmocka_unit_test(test_transport_unusable_trust_file_is_named),
         cmocka_unit_test(test_transport_http_url_is_refused),
         cmocka_unit_test(test_transport_silence_is_borne_for_forty_seconds),
+        cmocka_unit_test(
+            test_transport_nothing_is_sent_without_memory_for_all_of_it),
         cmocka_unit_test(test_transport_nobody_listening_is_unreachable),
         cmocka_unit_test(
             test_transport_proxy_that_fails_is_named_without_its_password),
