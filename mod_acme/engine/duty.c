@@ -62,27 +62,13 @@ static void poke(acme_duty_t *duty)
     acme_timer_hasten(duty->engine->timers, &duty->timer, ACME_DUE_LINK);
 }
 
-static void answer(acme_duty_t *duty, const char *state, const char *text)
+/* @return 0: it could not be stored */
+static int answer(acme_duty_t *duty, const char *state, const char *text)
 {
     const acme_control_reply_t reply = { .state = state,
                                          .text = text,
                                          .result = duty->result };
-    if (duty->id) {
-        acme_request_reply(duty->engine, duty->id, &reply);
-    }
-}
-
-void acme_duty_enter(acme_duty_t *duty)
-{
-    acme_engine_t *engine = duty->engine;
-    acme_duty_t **end = &engine->duties;
-
-    while (*end) {
-        end = &(*end)->next;
-    }
-    *end = duty;
-    answer(duty, "accepted", duty->account_dir ? duty->account_dir : "asked");
-    poke(duty);
+    return !duty->id || acme_request_reply(duty->engine, duty->id, &reply);
 }
 
 static void leave(acme_duty_t *duty)
@@ -104,6 +90,24 @@ static void leave(acme_duty_t *duty)
         acme_link_wake(duty->link, duty->other);
     }
     apr_pool_destroy(duty->pool);
+}
+
+/* What nobody could go on with after a death is not begun. */
+void acme_duty_enter(acme_duty_t *duty)
+{
+    acme_engine_t *engine = duty->engine;
+    acme_duty_t **end = &engine->duties;
+
+    if (!answer(duty, "accepted",
+                duty->account_dir ? duty->account_dir : "asked")) {
+        leave(duty);
+        return;
+    }
+    while (*end) {
+        end = &(*end)->next;
+    }
+    *end = duty;
+    poke(duty);
 }
 
 void acme_duty_refuse(acme_duty_t *duty, const acme_err_t *err)

@@ -78,7 +78,7 @@ acme_duty_t *acme_duty_make(acme_engine_t *engine,
 void acme_duty_remember(acme_duty_t *duty, json_t *what);
 /** A member of what an engine that is gone remembered of the same request; or NULL */
 const json_t *acme_duty_recall(const acme_duty_t *duty, const char *member);
-/** From now on it is carried. */
+/** From now on it is carried; or it is gone, since it could not be said that it is. */
 void acme_duty_enter(acme_duty_t *duty);
 /** Not carried: answer, and forget it. */
 void acme_duty_refuse(acme_duty_t *duty, const acme_err_t *err);

@@ -116,8 +116,9 @@ struct acme_engine_t {
     apr_time_t looked;            /* for requests */
     apr_time_t latest;            /* moment that the clock has shown */
     acme_asked_t *asked;
-    acme_duty_t *duties;  /* in the order that they came */
-    int requests_resumed; /* those that a former engine had begun */
+    acme_duty_t *duties;   /* in the order that they came */
+    int requests_resumed;  /* those that a former engine had begun */
+    apr_time_t unanswered; /* when an answer could not be stored; 0: never */
     acme_told_t told_beat, told_look;
     acme_stapling_t *staplings, **staplings_end; /* that wait to ask */
     int querying; /* OCSP responders, for staplings */
@@ -462,9 +463,11 @@ void acme_keys_refused(acme_engine_t *engine, acme_job_t *job);
 
 /** Look for requests and take them up. */
 acme_err_t *acme_request_look(acme_engine_t *engine) ACME_MUST_CHECK;
-/** Answer; the last answer has the state "done" or "failed". */
-void acme_request_reply(acme_engine_t *engine, const char *id,
-                        const acme_control_reply_t *reply);
+/** Answer; the last answer has the state "done" or "failed".
+ *  @return 0: it could not be stored, which is logged. Whoever has asked does not
+ *          know of it, and the request is taken up once more, later. */
+int acme_request_reply(acme_engine_t *engine, const char *id,
+                       const acme_control_reply_t *reply);
 /** Answer that it failed, and log why. */
 void acme_request_fail(acme_engine_t *engine, const char *id,
                        const acme_err_t *err);

@@ -7,6 +7,8 @@
 
 #include "core/encode.h"
 
+#define ANSWER_PAUSE apr_time_from_sec(10)
+
 typedef struct verb_t {
     const char *action;
     acme_request_fn_t *accept;
@@ -30,15 +32,17 @@ static const verb_t VERBS[] = {
 
 /* --- answering ---------------------------------------------------------------------- */
 
-void acme_request_reply(acme_engine_t *engine, const char *id,
-                        const acme_control_reply_t *reply)
+int acme_request_reply(acme_engine_t *engine, const char *id,
+                       const acme_control_reply_t *reply)
 {
     acme_err_t *err =
         acme_engine_note(engine, acme_store_put_reply(engine->store, id, reply,
                                                       engine->scratch));
     if (err) {
         acme_engine_log_error(engine, NULL, err);
+        engine->unanswered = acme_engine_now(engine);
     }
+    return !err;
 }
 
 void acme_request_fail(acme_engine_t *engine, const char *id,
@@ -133,6 +137,18 @@ static acme_err_t *take_up_all(acme_engine_t *engine, int again)
     return NULL;
 }
 
+/* What could not be answered is still there, and would be done again at each look:
+ * a full disk is not emptied by that, and the CA would be asked as often. */
+static int is_paused(acme_engine_t *engine)
+{
+    apr_time_t now = acme_engine_now(engine);
+
+    if (now < engine->unanswered || now >= engine->unanswered + ANSWER_PAUSE) {
+        engine->unanswered = 0;
+    }
+    return engine->unanswered != 0;
+}
+
 acme_err_t *acme_request_look(acme_engine_t *engine)
 {
     if (!engine->requests_resumed) {
@@ -140,5 +156,5 @@ acme_err_t *acme_request_look(acme_engine_t *engine)
         engine->requests_resumed = 1;
     }
     acme_asked_go_on(engine);
-    return take_up_all(engine, 0);
+    return is_paused(engine) ? NULL : take_up_all(engine, 0);
 }

@@ -47,6 +47,20 @@ def test_faults_leave_nothing_behind(live_dir, shim, name):
     assert not wrong, "\n".join(f"{name} {one.fault}: {one.met}: {one.wrong}" for one in wrong)
 
 
+def test_what_cannot_be_answered_is_not_asked_of_the_ca_again_and_again(live_dir, shim):
+    made = rig.Rig(live_dir, shim)
+    try:
+        runner = Runner(SCENARIOS["import"], made)
+        runner.points([])
+        first = next(op.n for op in runner.ops if op.call == "rename" and "/replies/" in op.what)
+        result = runner.play(rig.Fault("file", first, "ENOSPC+"))
+        asked = [one.endpoint for one in made.ca.requests]
+    finally:
+        made.stop()
+    assert not result.wrong, result
+    assert asked.count("new-account") == 1, asked
+
+
 def faulty(httpd, shim, fault, who):
     """Let the next start of httpd have a fault; a function telling whether it has come."""
     trace = httpd.folder / "trace"
