@@ -295,6 +295,7 @@ void acme_hits_add(acme_hits_t *hits, const char *name, const acme_hit_t *hit)
                                            sequence + 1)) {
         return;
     }
+    atomic_thread_fence(memory_order_seq_cst); /* odd before what it tells of */
     place->opening = opening;
     memcpy(&place->hit, hit, sizeof(*hit));
     atomic_store_explicit(&place->sequence, sequence + 2, memory_order_release);
