@@ -42,7 +42,8 @@ static const char *number(const EVP_PKEY *key, const char *name, int width,
     return text;
 }
 
-/* Octets of a coordinate or of half a signature, 0 for keys that are not EC. */
+/* Octets of a coordinate or of half a signature, 0 for keys that are not EC, or of
+ * another curve; or where there is no memory to tell the curve. */
 static int ec_width(const EVP_PKEY *key)
 {
     acme_key_type_t type;
@@ -207,6 +208,9 @@ static const char *signature_of(const char *input, EVP_PKEY *key,
     unsigned char *bytes;
     size_t length = 0;
 
+    if (!width == (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)) {
+        goto cleanup;
+    }
     if (!context || EVP_DigestSignInit(context, NULL, digest, NULL, key) != 1
         || EVP_DigestSign(context, NULL, &length, data, strlen(input)) != 1) {
         goto cleanup;

@@ -1,5 +1,6 @@
 #include "core_test.h"
 
+#include <dlfcn.h>
 #include <jansson.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -385,6 +386,47 @@ static void test_sign_many_signatures_of_fixed_width(void **state)
     assert_true(zeros > 0);
 }
 
+static int names_asked, name_missing = -1;
+
+/* In place of OpenSSL's, which it calls: to name a curve takes memory. */
+int EVP_PKEY_get_group_name(const EVP_PKEY *key, char *name, size_t size,
+                            size_t *len)
+{
+    int (*real)(const EVP_PKEY *, char *, size_t, size_t *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "EVP_PKEY_get_group_name");
+    return names_asked++ != name_missing && real(key, name, size, len);
+}
+
+/* Else a signature went out as it is of RSA's, and the order was lost. */
+static void test_sign_without_memory_for_the_curve_is_no_signature(void **state)
+{
+    const acme_jws_header_t header = { URL, "n", "https://ca.example/acct/1" };
+    int refused = 0;
+    EVP_PKEY *key;
+
+    (void)state;
+    assert_no_err(acme_key_make(&key, ACME_KEY_ECDSA_P384, pool));
+    acme_err_t *err;
+    name_missing = 0;
+    do { /* until none was missing */
+        const char *body;
+
+        names_asked = 0;
+        err = acme_jws_sign(&body, key, &header, "{}", pool);
+        if (err) {
+            assert_int_equal(err->msg, ACME_E_JWS_SIGN);
+            refused++;
+        }
+        else {
+            jws_t jws = read_jws(body);
+            assert_true(verifies(key, "ES384", jws.input, jws.signature));
+        }
+    } while (name_missing++ < names_asked || err);
+    name_missing = -1;
+    assert_true(refused > 0);
+}
+
 static void test_sign_hostile_nonce_stays_a_value(void **state)
 {
     acme_jws_header_t header = { URL, "x\",\"jwk\":{},\"a\":\"\\", NULL };
@@ -486,6 +528,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_sign_with_kid_leaves_jwk_out),
     POOL_TEST(test_sign_without_nonce_leaves_it_out),
     POOL_TEST(test_sign_many_signatures_of_fixed_width),
+    POOL_TEST(test_sign_without_memory_for_the_curve_is_no_signature),
     POOL_TEST(test_sign_hostile_nonce_stays_a_value),
     POOL_TEST(test_bind_is_hs256_over_jwk),
     POOL_TEST(test_bind_accepts_padding_and_standard_alphabet),
