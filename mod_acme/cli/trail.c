@@ -2,6 +2,7 @@
 
 #include <apr_strings.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "cli/survey.h"
 #include "cli/worker.h"
@@ -59,7 +60,7 @@ static acme_err_t *write_entry(acme_store_t *store, void *baton,
 
 /* Whoever shows the trail next shall see it there; a server that has other things
  * to do finds the request when it has done them. */
-static void await(ctl_t *ctl, const char *id)
+static ctl_exit_t await(ctl_t *ctl, const char *id)
 {
     apr_time_t end = apr_time_now() + PATIENCE;
     acme_control_reply_t *reply = NULL;
@@ -69,10 +70,13 @@ static void await(ctl_t *ctl, const char *id)
             acme_store_get_reply(&reply, ctl->store, id, ctl->pool);
         if (!err && reply && acme_control_over(reply)) {
             acme_store_remove_request(ctl->store, id, ctl->pool);
-            return;
+            return strcmp(reply->state, "done")
+                       ? ctl_say_code(reply->code, reply->text)
+                       : CTL_DONE;
         }
         apr_sleep(LOOK_EVERY);
     }
+    return CTL_DONE;
 }
 
 ctl_exit_t ctl_record_entry(ctl_t *ctl, ctl_entry_t *entry)
@@ -89,6 +93,5 @@ ctl_exit_t ctl_record_entry(ctl_t *ctl, ctl_entry_t *entry)
     if (err) {
         return ctl_say_error(err, ctl->pool);
     }
-    await(ctl, request.id);
-    return CTL_DONE;
+    return await(ctl, request.id);
 }

@@ -1,14 +1,18 @@
 """The audit trail, as a server writes it and acmectl shows it."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 
 import pytest
 
-from .proc import wait_until
-from .test_acmectl import ctl, phrase
+from .httpd import WORKER_USER
+from .proc import Process, wait_until
+from .test_acmectl import acmectl_argv, ctl, phrase
 from .test_issue import ALIAS, SHOP, acmectl, issue_one, serial
+from .test_store_faults import own
 
 __all__ = ["phrase"]
 
@@ -93,12 +97,40 @@ def told(server, count):
     return [(one["event"], one.get("subject")) for one in events(server)[-count:]]
 
 
+@contextlib.contextmanager
+def frozen(server):
+    children = [child.pid for child in server.children()]
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in children:
+        os.kill(pid, signal.SIGCONT)
+
+
+def server_refuses_to_record(server, *args):
+    """One that has not been reloaded with its acmectl, say: it is done, and told that it is not there."""
+    log = server.folder / "ctl.log"
+    with frozen(server):
+        asking = Process("acmectl", acmectl_argv(server, *args), log)
+        requests = wait_until(
+            lambda: list((server.store / "control").glob("*.json")), 20, log.read_text
+        )
+        new = server.store / "replies/new"
+        new.write_text('{"state": "failed", "code": 1513, "text": "no such action"}')
+        own(new, WORKER_USER)
+        new.rename(new.with_name(requests[0].name))
+        assert asking.wait(10) and asking.popen.returncode == 1, log.read_text()
+    assert "ACME1513: no such action" in log.read_text() and "done: " in log.read_text()
+    assert not requests[0].exists()
+
+
 def test_audit_has_what_acmectl_does_by_itself(httpd, fakeca, phrase):
     httpd.acme(fakeca, "AcmeActivate manual")
     httpd.vhost(SHOP, https_extra="AcmeManage on")
     httpd.start()
     wait_until(lambda: "waits" in ctl(httpd, "log"), 20, httpd.log)
     pem, backup = httpd.folder / "shop.pem", httpd.folder / "all.backup"
+    server_refuses_to_record(httpd, "backup", backup, *phrase)
     of_all = [("exported", f"{SHOP}/ecdsa"), ("backup", None)]
     for stopped in (False, True):
         if stopped:
