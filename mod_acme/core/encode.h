@@ -5,6 +5,7 @@
 #define ACME_ENCODE_H
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 #include <apr_time.h>
 #include <jansson.h>
 
@@ -33,6 +34,9 @@ void acme_sha256(unsigned char digest[ACME_SHA256], const void *data,
 
 /** Lower-case hexadecimal, from pool. */
 const char *acme_encode_hex(const void *data, apr_size_t len, apr_pool_t *pool);
+
+/** Whether text is UTF-8: what JSON can hold. */
+int acme_utf8_valid(const char *text);
 
 /** Text in a buffer of size octets, NUL included; "..." at the end where it is cut,
  *  behind a whole character. */
@@ -76,6 +80,12 @@ const char *acme_json_string(const json_t *object, const char *name);
  *  @return not 0: there is no memory (of which the "s*" of json_pack() says nothing),
  *          object is NULL, or value is no UTF-8 */
 int acme_json_put_text(json_t *object, const char *name, const char *value);
+/** Add a value that is given as JSON of our own, compact. @return like the above */
+int acme_json_put_json(json_t *object, const char *name, const char *json);
+
+/** @param texts  const char *; or NULL: none
+ *  @return NULL: there is no memory for all of them, or one is no UTF-8 */
+json_t *acme_json_texts(const apr_array_header_t *texts);
 
 /** Object or array as text, from pool. Takes the reference to json.
  *  @return NULL: there is no memory, or json is NULL */
@@ -86,6 +96,11 @@ const char *acme_json_text(json_t *json, size_t flags, apr_pool_t *pool);
 acme_err_t *acme_json_document(const char **text, json_t *json,
                                const char *what,
                                apr_pool_t *pool) ACME_MUST_CHECK;
+/** The same of what is sent: in one line.
+ *  @param failed  not 0: there was no memory for something in it */
+acme_err_t *acme_json_message(const char **text, json_t *json, int failed,
+                              const char *what,
+                              apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** RFC 3339 time with any fraction and offset ("2026-11-22T08:00:00.123Z").
  *  @return 0 where it is not one, or is before 1970 */

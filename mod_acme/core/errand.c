@@ -130,23 +130,13 @@ static void turn(acme_errand_t *errand, stage_t stage)
 
 /* --- what to say -------------------------------------------------------------- */
 
-static const char *payload_text(json_t *payload, apr_pool_t *pool)
-{
-    const char *text = acme_json_text(payload, JSON_COMPACT, pool);
-
-    return text ? text : "{}";
-}
-
-static const char *contacts_payload(const apr_array_header_t *contacts,
+static acme_err_t *contacts_payload(const char **payload,
+                                    const apr_array_header_t *contacts,
                                     apr_pool_t *pool)
 {
-    json_t *list = json_array();
-
-    for (int i = 0; contacts && i < contacts->nelts; i++) {
-        json_array_append_new(
-            list, json_string(APR_ARRAY_IDX(contacts, i, const char *)));
-    }
-    return payload_text(json_pack("{s:o}", "contact", list), pool);
+    return acme_json_message(
+        payload, json_pack("{s:o}", "contact", acme_json_texts(contacts)), 0,
+        "changing an account", pool);
 }
 
 /* RFC 8555 section 7.3.5: what the new key signs is told by the old one. The inner
@@ -156,28 +146,33 @@ static acme_err_t *rollover_payload(const char **payload,
                                     const char *url)
 {
     acme_jws_header_t header = { url, NULL, NULL };
-    const char *old;
+    const char *old, *inner;
 
     ACME_TRY(acme_jws_jwk(&old, errand->config->key, errand->pool));
-    const char *inner =
-        payload_text(json_pack("{s:s, s:o}", "account", errand->kid, "oldKey",
-                               json_loads(old, 0, NULL)),
-                     errand->pool);
+    json_t *object = json_object();
+    int failed = acme_json_put_text(object, "account", errand->kid)
+                 | acme_json_put_json(object, "oldKey", old);
+    ACME_TRY(acme_json_message(&inner, object, failed, "changing an account",
+                               errand->pool));
     return acme_jws_sign(payload, errand->config->new_key, &header, inner,
                          errand->pool);
 }
 
-static const char *revocation_payload(const acme_errand_config_t *config,
+static acme_err_t *revocation_payload(const char **text,
+                                      const acme_errand_config_t *config,
                                       apr_pool_t *pool)
 {
+    int failed = 0;
     json_t *payload = json_pack(
         "{s:s}", "certificate",
         acme_encode_base64url(config->certificate, config->len, pool));
 
     if (config->reason != ACME_REASON_NONE) {
-        json_object_set_new(payload, "reason", json_integer(config->reason));
+        failed = json_object_set_new(payload, "reason",
+                                     json_integer(config->reason));
     }
-    return payload_text(payload, pool);
+    return acme_json_message(text, payload, failed, "revoking a certificate",
+                             pool);
 }
 
 static acme_err_t *missing(const acme_errand_t *errand, acme_msg_t msg)
@@ -197,16 +192,17 @@ static acme_err_t *build(acme_errand_t *errand, acme_request_t *request,
     }
     switch (config->kind) {
     case ACME_ERRAND_CONTACTS:
-        request->payload = contacts_payload(config->contacts, errand->pool);
-        return NULL;
+        return contacts_payload(&request->payload, config->contacts,
+                                errand->pool);
     case ACME_ERRAND_DEACTIVATE:
         request->payload = "{\"status\":\"deactivated\"}";
         return NULL;
     case ACME_ERRAND_REVOKE:
         request->url = apr_pstrdup(errand->pool, directory->revoke_cert);
         request->use_jwk = config->by_certificate;
-        request->payload = revocation_payload(config, errand->pool);
-        return request->url ? NULL : missing(errand, ACME_E_NO_REVOCATION);
+        return request->url
+                   ? revocation_payload(&request->payload, config, errand->pool)
+                   : missing(errand, ACME_E_NO_REVOCATION);
     case ACME_ERRAND_ROLLOVER:
         request->url = apr_pstrdup(errand->pool, directory->key_change);
         return request->url

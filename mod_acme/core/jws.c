@@ -158,7 +158,7 @@ static acme_err_t *protect(const char **encoded, EVP_PKEY *key,
             json_decref(object);
             return err;
         }
-        failed |= json_object_set_new(object, "jwk", json_loads(jwk, 0, NULL));
+        failed |= acme_json_put_json(object, "jwk", jwk);
     }
     *encoded = encode_json(object, !failed, pool);
     return *encoded
@@ -314,8 +314,11 @@ acme_err_t *acme_jws_bind(const char **body, const char *kid,
     /* The buffer is ours, its const only the decoder's promise to callers. */
     OPENSSL_cleanse((void *)(uintptr_t)secret, secret_len);
     if (!protected) {
-        return acme_err_make(pool, ACME_E_EAB_KEY,
-                             "its key identifier is not UTF-8", NULL);
+        return acme_utf8_valid(kid)
+                   ? acme_err_make(pool, ACME_E_MEMORY, "binding an account",
+                                   NULL)
+                   : acme_err_make(pool, ACME_E_EAB_KEY,
+                                   "its key identifier is not UTF-8", NULL);
     }
     if (!mac_len) {
         return acme_err_ssl(pool, ACME_E_JWS_SIGN, "no HMAC", NULL);

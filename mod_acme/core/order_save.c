@@ -30,14 +30,8 @@ static int put_words(json_t *object, const char *name, const char *words,
 static int put_texts(json_t *object, const char *name,
                      const apr_array_header_t *texts)
 {
-    json_t *list = texts ? json_array() : NULL;
-    int failed = 0;
-
-    for (int i = 0; texts && i < texts->nelts; i++) {
-        failed |= json_array_append_new(
-            list, json_string(APR_ARRAY_IDX(texts, i, const char *)));
-    }
-    return texts ? failed | json_object_set_new(object, name, list) : 0;
+    return texts ? json_object_set_new(object, name, acme_json_texts(texts))
+                 : 0;
 }
 
 static int put_number(json_t *object, const char *name, apr_int64_t value)

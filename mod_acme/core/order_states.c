@@ -42,20 +42,21 @@ const acme_order_row_t acme_order_rows[ACME_ORDER_STATES] = {
 
 /* --- requests ------------------------------------------------------------- */
 
-static json_t *identifier_list(const apr_array_header_t *idents)
+/* @return not 0: there is no memory */
+static int put_identifiers(json_t *payload, const apr_array_header_t *idents)
 {
     json_t *list = json_array();
-    int i;
+    int failed = 0;
 
-    for (i = 0; i < idents->nelts; i++) {
+    for (int i = 0; i < idents->nelts; i++) {
         const acme_ident_t *ident =
             APR_ARRAY_IDX(idents, i, const acme_ident_t *);
-        json_array_append_new(
+        failed |= json_array_append_new(
             list, json_pack("{s:s, s:s}", "type",
                             ident->type == ACME_IDENT_IP ? "ip" : "dns",
                             "value", ident->value));
     }
-    return list;
+    return failed | json_object_set_new(payload, "identifiers", list);
 }
 
 /* draft-ietf-acme-profiles: names the directory does not list are not asked for.
@@ -104,25 +105,19 @@ static acme_err_t *build_new_order(acme_order_t *order,
                                    acme_request_t *request)
 {
     const char *profile;
-    json_t *payload;
 
     ACME_TRY(choose_profile(&profile, order, session));
-    payload = json_object();
-    json_object_set_new(payload, "identifiers",
-                        identifier_list(order->config->idents));
-    if (profile) {
-        json_object_set_new(payload, "profile", json_string(profile));
-    }
     order->replacing = names_replaced(order, session);
-    if (order->replacing) {
-        json_object_set_new(payload, "replaces",
-                            json_string(order->config->replaces));
-    }
     request->url = apr_pstrdup(order->request_pool,
                                acme_session_directory(session)->new_order);
-    request->payload =
-        acme_json_text(payload, JSON_COMPACT, order->request_pool);
-    return NULL;
+    json_t *payload = json_object();
+    int failed =
+        put_identifiers(payload, order->config->idents)
+        | acme_json_put_text(payload, "profile", profile)
+        | acme_json_put_text(payload, "replaces",
+                             order->replacing ? order->config->replaces : NULL);
+    return acme_json_message(&request->payload, payload, failed,
+                             "asking for an order", order->request_pool);
 }
 
 static acme_err_t *build_read(acme_order_t *order,
@@ -146,8 +141,9 @@ static acme_err_t *build_finalize(acme_order_t *order,
     ACME_TRY(acme_csr_make(&csr, order->config->key, order->config->idents,
                            &options, order->request_pool));
     request->url = order->finalize;
-    request->payload = acme_json_text(json_pack("{s:s}", "csr", csr),
-                                      JSON_COMPACT, order->request_pool);
+    ACME_TRY(acme_json_message(&request->payload,
+                               json_pack("{s:s}", "csr", csr), 0,
+                               "finalizing an order", order->request_pool));
     /* On disk before it is sent: whoever resumes asks first. */
     order->finalized = 1;
     order->dirty = 1;

@@ -48,42 +48,36 @@ static acme_err_t *may_register(const acme_session_t *session, apr_pool_t *pool)
     return NULL;
 }
 
-static json_t *contact_list(const apr_array_header_t *contacts)
+/* Takes the reference to payload.
+ * @param failed  something is missing in it, for want of memory */
+static acme_err_t *set_payload(acme_request_t *request, json_t *payload,
+                               int failed, apr_pool_t *pool)
 {
-    int count = contacts ? contacts->nelts : 0;
-    json_t *list = json_array();
-
-    for (int i = 0; i < count; i++) {
-        json_array_append_new(
-            list, json_string(APR_ARRAY_IDX(contacts, i, const char *)));
-    }
-    return list;
+    request->tries = 0;
+    return acme_json_message(&request->payload, payload, failed,
+                             "asking about an account", pool);
 }
 
-static acme_err_t *add_binding(json_t *payload, const acme_session_t *session,
-                               const char *url, apr_pool_t *pool)
+/* What is said to register one. */
+static int put_registration(json_t *payload, const acme_session_t *session,
+                            const char *binding)
 {
     const acme_session_config_t *config = session->config;
-    const char *binding;
+    int failed = 0;
 
-    if (!config->eab_kid) {
-        return NULL;
+    if (agrees(config, session->directory->terms)) {
+        failed |=
+            json_object_set_new(payload, "termsOfServiceAgreed", json_true());
     }
-    ACME_TRY(acme_jws_bind(&binding, config->eab_kid, config->eab_hmac, url,
-                           session->jwk, pool));
-    json_object_set_new(payload, "externalAccountBinding",
-                        json_loads(binding, 0, NULL));
-    return NULL;
-}
-
-/* Takes the reference to payload. */
-static void set_payload(acme_request_t *request, json_t *payload,
-                        apr_pool_t *pool)
-{
-    const char *text = acme_json_text(payload, JSON_COMPACT, pool);
-
-    request->payload = text ? text : "{}";
-    request->tries = 0;
+    if (config->contacts && config->contacts->nelts) {
+        failed |= json_object_set_new(payload, "contact",
+                                      acme_json_texts(config->contacts));
+    }
+    if (binding) {
+        failed |=
+            acme_json_put_json(payload, "externalAccountBinding", binding);
+    }
+    return failed;
 }
 
 /* The newAccount request, RFC 8555 sections 7.3, 7.3.1 and 7.3.4. */
@@ -92,24 +86,19 @@ static acme_err_t *build_account(acme_session_t *session)
     const acme_session_config_t *config = session->config;
     acme_request_t *request = &session->asks[ACME_ASK_ACCOUNT];
     apr_pool_t *pool = session->account_pool;
-    json_t *payload = json_object();
-    acme_err_t *err;
+    const char *binding = NULL;
 
     request->url = apr_pstrdup(pool, session->directory->new_account);
-    if (config->adopted) {
-        json_object_set_new(payload, "onlyReturnExisting", json_true());
-        set_payload(request, payload, pool);
-        return NULL;
+    if (config->eab_kid && !config->adopted) {
+        ACME_TRY(acme_jws_bind(&binding, config->eab_kid, config->eab_hmac,
+                               request->url, session->jwk, pool));
     }
-    if (agrees(config, session->directory->terms)) {
-        json_object_set_new(payload, "termsOfServiceAgreed", json_true());
-    }
-    if (config->contacts && config->contacts->nelts) {
-        json_object_set_new(payload, "contact", contact_list(config->contacts));
-    }
-    err = add_binding(payload, session, request->url, pool);
-    set_payload(request, payload, pool);
-    return err;
+    json_t *payload = json_object();
+    int failed =
+        config->adopted
+            ? json_object_set_new(payload, "onlyReturnExisting", json_true())
+            : put_registration(payload, session, binding);
+    return set_payload(request, payload, failed, pool);
 }
 
 /* @return 1 if a request about the account can be made: none is under way, and a
@@ -183,25 +172,25 @@ static acme_update_t wanted_update(const acme_session_t *session,
     return ACME_UPDATE_NONE;
 }
 
-static void build_update(acme_session_t *session)
+static acme_err_t *build_update(acme_session_t *session)
 {
     acme_request_t *request = &session->asks[ACME_ASK_UPDATE];
     apr_pool_t *pool = session->account_pool;
-    json_t *payload = json_object();
 
     apr_pool_clear(pool);
     request->url = apr_pstrdup(pool, session->account.kid);
-    if (session->update == ACME_UPDATE_TERMS) {
-        json_object_set_new(payload, "termsOfServiceAgreed", json_true());
-    }
-    if (session->update == ACME_UPDATE_CONTACTS) {
-        json_object_set_new(payload, "contact",
-                            contact_list(session->config->contacts));
-    }
-    set_payload(request, payload, pool);
     if (session->update == ACME_UPDATE_PROBE) {
         request->payload = "";
+        request->tries = 0;
+        return NULL;
     }
+    json_t *payload = json_object();
+    int failed =
+        session->update == ACME_UPDATE_TERMS
+            ? json_object_set_new(payload, "termsOfServiceAgreed", json_true())
+            : json_object_set_new(payload, "contact",
+                                  acme_json_texts(session->config->contacts));
+    return set_payload(request, payload, failed, pool);
 }
 
 int acme_session_step_account(acme_session_step_t *step,
@@ -221,7 +210,11 @@ int acme_session_step_account(acme_session_step_t *step,
         return 1;
     }
     if (may_ask(step, session, now)) {
-        build_update(session);
+        acme_err_t *err = build_update(session);
+        if (err) {
+            acme_session_fail(session, err, now);
+            return 0;
+        }
         session->account_unsigned = 1;
         acme_session_step_send(step, session, ACME_ASK_UPDATE);
     }

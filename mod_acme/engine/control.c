@@ -132,7 +132,8 @@ static void set(acme_control_t *request, const char *name, json_t *value,
         request->args = own(json_object(), pool);
     }
     /* What JSON cannot hold is null, which the check refuses. */
-    json_object_set_new(request->args, name, value ? value : json_null());
+    request->lacks |=
+        json_object_set_new(request->args, name, value ? value : json_null());
 }
 
 void acme_control_set_text(acme_control_t *request, const char *name,
@@ -172,11 +173,10 @@ int acme_control_flag(const acme_control_t *request, const char *name)
 
 /* --- JSON: the request ------------------------------------------------------------- */
 
-static acme_err_t *dump(const char **json, json_t *object, const char *what,
-                        apr_pool_t *pool)
+/* @return not 0: there is no memory */
+static int put_object(json_t *object, const char *name, json_t *value)
 {
-    *json = acme_json_text(object, JSON_COMPACT, pool);
-    return *json ? NULL : acme_err_make(pool, ACME_E_MEMORY, what, NULL);
+    return value ? json_object_set(object, name, value) : 0;
 }
 
 acme_err_t *acme_control_format(const char **json,
@@ -184,11 +184,14 @@ acme_err_t *acme_control_format(const char **json,
                                 const char *sealed, apr_pool_t *pool)
 {
     ACME_TRY(check(request, pool));
-    json_t *object = json_pack(
-        "{s:s, s:s*, s:s*, s:O*, s:s*}", "action", request->action,
-        "certificate", request->certificate, "account", request->account,
-        "arguments", request->args, "sealed", sealed);
-    return dump(json, object, "writing a request", pool);
+    json_t *object = json_object();
+    int failed =
+        request->lacks | acme_json_put_text(object, "action", request->action)
+        | acme_json_put_text(object, "certificate", request->certificate)
+        | acme_json_put_text(object, "account", request->account)
+        | put_object(object, "arguments", request->args)
+        | acme_json_put_text(object, "sealed", sealed);
+    return acme_json_message(json, object, failed, "writing a request", pool);
 }
 
 static const char *copy(const json_t *object, const char *name,
@@ -252,11 +255,12 @@ acme_err_t *acme_control_format_reply(const char **json,
         acme_encode_printable(reply->text ? reply->text : "", MAX_REPLY, pool);
     const char *since =
         reply->since ? acme_time_format(reply->since, pool) : NULL;
-    json_t *object = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s*, s:O*}", "state",
+    json_t *object = json_pack("{s:s, s:s, s:i, s:i, s:i}", "state",
                                reply->state, "text", text, "code", reply->code,
-                               "done", reply->done, "total", reply->total,
-                               "since", since, "result", reply->result);
-    return dump(json, object, "writing an answer", pool);
+                               "done", reply->done, "total", reply->total);
+    int failed = acme_json_put_text(object, "since", since)
+                 | put_object(object, "result", reply->result);
+    return acme_json_message(json, object, failed, "writing an answer", pool);
 }
 
 static int bounded(const json_t *object, const char *name, int max)

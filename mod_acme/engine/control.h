@@ -28,6 +28,7 @@ typedef struct acme_control_t {
                            acme_control_set_text ... */
     const char *secret; /* text that must not be read on disk (a key, an HMAC):
                            sealed there; or NULL */
+    int lacks; /* an argument, for want of memory: it cannot be written */
 } acme_control_t;
 
 /** An answer, which is replaced by the next until state is "done" or "failed". */

