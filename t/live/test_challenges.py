@@ -186,7 +186,7 @@ def test_name_with_a_way_left_is_not_left_out_with_one_that_has_none(httpd, pick
     left_out = [line for line in httpd.log().splitlines() if "ACME1561" in line]
     assert len(left_out) == 1 and f"without {bad} " in left_out[0]
     assert "192.0.2.1: connection refused" in left_out[0]
-    assert answered(ca)[-1] == (WWW, "tls-alpn-01")
+    assert (WWW, "tls-alpn-01") in answered(ca)[-2:]  # of the two names, in any order
 
 
 def test_nothing_is_tried_any_more_where_the_first_name_has_no_way_left(httpd, picky):
