@@ -1,12 +1,12 @@
 /* Which sets mod_ssl will take, at the security levels of all hosts that are to have
  * them. */
 #include "core_test.h"
+#include "directive_test.h"
 
 #include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
 #include <openssl/x509.h>
-#include <util_cfgtree.h>
 
 #include "core/cert.h"
 #include "core/key.h"
@@ -28,22 +28,6 @@ AP_DECLARE(const char *) ap_get_server_protocol(server_rec *host)
 {
     (void)host;
     return protocol;
-}
-
-/* A line of the configuration behind those that are there. */
-static ap_directive_t *add(ap_directive_t **section, const char *name,
-                           const char *args)
-{
-    ap_directive_t *node = apr_pcalloc(pool, sizeof(*node));
-
-    node->directive = name;
-    node->args = args;
-    node->filename = "sites.conf";
-    while (*section) {
-        section = &(*section)->next;
-    }
-    *section = node;
-    return node;
 }
 
 /* @param lines  name, arguments ..., NULL */

@@ -1,11 +1,11 @@
 /* Handshakes with oneself: at how many hosts, and as which of them. */
 #include "core_test.h"
+#include "directive_test.h"
 
 #include <httpd.h>
 #include <http_config.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <util_cfgtree.h>
 
 #include "core/cert.h"
 #include "core/key.h"
@@ -63,21 +63,6 @@ void acme_tls_choose(SSL *ssl, acme_live_t *live)
 }
 
 /* --- what is configured ----------------------------------------------------------- */
-
-static ap_directive_t *add(ap_directive_t **section, const char *name,
-                           const char *args)
-{
-    ap_directive_t *node = apr_pcalloc(pool, sizeof(*node));
-
-    node->directive = name;
-    node->args = args;
-    node->filename = "sites.conf";
-    while (*section) {
-        section = &(*section)->next;
-    }
-    *section = node;
-    return node;
-}
 
 /* @param command  of SSLOpenSSLConfCmd, or NULL. @return as mod_ssl set it up */
 static SSL_CTX *add_host(int line, const char *command)
