@@ -95,12 +95,15 @@ static int list(ctl_t *ctl, const char *wanted, json_t *accounts)
         acme_account_t *account = NULL;
         acme_err_t *bad =
             acme_store_get_account(&account, ctl->store, dir, ctl->pool);
+        if (!bad && account && is_meant(wanted, dir, account)
+            && json_array_append_new(accounts,
+                                     describe(dir, account, ctl->pool))) {
+            bad = acme_err_make(ctl->pool, ACME_E_MEMORY, "telling an account",
+                                NULL);
+        }
         if (bad) {
             failed = 1;
             ctl_say_error(bad, ctl->pool);
-        }
-        else if (account && is_meant(wanted, dir, account)) {
-            json_array_append_new(accounts, describe(dir, account, ctl->pool));
         }
     }
     if (err) {

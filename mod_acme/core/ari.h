@@ -53,7 +53,7 @@ acme_err_t *acme_ari_format(const char **json, const acme_ari_t *ari,
                             apr_pool_t *pool) ACME_MUST_CHECK;
 /** Takes it back, if it belongs to cert_id; else *ari is left alone. What a clock
  *  that was ahead has noted counts as never asked.
- *  @return E_CA_JSON, *ari as it was */
+ *  @return E_CA_JSON, E_MEMORY, *ari as it was */
 acme_err_t *acme_ari_parse(acme_ari_t *ari, const char *cert_id,
                            const char *json, apr_size_t len, apr_time_t now,
                            apr_pool_t *pool) ACME_MUST_CHECK;

@@ -67,10 +67,13 @@ int acme_url_valid_as(const char *url, const char *scheme);
  *  at most.
  *  @param pool  json_decref of *object is registered as its cleanup
  *  @param what  names the thing in the error ("directory")
- *  @return E_CA_JSON */
+ *  @return E_CA_JSON; E_MEMORY: whether it is JSON is not known */
 acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
                             apr_size_t max, const char *what,
                             apr_pool_t *pool) ACME_MUST_CHECK;
+/** The same of what is our own, of any size. @param object  a new reference */
+acme_err_t *acme_json_load(json_t **object, const char *text, apr_size_t len,
+                           const char *what, apr_pool_t *pool) ACME_MUST_CHECK;
 
 /** Member of type string without embedded NUL, or NULL where it is absent or of
  *  another type. Borrowed from object. */

@@ -38,10 +38,42 @@ static apr_status_t release(void *object)
     return APR_SUCCESS;
 }
 
+/* Of a text that it has no memory for jansson says that it is not the token which is
+ * expected, though no text can be wrong at its closing quote there; of all else it says
+ * nothing. */
+static int lacks_memory(const json_error_t *reason, const char *text)
+{
+    return !*reason->text
+           || (reason->position > 0 && text[reason->position - 1] == '"'
+               && (!strncmp(reason->text, "invalid token", 13)
+                   || !strncmp(reason->text, "string or '}' expected", 22)));
+}
+
+acme_err_t *acme_json_load(json_t **object, const char *text, apr_size_t len,
+                           const char *what, apr_pool_t *pool)
+{
+    json_error_t reason;
+    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &reason);
+
+    if (!json && lacks_memory(&reason, text)) { /* for a moment, perhaps */
+        json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &reason);
+    }
+    if (!json && lacks_memory(&reason, text)) {
+        return acme_err_make(pool, ACME_E_MEMORY,
+                             apr_pstrcat(pool, "reading ", what, NULL), NULL);
+    }
+    if (!json_is_object(json)) {
+        const char *why = json ? "it is not an object" : reason.text;
+        json_decref(json);
+        return acme_err_make(pool, ACME_E_CA_JSON, what, why, NULL);
+    }
+    *object = json;
+    return NULL;
+}
+
 acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
                             apr_size_t max, const char *what, apr_pool_t *pool)
 {
-    json_error_t reason;
     json_t *json;
 
     if (len > max) {
@@ -52,15 +84,8 @@ acme_err_t *acme_json_parse(json_t **object, const char *body, apr_size_t len,
         return acme_err_make(pool, ACME_E_CA_JSON, what,
                              "it is nested too deeply", NULL);
     }
-    json = json_loadb(body, len, JSON_REJECT_DUPLICATES, &reason);
-    if (!json) {
-        return acme_err_make(pool, ACME_E_CA_JSON, what, reason.text, NULL);
-    }
+    ACME_TRY(acme_json_load(&json, body, len, what, pool));
     apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);
-    if (!json_is_object(json)) {
-        return acme_err_make(pool, ACME_E_CA_JSON, what, "it is not an object",
-                             NULL);
-    }
     *object = json;
     return NULL;
 }

@@ -297,24 +297,29 @@ static void on_refused(acme_errand_t *errand, const acme_reply_t *reply,
     }
 }
 
-static const char *account_status(const acme_reply_t *reply, apr_pool_t *pool)
+/* @return E_MEMORY */
+static acme_err_t *get_closed(int *closed, const acme_reply_t *reply,
+                              apr_pool_t *pool)
 {
-    const char *status = NULL;
     json_t *account;
+    acme_err_t *err = acme_json_parse(&account, reply->body, reply->len,
+                                      ACME_MAX_JSON, "account", pool);
+    const char *status = err ? NULL : acme_json_string(account, "status");
 
-    if (!acme_json_parse(&account, reply->body, reply->len, ACME_MAX_JSON,
-                         "account", pool)) {
-        status = acme_json_string(account, "status");
-    }
-    return status ? status : "valid";
+    *closed = status && strcmp(status, "valid") != 0;
+    return err && err->msg == ACME_E_MEMORY ? err : NULL;
 }
 
 /* A closed account may not even be read, as a rule. */
 static void on_look(acme_errand_t *errand, const acme_reply_t *reply,
                     const acme_err_t *err)
 {
-    if (err ? err->msg == ACME_E_CA_PROBLEM_UNAUTHORIZED
-            : strcmp(account_status(reply, errand->pool), "valid") != 0) {
+    int closed = err && err->msg == ACME_E_CA_PROBLEM_UNAUTHORIZED;
+
+    if (!err) {
+        err = get_closed(&closed, reply, errand->pool);
+    }
+    if (closed) {
         finish(errand, 1);
         return;
     }

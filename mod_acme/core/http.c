@@ -254,18 +254,20 @@ apr_array_header_t *acme_reply_links(const acme_reply_t *reply, const char *rel,
 /* --- errors --------------------------------------------------------------- */
 
 /* The problem document of a reply, or NULL. Its content type is not looked at:
- * some CAs send application/json. */
-static const json_t *problem_of(const acme_reply_t *reply, apr_pool_t *pool)
+ * some CAs send application/json.
+ * @return E_MEMORY: the CA may have said more than its status */
+static acme_err_t *get_problem(json_t **problem, const acme_reply_t *reply,
+                               apr_pool_t *pool)
 {
-    json_t *problem;
     acme_err_t *err;
 
+    *problem = NULL;
     if (reply->failure || reply->status < 400 || !reply->len) {
         return NULL;
     }
-    err = acme_json_parse(&problem, reply->body, reply->len, ACME_MAX_JSON,
+    err = acme_json_parse(problem, reply->body, reply->len, ACME_MAX_JSON,
                           "problem document", pool);
-    return err ? NULL : problem;
+    return err && err->msg == ACME_E_MEMORY ? err : NULL;
 }
 
 /* Some CAs send a bare JSON string in place of a problem document. */
@@ -327,13 +329,13 @@ static const char *address_in(const char *text, apr_pool_t *pool)
 acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
                              apr_pool_t *pool)
 {
-    const json_t *problem;
+    json_t *problem;
     acme_err_t *err;
 
     if (reply->failure) {
         return acme_err_dup(reply->failure, pool);
     }
-    problem = problem_of(reply, pool);
+    ACME_TRY(get_problem(&problem, reply, pool));
     err = acme_problem_of_reply(problem, reply->status, pool);
     if (!problem) {
         err->detail = bare_string(reply, pool);
@@ -361,7 +363,8 @@ acme_err_t *acme_reply_error(const acme_reply_t *reply, apr_time_t now,
 
 const char *acme_reply_problem_type(const acme_reply_t *reply, apr_pool_t *pool)
 {
-    const json_t *problem = problem_of(reply, pool);
+    json_t *problem;
+    acme_err_t *err = get_problem(&problem, reply, pool);
 
-    return problem ? acme_problem_type(problem, pool) : "";
+    return !err && problem ? acme_problem_type(problem, pool) : "";
 }

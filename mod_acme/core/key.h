@@ -76,7 +76,7 @@ acme_err_t *acme_key_from_pem(EVP_PKEY **key, const char *pem, apr_size_t len,
  *  @param what    its path, for the message
  *  @param text    NUL terminated after len octets
  *  @param phrase  for encrypted PEM, or NULL
- *  @return E_ACCOUNT_KEY: says what is wrong with it */
+ *  @return E_ACCOUNT_KEY: says what is wrong with it; E_MEMORY */
 acme_err_t *acme_key_adopt(EVP_PKEY **key, const char *what, const char *text,
                            apr_size_t len, const char *phrase,
                            apr_pool_t *pool) ACME_MUST_CHECK;

@@ -119,29 +119,30 @@ static EVP_PKEY *ec_of_jwk(const json_t *jwk, apr_pool_t *pool)
     return key;
 }
 
-static EVP_PKEY *read_jwk(const char **why, const char *text, apr_size_t len,
-                          apr_pool_t *pool)
+/* @return E_MEMORY */
+static acme_err_t *read_jwk(EVP_PKEY **key, const char **why, const char *text,
+                            apr_size_t len, apr_pool_t *pool)
 {
-    EVP_PKEY *key = NULL;
     const char *type;
     json_t *jwk;
+    acme_err_t *err = acme_json_parse(&jwk, text, len, MAX_TEXT, "key", pool);
 
-    if (acme_json_parse(&jwk, text, len, MAX_TEXT, "key", pool)) {
+    if (err) {
         *why = "it is neither PEM nor a JSON Web Key";
-        return NULL;
+        return err->msg == ACME_E_MEMORY ? err : NULL;
     }
     type = acme_json_string(jwk, "kty");
     if (type && !strcmp(type, "RSA")) {
-        key = rsa_of_jwk(jwk, pool);
+        *key = rsa_of_jwk(jwk, pool);
     }
     else if (type && !strcmp(type, "EC")) {
-        key = ec_of_jwk(jwk, pool);
+        *key = ec_of_jwk(jwk, pool);
     }
     *why = acme_json_string(jwk, "d")
                ? "it is not a JSON Web Key of type RSA or EC with all its "
                  "members"
                : "the JSON Web Key has no private part";
-    return key;
+    return NULL;
 }
 
 /* --- PEM --------------------------------------------------------------------- */
@@ -231,9 +232,11 @@ acme_err_t *acme_key_adopt_bytes(EVP_PKEY **key, const char *what,
     const char *why = "it is too long";
     EVP_PKEY *read = NULL;
 
-    if (len <= MAX_TEXT) {
-        read = *start == '{' ? read_jwk(&why, text, len, pool)
-                             : read_pem(&why, text, len, secret);
+    if (len <= MAX_TEXT && *start == '{') {
+        ACME_TRY(read_jwk(&read, &why, text, len, pool));
+    }
+    else if (len <= MAX_TEXT) {
+        read = read_pem(&why, text, len, secret);
     }
     ERR_clear_error();
     if (read) {

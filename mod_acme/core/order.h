@@ -48,7 +48,7 @@ acme_order_t *acme_order_create(const acme_order_config_t *config,
  *  @param now  where the order is from the future, or a moment in it farther
  *              away than any that is set, a clock was wrong: what it waits for
  *              is due now
- *  @return E_ORDER_LOAD: not ours, or of other names */
+ *  @return E_ORDER_LOAD: not ours, or of other names; E_MEMORY */
 acme_err_t *acme_order_load(acme_order_t **order,
                             const acme_order_config_t *config, const char *json,
                             apr_size_t len, apr_time_t now,

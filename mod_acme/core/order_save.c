@@ -532,7 +532,8 @@ acme_err_t *acme_order_load(acme_order_t **order,
     err = acme_json_parse(&object, json, len, MAX_SAVED, "saved order",
                           loaded->scratch);
     if (err) {
-        err = bad(parent, err->text);
+        err = err->msg == ACME_E_MEMORY ? acme_err_dup(err, parent)
+                                        : bad(parent, err->text);
     }
     else {
         err = acme_err_dup(load_order(loaded, object, now), parent);

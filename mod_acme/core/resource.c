@@ -112,7 +112,9 @@ acme_err_t *acme_directory_parse(acme_directory_t **directory, const char *body,
 
     err = acme_json_parse(&json, body, len, ACME_MAX_JSON, "directory", pool);
     if (err) {
-        return acme_err_make(pool, ACME_E_CA_DIRECTORY, err->text, NULL);
+        return err->msg == ACME_E_MEMORY
+                   ? err
+                   : acme_err_make(pool, ACME_E_CA_DIRECTORY, err->text, NULL);
     }
     ACME_TRY(need_url(&d->new_nonce, json, "newNonce", pool));
     ACME_TRY(need_url(&d->new_account, json, "newAccount", pool));

@@ -228,10 +228,14 @@ static acme_err_t *check_status(const acme_reply_t *reply, apr_pool_t *pool)
 {
     const char *status = NULL;
     json_t *account;
+    acme_err_t *err = acme_json_parse(&account, reply->body, reply->len,
+                                      ACME_MAX_JSON, "account", pool);
 
-    if (!acme_json_parse(&account, reply->body, reply->len, ACME_MAX_JSON,
-                         "account", pool)) {
+    if (!err) {
         status = acme_json_string(account, "status");
+    }
+    else if (err->msg == ACME_E_MEMORY) {
+        return err;
     }
     if (status && strcmp(status, "valid")) {
         return acme_err_make(pool, ACME_E_ACCOUNT_CLOSED,

@@ -66,12 +66,16 @@ static json_t *report_of(acme_engine_t *engine, const acme_job_t *first,
     add_events(report, engine);
     json_t *json = acme_report_json(report, engine->scratch);
     size_t octets = json_dumpb(json, NULL, 0, JSON_COMPACT);
-    json_object_set_new(
-        json, "visits",
-        visits(engine, first->managed, octets < ROOM ? ROOM - octets : 0));
+    if (json_object_set_new(json, "visits",
+                            visits(engine, first->managed,
+                                   octets < ROOM ? ROOM - octets : 0))) {
+        json_decref(json);
+        return NULL;
+    }
     return json;
 }
 
+/* @return NULL: there is no memory */
 static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
 {
     const apr_array_header_t *managed = engine->config->managed;
@@ -89,7 +93,10 @@ static json_t *report_some(acme_engine_t *engine, apr_int64_t from)
             json_decref(report);
             break;
         }
-        json_array_append_new(list, report);
+        if (json_array_append_new(list, report)) {
+            json_decref(list);
+            return NULL;
+        }
     }
     return list;
 }
@@ -104,8 +111,9 @@ void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
         const acme_job_t *first =
             acme_request_find(engine, request->certificate);
         list = json_array();
-        if (first) {
-            json_array_append_new(list, report_of(engine, first, 1));
+        if (first && json_array_append_new(list, report_of(engine, first, 1))) {
+            json_decref(list);
+            list = NULL;
         }
     }
     else {
@@ -116,6 +124,12 @@ void acme_answers_status(acme_engine_t *engine, const acme_control_t *request,
         .result = json_pack("{s:o, s:i}", "certificates", list, "total",
                             engine->config->managed->nelts),
     };
+    if (!reply.result) {
+        acme_request_fail(engine, request->id,
+                          acme_err_make(engine->scratch, ACME_E_MEMORY,
+                                        "telling the status", NULL));
+        return;
+    }
     acme_request_reply(engine, request->id, &reply);
     json_decref(reply.result);
 }

@@ -78,15 +78,13 @@ static apr_int64_t get_seq(const json_t *doc)
     return seq > 0 && seq <= MAX_SEQ ? (apr_int64_t)seq : 0;
 }
 
-/* @return NULL: it is none; where there is no memory for a moment, it only seems so */
+/* @return NULL: it is none */
 static json_t *read_line(const char *line, apr_size_t len, apr_pool_t *pool)
 {
     json_t *doc = NULL;
-    acme_err_t *err = NULL;
+    acme_err_t *err =
+        acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool);
 
-    for (int i = 0; i < 2 && !doc; i++) {
-        err = acme_json_parse(&doc, line, len, MAX_LINE, "audit trail", pool);
-    }
     return err ? NULL : doc;
 }
 

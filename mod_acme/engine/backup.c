@@ -301,14 +301,17 @@ acme_err_t *acme_backup_parse(acme_backup_t **backup, const char *json,
                               apr_size_t len, const char *what,
                               apr_pool_t *pool)
 {
-    json_t *doc = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *doc = NULL;
+    acme_err_t *err = acme_json_load(&doc, json, len, what, pool);
+    if (err && err->msg == ACME_E_MEMORY) {
+        return err;
+    }
     const char *made = acme_json_string(doc, "made");
     const reading_t reading = {
         acme_backup_make(made ? acme_time_parse_rfc3339(made) : 0, pool), what,
         pool
     };
-    acme_err_t *err = get_all(&reading, doc);
-
+    err = get_all(&reading, doc);
     json_decref(doc);
     if (!err) {
         *backup = reading.backup;

@@ -53,6 +53,12 @@ static void tell(check_t *check, const char *state, const char *text)
         .result = result,
     };
 
+    if (!result && !strcmp(state, "done")) {
+        acme_request_fail(check->engine, check->id,
+                          acme_err_make(check->engine->scratch, ACME_E_MEMORY,
+                                        "telling what was found", NULL));
+        return;
+    }
     acme_request_reply(check->engine, check->id, &reply);
     json_decref(result);
 }
@@ -96,13 +102,14 @@ static void add(const item_t *item, const acme_err_t *finding)
                       + strlen(item->managed->name) + 128;
 
     check->problems += problem;
-    if (!one || check->size + size > MAX_RESULT) {
+    if (check->size + size > MAX_RESULT
+        || json_array_append_new(check->findings, json_incref(one))) {
         check->omitted++;
-        json_decref(one);
-        return;
     }
-    check->size += size;
-    json_array_append_new(check->findings, one);
+    else {
+        check->size += size;
+    }
+    json_decref(one);
 }
 
 static void item_over(item_t *item)

@@ -206,11 +206,14 @@ acme_err_t *acme_control_parse(acme_control_t **request, const char **sealed,
                                apr_pool_t *pool)
 {
     acme_control_t *made = apr_pcalloc(pool, sizeof(*made));
-    json_t *object =
-        own(json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL), pool);
+    json_t *object;
+    acme_err_t *err =
+        acme_json_parse(&object, json, len, len, "a request", pool);
 
-    if (!json_is_object(object)) {
-        return refuse(id, "it is not a JSON object", pool);
+    if (err) {
+        return err->msg == ACME_E_MEMORY
+                   ? err
+                   : refuse(id, "it is not a JSON object", pool);
     }
     made->id = apr_pstrdup(pool, id);
     made->action = copy(object, "action", pool);
@@ -274,10 +277,13 @@ acme_err_t *acme_control_parse_reply(acme_control_reply_t **reply,
                                      apr_size_t len, apr_pool_t *pool)
 {
     acme_control_reply_t *made = apr_pcalloc(pool, sizeof(*made));
-    json_t *object =
-        len <= ACME_CONTROL_RESULT + 4 * MAX_REPLY
-            ? own(json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL), pool)
-            : NULL;
+    json_t *object = NULL;
+    acme_err_t *err =
+        acme_json_parse(&object, json, len, ACME_CONTROL_RESULT + 4 * MAX_REPLY,
+                        "an answer", pool);
+    if (err && err->msg == ACME_E_MEMORY) {
+        return err;
+    }
     const char *text = acme_json_string(object, "text");
     const char *since = acme_json_string(object, "since");
 

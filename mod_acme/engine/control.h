@@ -72,14 +72,14 @@ acme_err_t *acme_control_format(const char **json,
                                 const char *sealed,
                                 apr_pool_t *pool) ACME_MUST_CHECK;
 /** @param sealed  of the secret, or NULL; request->secret stays NULL
- *  @return E_STORE_REQUEST */
+ *  @return E_STORE_REQUEST, E_MEMORY */
 acme_err_t *acme_control_parse(acme_control_t **request, const char **sealed,
                                const char *id, const char *json, apr_size_t len,
                                apr_pool_t *pool) ACME_MUST_CHECK;
 acme_err_t *acme_control_format_reply(const char **json,
                                       const acme_control_reply_t *reply,
                                       apr_pool_t *pool) ACME_MUST_CHECK;
-/** Trusts nothing. @return E_STORE_REQUEST */
+/** Trusts nothing. @return E_STORE_REQUEST, E_MEMORY */
 acme_err_t *acme_control_parse_reply(acme_control_reply_t **reply,
                                      const char *id, const char *json,
                                      apr_size_t len,

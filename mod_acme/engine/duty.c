@@ -18,23 +18,28 @@ static apr_status_t free_json(void *data)
     return APR_SUCCESS;
 }
 
-void acme_duty_remember(acme_duty_t *duty, json_t *what)
+acme_err_t *acme_duty_remember(acme_duty_t *duty, json_t *what)
 {
+    if (!what) {
+        return acme_err_make(duty->engine->scratch, ACME_E_MEMORY,
+                             "taking up a request", NULL);
+    }
     duty->result = what;
     apr_pool_cleanup_register(duty->pool, what, free_json,
                               apr_pool_cleanup_null);
+    return NULL;
 }
 
-const json_t *acme_duty_recall(const acme_duty_t *duty, const char *member)
+acme_err_t *acme_duty_recall(const json_t **what, const acme_duty_t *duty,
+                             const char *member)
 {
     acme_control_reply_t *before = NULL;
     acme_err_t *err = duty->id ? acme_store_get_reply(
                           &before, duty->engine->store, duty->id, duty->pool)
                                : NULL;
 
-    return err || !before || !before->result
-               ? NULL
-               : json_object_get(before->result, member);
+    *what = !err && before ? json_object_get(before->result, member) : NULL;
+    return err && err->msg == ACME_E_MEMORY ? err : NULL;
 }
 
 acme_duty_t *acme_duty_make(acme_engine_t *engine,

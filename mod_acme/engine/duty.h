@@ -74,10 +74,13 @@ acme_duty_t *acme_duty_make(acme_engine_t *engine,
                             const acme_control_t *request,
                             const acme_duty_ways_t *ways);
 /** For the next engine, if this one is killed: it goes into each answer.
- *  @param what  an object; becomes the duty's */
-void acme_duty_remember(acme_duty_t *duty, json_t *what);
-/** A member of what an engine that is gone remembered of the same request; or NULL */
-const json_t *acme_duty_recall(const acme_duty_t *duty, const char *member);
+ *  @param what  an object, NULL: there was no memory for it; becomes the duty's
+ *  @return E_MEMORY */
+acme_err_t *acme_duty_remember(acme_duty_t *duty, json_t *what) ACME_MUST_CHECK;
+/** A member of what an engine that is gone remembered of the same request; or NULL.
+ *  @return E_MEMORY */
+acme_err_t *acme_duty_recall(const json_t **what, const acme_duty_t *duty,
+                             const char *member) ACME_MUST_CHECK;
 /** From now on it is carried; or it is gone, since it could not be said that it is. */
 void acme_duty_enter(acme_duty_t *duty);
 /** Not carried: answer, and forget it. */

@@ -35,18 +35,24 @@ acme_duty_t *acme_duty_for_account(acme_engine_t *engine,
                                    const acme_duty_ways_t *ways)
 {
     acme_duty_t *duty = acme_duty_make(engine, request, ways);
-    /* One that is closed by now would not be meant any more. */
-    const char *begun = json_string_value(acme_duty_recall(duty, "account"));
+    const json_t *begun;
     acme_chosen_t chosen;
-    acme_err_t *err = acme_duty_choose(
-        &chosen, engine, begun ? begun : acme_control_text(request, "ca"),
-        stored, engine->scratch);
+    acme_err_t *err = acme_duty_recall(&begun, duty, "account");
+    if (!err) { /* one that is closed by now would not be meant any more */
+        err = acme_duty_choose(&chosen, engine,
+                               begun ? json_string_value(begun)
+                                     : acme_control_text(request, "ca"),
+                               stored, engine->scratch);
+    }
+    if (!err) {
+        err =
+            acme_duty_remember(duty, json_pack("{s:s}", "account", chosen.dir));
+    }
     if (err) {
         acme_duty_refuse(duty, err);
         return NULL;
     }
     duty->account_dir = apr_pstrdup(duty->pool, chosen.dir);
-    acme_duty_remember(duty, json_pack("{s:s}", "account", chosen.dir));
     duty->config.directory_url = apr_pstrdup(duty->pool, chosen.url);
     duty->ca = acme_duty_ca(engine, chosen.url);
     if (chosen.managed) {

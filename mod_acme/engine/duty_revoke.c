@@ -299,15 +299,21 @@ static acme_err_t *revoke_done(acme_duty_t *duty)
 /* --- taking up ------------------------------------------------------------------- */
 
 /* What the next engine must know, if this one is killed. */
-static void remember(acme_duty_t *duty)
+static acme_err_t *remember(acme_duty_t *duty)
 {
     json_t *serials = json_array();
+    int failed = 0;
 
     for (const acme_target_t *target = duty->targets; target;
          target = target->next) {
-        json_array_append_new(serials, json_string(target->record->serial));
+        failed |=
+            json_array_append_new(serials, json_string(target->record->serial));
     }
-    acme_duty_remember(duty, json_pack("{s:o}", "serials", serials));
+    if (failed) {
+        json_decref(serials);
+        serials = NULL;
+    }
+    return acme_duty_remember(duty, json_pack("{s:o}", "serials", serials));
 }
 
 static acme_err_t *prepare(acme_duty_t *duty, const acme_control_t *request,
@@ -316,6 +322,7 @@ static acme_err_t *prepare(acme_duty_t *duty, const acme_control_t *request,
     apr_pool_t *scratch = duty->engine->scratch;
     const char *name = request->certificate ? request->certificate : "?";
     const acme_job_t *job = acme_request_find(duty->engine, name);
+    const json_t *serials = NULL;
     acme_ident_t *ident;
 
     duty->reason =
@@ -330,12 +337,13 @@ static acme_err_t *prepare(acme_duty_t *duty, const acme_control_t *request,
     if (!job) {
         ACME_TRY(acme_ident_parse(&ident, name, scratch));
     }
+    if (again) {
+        ACME_TRY(acme_duty_recall(&serials, duty, "serials"));
+    }
     ACME_TRY(find_targets(
         duty, job ? job->managed->dir : acme_ident_filename(ident, scratch),
-        again ? acme_duty_recall(duty, "serials") : NULL,
-        acme_encode_printable(name, 253, scratch)));
-    remember(duty);
-    return NULL;
+        serials, acme_encode_printable(name, 253, scratch)));
+    return remember(duty);
 }
 
 void acme_duty_revoke(acme_engine_t *engine, const acme_control_t *request,

@@ -26,10 +26,11 @@ static void keep(acme_engine_t *engine, acme_job_t *job)
         acme_time_format(raised->expiring, scratch), "errored",
         acme_time_format(raised->errored, scratch), "error_code",
         raised->error_code, "revoked", raised->revoked);
-    if (doc && job->ending && job->ending->told) {
-        json_object_set_new(
-            doc, "proof_ending",
-            json_string(acme_time_format(job->ending->told, scratch)));
+    if (job->ending && job->ending->told
+        && acme_json_put_text(doc, "proof_ending",
+                              acme_time_format(job->ending->told, scratch))) {
+        json_decref(doc);
+        doc = NULL;
     }
     const char *text;
     acme_err_t *err = acme_json_document(&text, doc, "saving events", scratch);

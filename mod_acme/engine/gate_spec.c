@@ -112,20 +112,20 @@ const char *acme_gate_spec_id(const acme_gate_spec_t *spec, apr_pool_t *pool)
 
 /* --- journal ------------------------------------------------------------------ */
 
+/* @return NULL: there is no memory */
 static json_t *format_programs(const apr_array_header_t *programs)
 {
     json_t *list = json_array();
+    int failed = 0;
 
     for (int i = 0; i < programs->nelts; i++) {
         const apr_array_header_t *program =
             APR_ARRAY_IDX(programs, i, const apr_array_header_t *);
-        json_t *words = json_array();
-
-        for (int k = 0; k < program->nelts; k++) {
-            json_array_append_new(
-                words, json_string(APR_ARRAY_IDX(program, k, const char *)));
-        }
-        json_array_append_new(list, words);
+        failed |= json_array_append_new(list, acme_json_texts(program));
+    }
+    if (failed) {
+        json_decref(list);
+        return NULL;
     }
     return list;
 }

@@ -374,20 +374,21 @@ acme_err_t *acme_job_succeeded(acme_job_t *job, apr_time_t now,
 
 /* --- what is kept ---------------------------------------------------------------- */
 
-/* Of several CAs: those that have failed. */
-static json_t *format_turns(const acme_job_t *job, apr_pool_t *pool)
+/* Of several CAs: those that have failed. @return not 0: there is no memory */
+static int format_turns(json_t *doc, const acme_job_t *job, apr_pool_t *pool)
 {
     const acme_policy_t *policy = job->managed->policy;
     json_t *list = json_array();
+    int failed = 0;
 
     for (int i = 0; i < policy->ca_count && acme_job_has_turns(job); i++) {
         const acme_turn_t *turn = &job->turns[i];
-        json_array_append_new(
+        failed |= json_array_append_new(
             list, json_pack("{s:s, s:i, s:s}", "ca", policy->cas[i].url,
                             "failures", turn->failures, "until",
                             acme_time_format(turn->until, pool)));
     }
-    return list;
+    return failed | json_object_set_new(doc, "cas", list);
 }
 
 acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
@@ -396,19 +397,18 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
     const acme_status_t *status = &job->status;
     const acme_remarks_t *remarks = acme_remarks(status);
     json_t *doc = json_pack(
-        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "settings",
+        "{s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:s}", "settings",
         job->settings, "request", job->request, "failures", status->failures,
         "retry_at", acme_time_format(job->retry_at, pool), "failed_at",
         acme_time_format(status->error_time, pool), "error_code",
         status->error_code, "error", remarks->error, "visit", remarks->visit,
-        "not_first", remarks->ca_why, "cas", format_turns(job, pool));
-    json_t *left_out = acme_skips_format(job, pool);
-    acme_job_format_withdrawn(doc, job);
-    if (doc && job->wished) {
-        json_object_set_new(doc, "wished", json_true());
-    }
-    if (doc && left_out) {
-        json_object_set_new(doc, "left_out", left_out);
+        "not_first", remarks->ca_why);
+
+    if (format_turns(doc, job, pool) | acme_job_format_withdrawn(doc, job)
+        | acme_skips_format(doc, job, pool)
+        | (job->wished ? json_object_set_new(doc, "wished", json_true()) : 0)) {
+        json_decref(doc);
+        doc = NULL;
     }
     return acme_json_document(json, doc, "saving a failure", pool);
 }
@@ -455,6 +455,9 @@ acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
     acme_err_t *err = acme_json_parse(&doc, json, len, ACME_MAX_JSON,
                                       "file of failures", scratch);
     const char *settings = err ? NULL : acme_json_string(doc, "settings");
+    if (err && err->msg == ACME_E_MEMORY) {
+        return err;
+    }
     if (!settings) {
         return acme_err_make(scratch, ACME_E_JOB_DOC,
                              err ? err->text : "it names no settings", NULL);

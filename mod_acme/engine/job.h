@@ -236,7 +236,7 @@ acme_err_t *acme_job_format(const char **json, const acme_job_t *job,
  *  what the administrator changed is tried at once.
  *  Names that the newest set has are left out no more: learn it first.
  *  @param pool  lives as long as the job
- *  @return E_JOB_DOC, the job as it was */
+ *  @return E_JOB_DOC, E_MEMORY, the job as it was */
 acme_err_t *acme_job_parse(acme_job_t *job, const char *json, apr_size_t len,
                            apr_pool_t *pool,
                            apr_pool_t *scratch) ACME_MUST_CHECK;
@@ -252,8 +252,8 @@ void acme_job_check_clock(acme_job_t *job, apr_interval_time_t retry_max,
 void acme_job_withdraw(acme_job_t *job, const char *serial, int reason);
 /** Part of acme_job_learn, once it is known what differs. */
 void acme_job_learn_withdrawn(acme_job_t *job);
-/** Part of acme_job_format. @param doc  an object, or NULL */
-void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job);
+/** Part of acme_job_format. @return not 0: there is no memory, or doc is NULL */
+int acme_job_format_withdrawn(json_t *doc, const acme_job_t *job);
 /** Part of acme_job_parse. */
 void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc);
 /** The same for a set that no job looks after, for want of a host or of a server: the

@@ -31,15 +31,15 @@ void acme_job_learn_withdrawn(acme_job_t *job)
                        : "it was revoked";
 }
 
-void acme_job_format_withdrawn(json_t *doc, const acme_job_t *job)
+int acme_job_format_withdrawn(json_t *doc, const acme_job_t *job)
 {
     const acme_withdrawn_t *withdrawn = &job->withdrawn;
 
-    if (doc && withdrawn->serial[0]) {
-        json_object_set_new(doc, "revoked",
-                            json_pack("{s:s, s:i}", "serial", withdrawn->serial,
-                                      "reason", withdrawn->reason));
-    }
+    return withdrawn->serial[0] ? json_object_set_new(
+               doc, "revoked",
+               json_pack("{s:s, s:i}", "serial", withdrawn->serial, "reason",
+                         withdrawn->reason))
+                                : 0;
 }
 
 int acme_withdrawn_parse(acme_withdrawn_t *withdrawn, const json_t *doc)
@@ -64,17 +64,20 @@ void acme_job_parse_withdrawn(acme_job_t *job, const json_t *doc)
     }
 }
 
-static json_t *read_doc(const char *json, apr_size_t len)
+/* What is damaged is written anew. */
+static acme_err_t *read_doc(json_t **doc, const char *json, apr_size_t len,
+                            apr_pool_t *pool)
 {
-    json_t *doc = json ? json_loadb(json, len, 0, NULL) : NULL;
+    acme_err_t *err =
+        json ? acme_json_load(doc, json, len, "a job", pool) : NULL;
 
-    if (!json_is_object(doc)) {
-        json_decref(doc);
-        doc = json_object();
+    if (err && err->msg == ACME_E_MEMORY) {
+        return err;
     }
-    /* Whatever failed before: it is tried at once, as after other settings. */
-    json_object_set_new(doc, "settings", json_string(""));
-    return doc;
+    if (err || !json) {
+        *doc = json_object();
+    }
+    return NULL;
 }
 
 acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
@@ -88,8 +91,14 @@ acme_err_t *acme_withdrawn_note(acme_store_t *store, const char *dir,
     apr_cpystrn(job.withdrawn.serial, serial, sizeof(job.withdrawn.serial));
     ACME_TRY(acme_store_get_doc(&json, &len, store, dir, family, ACME_DOC_JOB,
                                 pool));
-    json_t *doc = read_doc(json, len);
-    acme_job_format_withdrawn(doc, &job);
+    json_t *doc;
+    ACME_TRY(read_doc(&doc, json, len, pool));
+    /* Whatever failed before: it is tried at once, as after other settings. */
+    if (acme_json_put_text(doc, "settings", "")
+        || acme_job_format_withdrawn(doc, &job)) {
+        json_decref(doc);
+        doc = NULL;
+    }
     ACME_TRY(acme_json_document(&json, doc, "writing a job", pool));
     return acme_store_put_doc(store, dir, family, ACME_DOC_JOB, json, pool);
 }

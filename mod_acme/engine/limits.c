@@ -511,6 +511,7 @@ acme_err_t *acme_limits_format(const char **json, acme_limits_t *limits,
 {
     json_t *buckets = json_object();
     apr_size_t size = 0;
+    int failed = 0;
 
     for (apr_hash_index_t *at = apr_hash_first(pool, limits->buckets); at;
          at = apr_hash_next(at)) {
@@ -518,11 +519,16 @@ acme_err_t *acme_limits_format(const char **json, acme_limits_t *limits,
         const char *key = apr_hash_this_key(at);
         size += strlen(key) + 32;
         if (bucket->full_at > now && size < MAX_FILE) {
-            json_object_set_new(buckets, key, json_integer(bucket->full_at));
+            failed |= json_object_set_new(buckets, key,
+                                          json_integer(bucket->full_at));
         }
     }
     json_t *doc = json_pack("{s:I, s:o}", "held_until",
                             (json_int_t)limits->held_until, "buckets", buckets);
+    if (failed) {
+        json_decref(doc);
+        doc = NULL;
+    }
     ACME_TRY(acme_json_document(json, doc, "saving limits", pool));
     limits->dirty = 0;
     return NULL;

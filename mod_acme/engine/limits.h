@@ -114,7 +114,7 @@ int acme_limits_dirty(const acme_limits_t *limits);
 acme_err_t *acme_limits_format(const char **json, acme_limits_t *limits,
                                apr_time_t now,
                                apr_pool_t *pool) ACME_MUST_CHECK;
-/** @return E_CA_JSON */
+/** @return E_CA_JSON, E_MEMORY */
 acme_err_t *acme_limits_parse(acme_limits_t *limits, const char *json,
                               apr_size_t len, apr_time_t now,
                               apr_pool_t *scratch) ACME_MUST_CHECK;

@@ -135,17 +135,6 @@ static void enqueue(note_t *note)
 
 /* --- journal ---------------------------------------------------------------------- */
 
-static json_t *format_texts(const apr_array_header_t *texts)
-{
-    json_t *list = json_array();
-
-    for (int i = 0; i < texts->nelts; i++) {
-        json_array_append_new(
-            list, json_string(APR_ARRAY_IDX(texts, i, const char *)));
-    }
-    return list;
-}
-
 /* One that cannot be kept is told all the same, unless the process dies. */
 static void write_journal(note_t *note)
 {
@@ -154,7 +143,7 @@ static void write_journal(note_t *note)
         "{s:s, s:s, s:s, s:s, s:o, s:o}", "kind", KIND, "event",
         acme_event_name(note->event), "certificate", note->job->managed->name,
         "family", acme_family_name(note->job->family), "command",
-        format_texts(note->command), "env", format_texts(note->env));
+        acme_json_texts(note->command), "env", acme_json_texts(note->env));
     const char *text;
     acme_err_t *err = acme_json_document(&text, object, "writing the journal",
                                          engine->scratch);

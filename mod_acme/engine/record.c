@@ -239,14 +239,16 @@ acme_err_t *acme_record_parse(acme_record_t **record, const char *json,
                               apr_pool_t *pool)
 {
     acme_record_t *made = apr_pcalloc(pool, sizeof(*made));
-    json_t *object = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
-    reading_t reading = { object, NULL, pool };
+    json_t *object;
+    acme_err_t *err = acme_json_load(&object, json, len, what, pool);
 
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return acme_err_make(pool, ACME_E_STORE_DAMAGED, what,
-                             "it is not a JSON object", NULL);
+    if (err) {
+        return err->msg == ACME_E_MEMORY
+                   ? err
+                   : acme_err_make(pool, ACME_E_STORE_DAMAGED, what,
+                                   "it is not a JSON object", NULL);
     }
+    reading_t reading = { object, NULL, pool };
     get_all(made, &reading);
     json_decref(object);
     if (reading.bad) {

@@ -62,7 +62,7 @@ apr_time_t acme_record_ready(const acme_record_t *record,
 
 acme_err_t *acme_record_format(const char **json, const acme_record_t *record,
                                apr_pool_t *pool) ACME_MUST_CHECK;
-/** @return E_STORE_DAMAGED naming what */
+/** @return E_STORE_DAMAGED naming what, E_MEMORY */
 acme_err_t *acme_record_parse(acme_record_t **record, const char *json,
                               apr_size_t len, const char *what,
                               apr_pool_t *pool) ACME_MUST_CHECK;

@@ -10,6 +10,16 @@ static json_t *text(const char *value, apr_pool_t *scratch)
                            : json_null();
 }
 
+/* @return json; NULL, and json is no more: something in it has failed */
+static json_t *whole(json_t *json, int failed)
+{
+    if (failed) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
 static json_t *moment(apr_time_t time, apr_pool_t *scratch)
 {
     return time ? json_string(acme_time_format(time, scratch)) : json_null();
@@ -130,46 +140,50 @@ static json_t *key_json(acme_key_type_t type, const acme_status_t *status,
         moment(status->not_before, scratch), "not_after",
         moment(status->not_after, scratch), "ca", text(status->ca, scratch));
 
-    json_object_set_new(key, "ca_why",
-                        text(acme_remarks(status)->ca_why, scratch));
-    json_object_set_new(key, "waiting", waiting_json(status, scratch));
-    json_object_set_new(key, "serving", serving_json(status, scratch));
-    json_object_set_new(key, "next", next_json(status, scratch));
-    json_object_set_new(key, "progress", text(status->progress, scratch));
-    json_object_set_new(key, "proof", text(status->proof, scratch));
-    json_object_set_new(key, "left_out",
-                        text(acme_remarks(status)->left_out, scratch));
-    json_object_set_new(key, "tlsa", text(acme_remarks(status)->tlsa, scratch));
-    json_object_set_new(key, "tlsa_next",
-                        text(acme_remarks(status)->tlsa_next, scratch));
-    json_object_set_new(key, "limit", limit_json(status, scratch));
-    json_object_set_new(key, "suggested", suggested_json(status, scratch));
-    json_object_set_new(key, "error", error_json(status, scratch));
-    return key;
+    int failed =
+        json_object_set_new(key, "ca_why",
+                            text(acme_remarks(status)->ca_why, scratch))
+        | json_object_set_new(key, "waiting", waiting_json(status, scratch))
+        | json_object_set_new(key, "serving", serving_json(status, scratch))
+        | json_object_set_new(key, "next", next_json(status, scratch))
+        | json_object_set_new(key, "progress", text(status->progress, scratch))
+        | json_object_set_new(key, "proof", text(status->proof, scratch))
+        | json_object_set_new(key, "left_out",
+                              text(acme_remarks(status)->left_out, scratch))
+        | json_object_set_new(key, "tlsa",
+                              text(acme_remarks(status)->tlsa, scratch))
+        | json_object_set_new(key, "tlsa_next",
+                              text(acme_remarks(status)->tlsa_next, scratch))
+        | json_object_set_new(key, "limit", limit_json(status, scratch))
+        | json_object_set_new(key, "suggested", suggested_json(status, scratch))
+        | json_object_set_new(key, "error", error_json(status, scratch));
+    return whole(key, failed);
 }
 
 static json_t *events_json(const acme_report_t *report, int nth,
                            apr_pool_t *scratch)
 {
     json_t *list = json_array();
+    int failed = 0;
 
     for (int i = 0; i < report->event_counts[nth]; i++) {
         const acme_event_t *event = &report->events[nth][i];
 
-        json_array_append_new(
+        failed |= json_array_append_new(
             list, json_pack("{s:o,s:o}", "time", moment(event->time, scratch),
                             "text", text(event->text, scratch)));
     }
-    return list;
+    return whole(list, failed);
 }
 
 json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch)
 {
     const acme_managed_t *managed = report->managed;
     json_t *names = json_array(), *keys = json_array();
+    int failed = 0;
 
     for (int i = 0; i < managed->idents->nelts; i++) {
-        json_array_append_new(
+        failed |= json_array_append_new(
             names,
             text(APR_ARRAY_IDX(managed->idents, i, acme_ident_t *)->value,
                  scratch));
@@ -177,13 +191,15 @@ json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch)
     for (int i = 0; i < report->key_count; i++) {
         json_t *key = key_json(report->types[i], &report->keys[i], scratch);
 
-        json_object_set_new(key, "events", events_json(report, i, scratch));
-        json_array_append_new(keys, key);
+        failed |=
+            json_object_set_new(key, "events", events_json(report, i, scratch))
+            | json_array_append_new(keys, key);
     }
-    return json_pack("{s:o,s:o,s:o,s:b,s:o}", "name",
-                     text(managed->name, scratch), "names", names, "where",
-                     text(managed->where, scratch), "in_use", managed->in_use,
-                     "keys", keys);
+    json_t *json =
+        json_pack("{s:o,s:o,s:o,s:b,s:o}", "name", text(managed->name, scratch),
+                  "names", names, "where", text(managed->where, scratch),
+                  "in_use", managed->in_use, "keys", keys);
+    return whole(json, failed);
 }
 
 json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
@@ -196,13 +212,14 @@ json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
         hit->answered, "status", hit->status, "port", hit->port, "peer",
         text(hit->peer, scratch));
 
-    json_object_set_new(json, "text",
-                        text(acme_hit_text(hit, scratch), scratch));
-    json_object_set_new(json, "host", text(hit->host, scratch));
-    json_object_set_new(json, "agent", text(hit->agent, scratch));
-    json_object_set_new(json, "virtual_host", text(hit->server, scratch));
-    json_object_set_new(json, "where", text(hit->where, scratch));
-    return json;
+    int failed =
+        json_object_set_new(json, "text",
+                            text(acme_hit_text(hit, scratch), scratch))
+        | json_object_set_new(json, "host", text(hit->host, scratch))
+        | json_object_set_new(json, "agent", text(hit->agent, scratch))
+        | json_object_set_new(json, "virtual_host", text(hit->server, scratch))
+        | json_object_set_new(json, "where", text(hit->where, scratch));
+    return whole(json, failed);
 }
 
 void acme_report_add_hits(json_t *list, size_t *room, int names,
@@ -215,11 +232,11 @@ void acme_report_add_hits(json_t *list, size_t *room, int names,
         json_t *hit = acme_report_hit(ident, &hits[i], scratch);
         size_t octets = json_dumpb(hit, NULL, 0, JSON_COMPACT) + 1;
 
-        if (octets > share) {
+        if (octets > share || json_array_append_new(list, json_incref(hit))) {
             json_decref(hit);
             return;
         }
-        json_array_append_new(list, hit);
+        json_decref(hit);
         share -= octets;
         *room -= octets;
     }

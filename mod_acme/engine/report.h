@@ -33,10 +33,10 @@ const char *acme_report_action(const acme_status_t *status, apr_pool_t *pool);
 /** Why that, and why then: "when the CA suggests it". Points into status. */
 const char *acme_report_why(const acme_status_t *status);
 
-/** @return a new reference. Texts are made printable once more: those of a status
+/** @return a new reference, NULL: there is no memory. Texts are made printable once more: those of a status
  *          may have been cut within a character */
 json_t *acme_report_json(const acme_report_t *report, apr_pool_t *scratch);
-/** A visit of a name. @return a new reference */
+/** A visit of a name. @return like the above */
 json_t *acme_report_hit(const acme_ident_t *ident, const acme_hit_t *hit,
                         apr_pool_t *scratch);
 /** Add those of one of the names of a certificate to a list, as many as its share of

@@ -254,9 +254,10 @@ void acme_skips_tell(acme_job_t *job, apr_pool_t *scratch)
 
 /* --- what is kept ---------------------------------------------------------------- */
 
-json_t *acme_skips_format(const acme_job_t *job, apr_pool_t *scratch)
+int acme_skips_format(json_t *doc, const acme_job_t *job, apr_pool_t *scratch)
 {
     json_t *list = NULL;
+    int failed = 0;
 
     for (int i = 0; job->skips && i < name_count(job); i++) {
         const acme_skip_t *skip = &job->skips[i];
@@ -264,14 +265,14 @@ json_t *acme_skips_format(const acme_job_t *job, apr_pool_t *scratch)
             continue;
         }
         list = list ? list : json_array();
-        json_array_append_new(
+        failed |= json_array_append_new(
             list, json_pack("{s:s, s:i, s:s, s:s, s:i, s:s}", "name",
                             name_at(job, i), "tries", skip->tries, "since",
                             acme_time_format(skip->since, scratch), "next",
                             acme_time_format(skip->next, scratch), "code",
                             (int)skip->code, "why", skip->text));
     }
-    return list;
+    return list ? failed | json_object_set_new(doc, "left_out", list) : failed;
 }
 
 static apr_time_t get_time(const json_t *one, const char *name)

@@ -67,8 +67,8 @@ const acme_skip_t *acme_skips_of(const acme_job_t *job, const char *name);
 /** Into the status: "a.example (ACME1311, next try at ...)". */
 void acme_skips_tell(acme_job_t *job, apr_pool_t *scratch);
 
-/** @return NULL if there are none */
-json_t *acme_skips_format(const acme_job_t *job, apr_pool_t *scratch);
+/** Part of acme_job_format. @return not 0: there is no memory, or doc is NULL */
+int acme_skips_format(json_t *doc, const acme_job_t *job, apr_pool_t *scratch);
 void acme_skips_parse(acme_job_t *job, const json_t *list, apr_pool_t *pool,
                       apr_pool_t *scratch);
 /** Moments that only a wrong clock can have set. */

@@ -39,6 +39,9 @@ acme_err_t *acme_staple_parse(acme_staple_doc_t **result, const char *json,
     const char *serial = err ? NULL : acme_json_string(object, "serial");
     const char *response = err ? NULL : acme_json_string(object, "response");
 
+    if (err && err->msg == ACME_E_MEMORY) {
+        return err;
+    }
     if (!serial || !response
         || acme_decode_base64url(&doc->staple.der, &doc->staple.len, response,
                                  pool)

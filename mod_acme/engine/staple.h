@@ -16,7 +16,7 @@ typedef struct acme_staple_doc_t {
 
 acme_err_t *acme_staple_format(const char **json, const acme_staple_doc_t *doc,
                                apr_pool_t *pool) ACME_MUST_CHECK;
-/** @return E_STORE_DAMAGED */
+/** @return E_STORE_DAMAGED, E_MEMORY */
 acme_err_t *acme_staple_parse(acme_staple_doc_t **doc, const char *json,
                               apr_size_t len, apr_pool_t *pool) ACME_MUST_CHECK;
 

@@ -263,17 +263,19 @@ acme_err_t *acme_store_remove_fresh(acme_store_t *store, const char *dir,
 
 /* --- what is managed -------------------------------------------------------------------- */
 
-static json_t *format_externals(const apr_table_t *externals)
+/* @return not 0: there is no memory */
+static int put_externals(json_t *doc, const apr_table_t *externals)
 {
     const apr_array_header_t *rows = apr_table_elts(externals);
     json_t *object = json_object();
+    int failed = 0;
 
     for (int i = 0; i < rows->nelts; i++) {
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
-        json_object_set_new(object, row->key, json_string(row->val));
+        failed |= acme_json_put_text(object, row->key, row->val);
     }
-    return object;
+    return failed | json_object_set_new(doc, "externals", object);
 }
 
 /* @param all  with all names */
@@ -284,13 +286,10 @@ static json_t *format_use(const acme_use_t *use, int all, apr_pool_t *scratch)
         acme_encode_printable(use->where ? use->where : "", 255, scratch),
         use->in_use);
 
-    if (all && use->names) {
-        json_t *names = json_array();
-        for (int i = 0; i < use->names->nelts; i++) {
-            json_array_append_new(
-                names, json_string(APR_ARRAY_IDX(use->names, i, const char *)));
-        }
-        json_array_append_new(row, names);
+    if (all && use->names
+        && json_array_append_new(row, acme_json_texts(use->names))) {
+        json_decref(row);
+        row = NULL;
     }
     return row;
 }
@@ -302,17 +301,20 @@ static const char *format_uses(const apr_array_header_t *uses,
                                apr_pool_t *scratch)
 {
     json_t *list = json_array();
+    int failed = 0;
 
     for (int i = 0; i < uses->nelts; i++) {
-        json_array_append_new(
+        failed |= json_array_append_new(
             list,
             format_use(&APR_ARRAY_IDX(uses, i, acme_use_t), all, scratch));
     }
     json_t *doc =
         json_pack("{s:i, s:[i,i], s:o}", "version", 1, "ports", ports->port_80,
                   ports->port_443, "certificates", list);
-    if (doc && !apr_is_empty_table(externals)) {
-        json_object_set_new(doc, "externals", format_externals(externals));
+    if (failed
+        || (!apr_is_empty_table(externals) && put_externals(doc, externals))) {
+        json_decref(doc);
+        doc = NULL;
     }
     return acme_json_text(doc, JSON_COMPACT, scratch);
 }

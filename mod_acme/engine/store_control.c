@@ -172,19 +172,21 @@ static const char *id_of(const char *name, apr_pool_t *pool)
     return acme_control_id_valid(id) ? id : NULL;
 }
 
-/* Not answered yet; or answered, but not for the last time. */
-static int is_wanted(acme_store_t *store, const char *name, const char *id,
-                     int interrupted, apr_pool_t *scratch)
+/* Not answered yet; or answered, but not for the last time. @return E_MEMORY */
+static acme_err_t *get_wanted(int *wanted, acme_store_t *store, const char *id,
+                              int interrupted, apr_pool_t *scratch)
 {
+    int answered = acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES],
+                                        file_name(id, scratch));
     acme_control_reply_t *reply;
 
-    if (!interrupted
-        || !acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES], name)) {
-        return !interrupted
-               && !acme_fsfile_is_there(&store->parts[ACME_PART_REPLIES], name);
+    *wanted = interrupted == answered;
+    if (!interrupted || !answered) {
+        return NULL;
     }
-    return acme_store_get_reply(&reply, store, id, scratch) || !reply
-           || !acme_control_over(reply);
+    acme_err_t *err = acme_store_get_reply(&reply, store, id, scratch);
+    *wanted = err || !reply || !acme_control_over(reply);
+    return err && err->msg == ACME_E_MEMORY ? err : NULL;
 }
 
 static acme_err_t *read_secret(acme_control_t *request,
@@ -232,12 +234,21 @@ static acme_err_t *list_requests(apr_array_header_t *found, acme_store_t *store,
                               scratch));
     for (int i = 0; names && i < names->nelts && found->nelts < MAX_REQUESTS;
          i++) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *);
-        const char *id = id_of(name, scratch);
+        const char *id = id_of(APR_ARRAY_IDX(names, i, const char *), scratch);
         acme_control_t *request = NULL;
+        acme_err_t *err = NULL;
+        int wanted = 0;
+        if (id) {
+            ACME_TRY(get_wanted(&wanted, store, id, interrupted, scratch));
+        }
+        if (wanted) {
+            err = read_request(&request, store, id, pool, scratch);
+        }
+        if (err && err->msg == ACME_E_MEMORY) {
+            return err;
+        }
         /* One that cannot be read is passed over: root's tool wrote another. */
-        if (id && is_wanted(store, name, id, interrupted, scratch)
-            && !read_request(&request, store, id, pool, scratch) && request) {
+        if (!err && request) {
             APR_ARRAY_PUSH(found, acme_control_t *) = request;
         }
     }

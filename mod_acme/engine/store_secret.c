@@ -90,8 +90,11 @@ static acme_err_t *read_secret(int *found, acme_store_t *store,
         return NULL;
     }
     ACME_TRY(check_secret_file(store, pool));
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-    acme_err_t *err = parse_secret(store, object, pool);
+    json_t *object = NULL;
+    acme_err_t *err = acme_json_load(&object, text, len, ACME_STORE_FILE, pool);
+    if (!err || err->msg != ACME_E_MEMORY) {
+        err = parse_secret(store, object, pool);
+    }
     json_decref(object);
     OPENSSL_cleanse((void *)(apr_uintptr_t)text, len);
     return err;

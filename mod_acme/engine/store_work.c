@@ -445,11 +445,15 @@ static acme_err_t *get_account(acme_account_t **account, acme_store_t *store,
         return NULL;
     }
     acme_account_t *made = apr_pcalloc(pool, sizeof(*made));
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object = NULL;
     acme_err_t *err =
-        json_is_object(object)
-            ? parse_account(made, store, account_dir, object, pool)
-            : account_damaged(store, account_dir, "it is not JSON", pool);
+        acme_json_load(&object, text, len, ACME_STORE_ACCOUNT, pool);
+    if (!err) {
+        err = parse_account(made, store, account_dir, object, pool);
+    }
+    else if (err->msg != ACME_E_MEMORY) {
+        err = account_damaged(store, account_dir, "it is not JSON", pool);
+    }
     json_decref(object);
     if (!err) {
         *account = made;

@@ -132,19 +132,13 @@ static txt_t *find(const acme_txts_t *txts, const char *name, const char *value)
 static acme_err_t *write_journal(txt_t *txt)
 {
     acme_engine_t *engine = txt->owner->engine;
-    json_t *command = json_array();
     const char *text;
     acme_err_t *err;
-
-    for (int i = 0; i < txt->spec.command->nelts; i++) {
-        json_array_append_new(
-            command,
-            json_string(APR_ARRAY_IDX(txt->spec.command, i, const char *)));
-    }
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "txt",
-                               "name", txt->spec.name, "value", txt->spec.value,
-                               "certificate", txt->spec.certificate, "domain",
-                               txt->spec.domain, "command", command);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "txt", "name",
+                  txt->spec.name, "value", txt->spec.value, "certificate",
+                  txt->spec.certificate, "domain", txt->spec.domain, "command",
+                  acme_json_texts(txt->spec.command));
     ACME_TRY(acme_json_document(&text, object, "writing the journal",
                                 engine->scratch));
     err = acme_store_put_journal(engine->store, txt->id, text, engine->scratch);

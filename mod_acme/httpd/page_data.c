@@ -13,7 +13,7 @@
 static json_t *visits(const acme_managed_t *managed, apr_pool_t *scratch)
 {
     json_t *list = json_array();
-    int i, j;
+    int i, j, failed = 0;
 
     for (i = 0; i < managed->idents->nelts; i++) {
         const acme_ident_t *ident =
@@ -22,9 +22,13 @@ static json_t *visits(const acme_managed_t *managed, apr_pool_t *scratch)
         int count = acme_hits_read(hits, NULL, acme_hits(), ident, 0);
 
         for (j = 0; j < count; j++) {
-            json_array_append_new(list,
-                                  acme_report_hit(ident, &hits[j], scratch));
+            failed |= json_array_append_new(
+                list, acme_report_hit(ident, &hits[j], scratch));
         }
+    }
+    if (failed) {
+        json_decref(list);
+        return NULL;
     }
     return list;
 }
@@ -37,7 +41,10 @@ static void put_json(const acme_page_t *page, const acme_managed_t *managed)
 
     acme_page_read_all(&report, managed, page->scratch);
     json = acme_report_json(&report, page->scratch);
-    json_object_set_new(json, "visits", visits(managed, page->scratch));
+    if (json_object_set_new(json, "visits", visits(managed, page->scratch))) {
+        json_decref(json);
+        json = NULL;
+    }
     text =
         acme_json_text(json, JSON_COMPACT | JSON_ENSURE_ASCII, page->scratch);
     ap_rputs(text ? text : "null", page->r);
