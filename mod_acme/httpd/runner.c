@@ -37,6 +37,10 @@ APLOG_USE_MODULE(acme);
 #define EAGER_TICKS 10
 #define PAUSE       apr_time_from_sec(4)
 
+/* What the engine's pools keep of memory that was freed: a start reads a megabyte of
+ * the audit trail, and needs it no more. */
+#define KEPT_FREE (256 * 1024)
+
 typedef struct runner_t {
     server_rec *server;
     const acme_engine_config_t *config;
@@ -460,6 +464,7 @@ static apr_pool_t *own_pool(apr_pool_t *pchild)
         return NULL;
     }
     apr_allocator_owner_set(allocator, pool);
+    apr_allocator_max_free_set(allocator, KEPT_FREE);
     if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool)
         == APR_SUCCESS) {
         apr_allocator_mutex_set(allocator, mutex);
