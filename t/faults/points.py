@@ -7,7 +7,7 @@ from .rig import DAY, Fault, Wrong, demand
 
 # What each fault can befall, by the traits that the shim tells of an operation.
 ONCE = {"ENOSPC": "n", "EACCES": "p", "EMFILE": "d", "EROFS": "w", "EIO": "", "short": "h"}
-LASTING = {"ENOSPC": "n", "EROFS": "w", "EMFILE": "d", "EIO": ""}
+LASTING = {"ENOSPC": "n", "EACCES": "p", "EROFS": "w", "EMFILE": "d", "EIO": ""}
 CLOCKS = (DAY, -DAY, 400 * DAY, -1800)
 FAULTS = ("kill", *ONCE, *(f"{name}+" for name in LASTING), "ECONNRESET", "ENOMEM", "clock")
 ALLOCS = 400  # of tens of thousands, evenly spread
