@@ -382,6 +382,9 @@ static acme_msg_t msg_of(CURLcode code)
         { CURLE_SSL_INVALIDCERTSTATUS, ACME_E_CA_TLS },
         { CURLE_SSL_CACERT_BADFILE, ACME_E_CA_TRUST_FILE },
         { CURLE_FILESIZE_EXCEEDED, ACME_E_CA_TOO_BIG },
+#if LIBCURL_VERSION_NUM >= 0x080600
+        { CURLE_TOO_LARGE, ACME_E_CA_TOO_BIG },
+#endif
         { CURLE_OUT_OF_MEMORY, ACME_E_TRANSPORT },
         { CURLE_FAILED_INIT, ACME_E_TRANSPORT },
     };
@@ -458,6 +461,10 @@ static void on_call_ended(acme_transfer_t *transfer, CURLcode code)
 
     if (code == CURLE_OK && (status < 100 || status > 599)) {
         code = CURLE_WEIRD_SERVER_REPLY;
+    }
+    /* What libcurl says of a header line without end, before 8.6. */
+    if (code == CURLE_OUT_OF_MEMORY && call->header_octets) {
+        call->too_big = "headers";
     }
     if (code != CURLE_OK) {
         acme_err_t *failure = failure_of(call, code);

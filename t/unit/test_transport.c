@@ -83,6 +83,10 @@ static int answer(SSL *ssl, const char *path)
         say(ssl, OK_HEAD);
         say_many(ssl, "X-Filler: 0123456789abcdef0123456789abcdef\r\n", 20000);
     }
+    else if (!strcmp(path, "/endless-header")) {
+        say(ssl, OK_HEAD "X-Filler: ");
+        say_many(ssl, "0123456789abcdef", 20000);
+    }
     else if (!strcmp(path, "/long-nonce")) {
         say(ssl, OK_HEAD "Content-Length: 0\r\nReplay-Nonce: ");
         say_many(ssl, "0123456789abcdef", 513);
@@ -404,6 +408,7 @@ static void test_transport_limits_are_kept(void **state)
     (void)state;
     assert_int_equal(ask("/big").failure, ACME_E_CA_TOO_BIG);
     assert_int_equal(ask("/endless-headers").failure, ACME_E_CA_TOO_BIG);
+    assert_int_equal(ask("/endless-header").failure, ACME_E_CA_TOO_BIG);
     result_t result = ask("/long-nonce");
     assert_int_equal(result.failure, 0);
     assert_null(result.nonce);
