@@ -198,7 +198,7 @@ static void tell_trouble(acme_duty_t *duty)
     const acme_err_t *trouble = acme_errand_trouble(duty->errand);
     acme_engine_t *engine = duty->engine;
 
-    if (!acme_engine_is_news(engine, &duty->told, trouble)) {
+    if (!trouble || !acme_engine_is_news(engine, &duty->told, trouble)) {
         return;
     }
     const char *text =
@@ -212,7 +212,6 @@ static void tell_trouble(acme_duty_t *duty)
 static void feed(acme_duty_t *duty, const acme_reply_t *reply)
 {
     acme_errand_feed(duty->errand, reply, acme_engine_now(duty->engine));
-    tell_trouble(duty);
     poke(duty);
 }
 
@@ -296,6 +295,7 @@ void acme_duty_pump(acme_duty_t *duty)
         break;
     case ACME_ERRAND_WAIT:
     default:
+        tell_trouble(duty);
         if (step.until) {
             acme_timer_set(engine->timers, &duty->timer, step.until);
         }

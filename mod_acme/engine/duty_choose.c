@@ -119,7 +119,7 @@ acme_err_t *acme_duty_choose(acme_chosen_t *chosen, acme_engine_t *engine,
 acme_transport_ca_t acme_duty_ca(const acme_engine_t *engine, const char *url)
 {
     const apr_array_header_t *all = engine->config->managed;
-    acme_transport_ca_t way = { NULL, NULL };
+    acme_transport_ca_t way = { .patience = engine->config->patience };
 
     for (int i = 0; i < all->nelts; i++) {
         const acme_policy_t *policy =

@@ -193,6 +193,20 @@ def test_rollover_waits_for_orders_in_progress(httpd, make_fakeca):
     assert "ACME1502" in httpd.log() and "ACME1757" not in httpd.log()
 
 
+def test_rollover_whose_ca_is_away_says_so_and_is_done_when_it_is_back(httpd, make_fakeca):
+    ca = make_fakeca()
+    httpd.acme(ca)
+    issue_one(httpd)
+    ca.stop()
+    ctl = in_background(httpd, "account", "rollover")
+    httpd.wait_log(rf"ACME1200: .*{ca.directory_url}: .*; asked again at 2")
+    wait_until(lambda: ctl.stdout.readline().startswith("working: cannot reach the CA"), 10, "acmectl is told")
+    ca.start()
+    text = ctl.communicate(timeout=90)[0]
+    assert ctl.returncode == 0, text
+    assert httpd.log().count("; asked again at 2") == 1
+
+
 # Contacts
 
 
