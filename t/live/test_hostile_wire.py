@@ -6,15 +6,20 @@ What the answers can say is tried by t/replay/test_hostile.c.
 """
 
 import gzip
+import itertools
+import json
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from . import fakeca as f
 from .fakeca import Reply
-from .proc import free_port
+from .proc import free_port, wait_until
 from .test_engine import Drive
+from .test_issue import acmectl, serial
 
 ENDPOINTS = (
     "directory", "new-nonce", "new-account", "new-order", "authz", "challenge", "finalize", "order",
@@ -184,3 +189,160 @@ def test_redirect_leads_nowhere(make_case):
     assert all("ACME1208" in case.drive.text() for case in cases)
     with pytest.raises(BlockingIOError):
         listener.accept()
+
+
+# --- what is asked of a CA beside certificates, by a real server -------------------------------
+
+MEANING = {
+    "html": f.html(200, "Welcome"),
+    "array": f.body(b"[]"),
+    "deep": f.body(b"[" * 50_000),
+    "members-of-wrong-types": f.body({"status": [], "contact": 7, "suggestedWindow": "now"}),
+}
+UNREACHABLE, TIMEOUT, TOO_BIG = 1200, 1203, 1204
+NUMBERS = {**dict.fromkeys(BODIES, TOO_BIG), **dict.fromkeys(FRAMING, UNREACHABLE)}
+# What is in the body does not matter to an errand; the rest libcurl sends again, or can read.
+HARMLESS = {
+    *MEANING, "compressed", "bomb", "status-204", "reset", "lengths-differ", "length-huge", "header-folded",
+    "nonce-of-strange-octets", "link-without-end",
+}  # fmt: skip
+# And here the body matters.
+READABLE = {"reset", "length-huge", "header-folded", "nonce-of-strange-octets", "link-without-end"}
+
+TELLS, READS = {"matches": lambda one: bool(one.payload)}, {"matches": lambda one: not one.payload}
+# What acmectl is told, and the requests of it that are answered wrongly, each once.
+ERRANDS = {
+    "contacts": ("account contact --ca {url} b@example.org", [("account", TELLS)]),
+    "rollover": ("account rollover {url}", [("key-change", TELLS), ("new-account", TELLS)]),
+    "revocation": ("revoke {name}", [("revoke-cert", TELLS)]),
+    # one who has been told already cannot read that account any more
+    "deactivation": ("account deactivate --yes {url}", [("account", TELLS), ("account", READS)]),
+}
+
+
+def carry(server, text, ca, name, errand, actions):
+    """Let acmectl ask for it; its CompletedProcess, and the numbers of what was told and asked again."""
+    words, requests = ERRANDS[errand]
+    for (endpoint, which), action in zip(requests, actions):
+        if endpoint == "revoke-cert":  # it is answered with nothing
+            action = f.chain(f.body({"status": "valid"}), action)
+        ca.script(endpoint, action, when="after", **which)
+    before = text()
+    done = acmectl(server, *words.format(url=ca.directory_url, name=name).split())
+    ca.clear_script()
+    pattern = rf"ACME(\d+):? .*{re.escape(ca.base)}/.*; asked again at 2"
+    return done, set(map(int, re.findall(pattern, text()[len(before):])))
+
+
+def assert_done(ca, errands):
+    """What the CA has of it all, once."""
+    (account,), certs = ca.accounts.values(), ca.certs.values()
+    new_key = account["jwk"] != ca.requests_to("new-account")[0].protected["jwk"]
+    found = {
+        "contacts": account["contact"] == ["mailto:b@example.org"], "rollover": new_key,
+        "revocation": [one["revoked"] is None for one in certs] == [False, True],
+        "deactivation": account["status"] == "deactivated",
+    }  # fmt: skip
+    assert {errand for errand in found if found[errand]} == set(errands)
+    assert len(certs) == (2 if "revocation" in errands else 1)
+
+
+class Host:
+    """A virtual host with a CA of its own, which answers each errand wrongly, all in one way."""
+
+    def __init__(self, httpd, attack, ca, action):
+        self.httpd, self.ca, self.attack, self.action = httpd, ca, attack, action
+        self.name = f"{attack}.example.org"
+        ca.allow_violations = True
+        ca.script("renewal-info", action, when="after")
+        own = f"AcmeManage on\nAcmeCA {ca.directory_url}\nAcmeCATrustFile {ca.ca_file}"
+        httpd.vhost(self.name, http=False, https_extra=own)
+
+    def served(self):
+        """The serial of what is served, if that is the newest of this CA's."""
+        newest = list(self.ca.certs.values())[-1]["cert"].serial_number
+        found = serial(self.httpd.served_cert(self.name))
+        return found if found == newest else None
+
+    def run(self):
+        """All of them, one after another; what is wrong with how they ended."""
+        return [text for errand in ERRANDS if (text := self._complaint(errand))]
+
+    def _complaint(self, errand):
+        before = self.served()
+        ways = itertools.repeat(self.action)
+        done, told = carry(self.httpd, self.httpd.log, self.ca, self.name, errand, ways)
+        if errand == "revocation":
+            wait_until(lambda: self.served() not in (before, None), 30, f"{self.name} is served another")
+            before = self.served()
+        right = told <= {UNREACHABLE} if self.attack in HARMLESS else told == {NUMBERS[self.attack]}
+        if done.returncode == 0 and right and before and self.served() == before:
+            return None
+        return f"{self.name} {errand}: {done.returncode}, {told}, {done.stdout}{done.stderr}"
+
+
+def peak(pid):
+    """KiB."""
+    return int(re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def windows(httpd):
+    """How many certificates have renewal information."""
+    docs = [json.loads(path.read_text()) for path in httpd.store.glob("work/*/ecdsa.ari")]
+    return sum(doc["start"] > "2" for doc in docs)
+
+
+def test_errands_and_renewal_information_are_asked_again_and_harm_nothing(httpd, make_fakeca):
+    httpd.acme(make_fakeca(), "AcmeContact a@example.org")
+    attacks = {**BODIES, **FRAMING, **MEANING}
+    hosts = [Host(httpd, name, make_fakeca(), action) for name, action in attacks.items()]
+    httpd.start()
+    engine = int(httpd.wait_log(r"\[pid (\d+).*ACME1501").group(1))
+    before = peak(engine)
+    for host in hosts:
+        httpd.wait_cert(host.name)
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        complaints = [text for found in pool.map(Host.run, hosts) for text in found]
+    assert not complaints, "\n".join(complaints)
+    for host in hosts:
+        assert_done(host.ca, ERRANDS)
+        if host.attack not in READABLE:
+            httpd.wait_log(rf"ACME1230: \[{host.name}/ecdsa\] .*; it is asked for again at 2")
+    assert engine in [child.pid for child in httpd.children()] and httpd.log().count("ACME1501") == 1
+    assert peak(engine) - before < MEMORY
+    # put off is not given up: another process begins anew
+    for path in httpd.store.glob("work/*/ecdsa.ari"):
+        path.unlink()
+    httpd.graceful()
+    wait_until(lambda: windows(httpd) == len(hosts), 30, lambda: f"{windows(httpd)} of {len(hosts)}")
+    assert all(host.served() for host in hosts)
+
+
+def test_silence_and_drip_end_in_time_in_every_errand(make_fakeca, live_dir):
+    """Also where the request before, which was done, got no answer: then it is asked about."""
+    cases = []
+    for (kind, slow), (errand, (_, requests)) in itertools.product(SLOW.items(), ERRANDS.items()):
+        for n in range(len(requests)):
+            folder, ca = live_dir / f"{kind}-{errand}-{n}", make_fakeca()
+            folder.mkdir()
+            ca.allow_violations = True
+            actions = [*[f.reset()] * n, f.chain(f.body(b"{" + b" " * 200), slow)]
+            name = f"{folder.name}.example.org"
+            drive = Drive(folder, ca, [f"@{name}"], "--stay", "--patience", "3", "--seconds", "100")
+            cases.append((drive, drive.text, ca, name, errand, actions))
+    try:
+        for drive, *_ in cases:
+            drive.start()
+        for drive, _, _, name, *_ in cases:
+            drive.wait_text(f"status {name} valid")
+        with ThreadPoolExecutor(len(cases)) as pool:
+            found = list(pool.map(lambda case: carry(*case), cases))
+        for (drive, _, ca, name, errand, _), (done, told) in zip(cases, found):
+            assert done.returncode == 0 and TIMEOUT in told <= {TIMEOUT, UNREACHABLE}, (name, told, drive.text())
+            if errand == "revocation":
+                wait_until(lambda ca=ca: len(ca.certs) == 2, 30, drive.text)
+            assert_done(ca, [errand])
+    finally:
+        for drive, *_ in cases:
+            if drive.process:
+                drive.process.kill()
