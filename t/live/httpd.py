@@ -147,6 +147,7 @@ class Httpd:
         self.env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
         self.allow_crash = False
         self.acme_loaded = False
+        self.acme_file = None  # another file to load than acme_module()
         self._global = []
         self._vhosts = []
         self._process = None
@@ -304,7 +305,7 @@ class Httpd:
             if name not in built_in:
                 yield f"LoadModule {name}_module {path or folder / f'mod_{name}.so'}"
         if self.acme_loaded:
-            yield f"LoadModule acme_module {acme_module()}"
+            yield f"LoadModule acme_module {self.acme_file or acme_module()}"
 
     def _identity(self):
         """Root gives its children a user; anybody else keeps their own."""
