@@ -7,6 +7,7 @@ exchanged under root's hands while root works.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from . import pki
 from .canary import memory, shown
 from .httpd import WORKER_USER
-from .proc import Process, wait_until
+from .proc import Process, free_port, wait_until
 from .sealed import secret_of
 from .test_documents import found, layout, table
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one
@@ -231,6 +232,99 @@ def test_modes_do_not_depend_on_the_umask(make_httpd, make_fakeca, live_dir, uma
         assert seen in rows, (name, seen, rows)
     for path in (live_dir / "backup", live_dir / "exported/privkey.pem"):
         assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+# --- whom root talks to -----------------------------------------------------------------------
+
+SENDS = "connect,sendto,sendmsg,sendmmsg"
+FORKS, CHANGES = "clone,clone3,fork,vfork", "setuid,setreuid,setresuid"
+# Sockets of this machine alone: httpd's own, syslog, nscd; the kernel's tables of addresses. And for "*" of the
+# configuration glibc looks which address would be this side's: nothing is sent.
+LOCAL = re.compile(
+    r"<UNIX|<NETLINK|sa_family=AF_(UNIX|NETLINK)"
+    r'|^connect\(\d+<UDP.*(sa_family=AF_UNSPEC|inet_pton\(AF_INET6, "::",|inet_addr\("0\.0\.0\.0"\))'
+)
+
+
+def strace(trace):
+    """What a program is run under; it keeps its process, and all that it starts is followed."""
+    return ["strace", "-DDD", "-f", "-yy", "-o", trace, "-e", f"trace={SENDS},{FORKS},{CHANGES}"]
+
+
+def talks(trace, pid):
+    """(calls of root, calls of others) that reach beyond this machine's own sockets, once pid has ended."""
+    wait_until(lambda: re.search(rf"^{pid} +\+\+\+ ", trace.read_text(), re.MULTILINE), 30, "the end of the trace")
+    calls = [line.split(None, 1) for line in trace.read_text().splitlines()]
+    parents, dropped = {}, {}
+    for at, (who, call) in enumerate(calls):
+        if made := re.match(rf"(?:<\.\.\. )?(?:{FORKS.replace(',', '|')})\b.* = (\d+)", call):
+            parents[made[1]] = (who, at)
+        elif re.match(rf"({CHANGES.replace(',', '|')})\([1-9].* = 0$", call):
+            dropped.setdefault(who, at)
+
+    def is_root(who, at):
+        """A process is who its parent was, and a thread who its process was, when it began."""
+        while who in parents and at <= dropped.get(who, at):
+            who, at = parents[who]
+        return at <= dropped.get(who, at)
+
+    found = [(is_root(who, at), f"{who} {call}") for at, (who, call) in enumerate(calls)
+             if re.match(rf"({SENDS.replace(',', '|')})\(", call) and not LOCAL.search(call)]  # fmt: skip
+    return [[call for root, call in found if root is wanted] for wanted in (True, False)]
+
+
+TALKER = """
+import os, socket, sys
+to = ("127.0.0.1", int(sys.argv[1]))
+socket.socket(type=socket.SOCK_DGRAM).sendto(b"root", to)
+socket.socket(socket.AF_UNIX).connect_ex("/nonexistent")
+if os.fork() == 0:
+    os.setuid(65534)
+    socket.socket().connect_ex(to)
+    os._exit(0)
+os.wait()
+if os.fork() == 0:
+    socket.socket().connect_ex(to)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.fixture
+def tracer(live_dir):
+    """strace(), where this machine has one that may trace, and it sees who talks."""
+    if not shutil.which("strace"):
+        pytest.skip("there is no strace to see what processes do")
+    trace = live_dir / "talker.trace"
+    run = Process("talker", [*strace(trace), sys.executable, "-c", TALKER, free_port()], live_dir / "talker.log")
+    assert run.wait(30)
+    if "ptrace" in run.log.read_text():
+        pytest.skip(f"no process can be traced here: {run.log.read_text()}")
+    root, others = talks(trace, run.pid)
+    assert len(root) == 2 and "sendto" in root[0] and len(others) == 1, trace.read_text()
+    return strace
+
+
+def test_root_talks_to_nobody(make_httpd, make_fakeca, live_dir, tracer):
+    """Over start, issue, promotion at a reload of its own and at another, and the end: neither to a CA nor to
+    DNS. Sockets that lead nowhere else than to this machine's programs are not meant."""
+    trace = live_dir / "httpd.trace"
+    httpd = make_httpd(wrapper=tracer(trace))
+    ca = make_fakeca(validate="http", http_port=httpd.http_port, tls_port=httpd.https_port)
+    httpd.acme(ca, "AcmeActivate reload 10s")
+    issue_one(httpd)
+    assert "ACME1904" in httpd.log(), "it has reloaded itself"
+    httpd.graceful()
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    httpd.graceful()
+    assert list(httpd.store.glob(f"certificates/{SHOP}/ecdsa.2"))
+    pid = httpd.pid
+    httpd.stop()
+    root, others = talks(trace, pid)
+    if httpd.mpm == "prefork":  # httpd wakes its children by visiting them
+        root = [call for call in root if f"htons({httpd.http_port})" not in call]
+    assert not root
+    assert any("connect" in call and f"htons({ca.port})" in call for call in others)
 
 
 # --- root's hands -----------------------------------------------------------------------------
