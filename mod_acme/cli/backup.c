@@ -56,14 +56,15 @@ static ctl_exit_t run_backup(ctl_t *ctl)
         return ctl_say_error(err, ctl->pool);
     }
     status = ctl_put_file(ctl, ctl->operands[0], &file);
-    if (status == CTL_DONE) {
-        printf("done: %d accounts and %d certificates in %s\n",
-               backup->accounts->nelts, count_sets(backup), ctl->operands[0]);
-        status = record(ctl, backup);
+    if (status != CTL_DONE) {
+        return status;
     }
+    printf("done: %d accounts and %d certificates in %s\n",
+           backup->accounts->nelts, count_sets(backup), ctl->operands[0]);
+    status = record(ctl, backup);
     /* The rest is safe, but nobody shall believe that all of it is. */
-    return status == CTL_DONE && damage ? ctl_say_error(damage, ctl->pool)
-                                        : status;
+    ctl_exit_t told = damage ? ctl_say_error(damage, ctl->pool) : CTL_DONE;
+    return status == CTL_DONE ? told : status;
 }
 
 const ctl_command_t ctl_backup = {

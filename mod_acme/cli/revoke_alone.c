@@ -142,13 +142,16 @@ static ctl_exit_t ask(alone_t *alone, const acme_errand_config_t *config)
 
 /* --- what it leads to -------------------------------------------------------------- */
 
+/* Each is true without the other; what another certificate depends on comes first. */
 static acme_err_t *note(acme_store_t *store, void *baton, apr_pool_t *pool)
 {
     const target_t *target = baton;
+    acme_err_t *noted =
+        acme_withdrawn_note(store, target->dir, target->family, target->serial,
+                            target->reason, pool);
+    acme_err_t *written = ctl_write_entry(store, &target->entry, pool);
 
-    ACME_TRY(ctl_write_entry(store, &target->entry, pool));
-    return acme_withdrawn_note(store, target->dir, target->family,
-                               target->serial, target->reason, pool);
+    return noted ? noted : written;
 }
 
 static ctl_exit_t conclude(alone_t *alone, target_t *target)

@@ -44,9 +44,15 @@ const char *acme_setters_program(apr_array_header_t *command, int argc,
         return apr_psprintf(pool, "%s is not a program that can be executed",
                             path);
     }
-    APR_ARRAY_PUSH(command, const char *) = path;
-    for (i = 1; i < argc; i++) {
-        APR_ARRAY_PUSH(command, const char *) = argv[i];
+    for (i = 0; i < argc; i++) {
+        const char *word = i ? argv[i] : path;
+        const char *shown = acme_encode_printable(word, strlen(word) + 1, pool);
+
+        if (strcmp(word, shown)) {
+            return apr_psprintf(
+                pool, "\"%s\" has characters that cannot be printed", shown);
+        }
+        APR_ARRAY_PUSH(command, const char *) = word;
     }
     return NULL;
 }

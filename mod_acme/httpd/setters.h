@@ -37,7 +37,8 @@ typedef struct acme_directive_t {
 /** An error as a sentence, its remedy behind it. */
 const char *acme_setters_sentence(const acme_err_t *err, apr_pool_t *pool);
 /** A program and its arguments, by its path from ServerRoot. httpd -t finds it; a
- *  server that starts, or reloads, does so without.
+ *  server that starts, or reloads, does so without. What cannot be printed is
+ *  refused: logs and the journal have to hold it.
  *  @param command  const char *; to be added to
  *  @return NULL, or a sentence */
 const char *acme_setters_program(apr_array_header_t *command, int argc,

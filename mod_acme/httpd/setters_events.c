@@ -23,24 +23,8 @@ static apr_array_header_t *own_hooks(acme_settings_t *settings,
 static const char *make_command(apr_array_header_t **command, int argc,
                                 char *const argv[], apr_pool_t *pool)
 {
-    const char *fault;
-    int i;
-
     *command = apr_array_make(pool, argc + 4, sizeof(const char *));
-    fault = acme_setters_program(*command, argc, argv);
-    if (fault) {
-        return fault;
-    }
-    for (i = 0; i < argc; i++) {
-        const char *word = APR_ARRAY_IDX(*command, i, const char *);
-        const char *shown = acme_encode_printable(word, strlen(word) + 1, pool);
-
-        if (strcmp(word, shown)) {
-            return apr_psprintf(
-                pool, "\"%s\" has characters that cannot be printed", shown);
-        }
-    }
-    return NULL;
+    return acme_setters_program(*command, argc, argv);
 }
 
 const char *acme_setters_on(acme_target_t *to, int argc, char *const argv[])

@@ -325,7 +325,7 @@ class Httpd:
         )
 
     def write_config(self):
-        self.conf.write_text(self.config_text())
+        self.conf.write_text(self.config_text(), errors="surrogateescape")
         self.conf.chmod(0o644)
         return self.conf
 

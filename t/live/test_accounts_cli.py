@@ -14,6 +14,7 @@ from .httpd import WORKER_USER
 from .miniclient import MiniClient
 from .proc import wait_until
 from .test_account import documents, jwk_private, pem, secret_file
+from .test_acmectl import trail_closed
 from .test_events import notes, write_program
 from .test_events import told as told_events
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one, serial
@@ -504,6 +505,18 @@ def test_certificate_of_a_host_that_is_gone_can_be_revoked(acme_httpd, pebble):
     acme_httpd.start()
     acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
     assert "order: it was revoked" in acme_httpd.log()
+
+
+def test_revocation_that_the_trail_has_no_room_for_is_not_forgotten(acme_httpd, pebble):
+    """It is told, and the next start orders another certificate all the same."""
+    acme_httpd.config("AcmeRenew 33% noari")  # the CA does not say it
+    first = issue_one(acme_httpd)
+    acme_httpd.stop()
+    with trail_closed(acme_httpd):
+        refused(acme_httpd, 1100, "revoke", SHOP, "--trust-file", pebble.ca_file)
+    assert pebble.cert_status(serial(first))["Status"] == "Revoked"
+    acme_httpd.start()
+    acme_httpd.wait_cert(SHOP, lambda served: serial(served) != serial(first))
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["own-key", "key-file"])

@@ -1,5 +1,6 @@
 """acmectl: each command with the server running, stopped and killed, and its refusals."""
 
+import contextlib
 import fcntl
 import grp
 import json
@@ -621,6 +622,18 @@ def test_acmectl_restore_replaces_nothing_newer_unasked(httpd, make_fakeca, phra
     assert counts(ca) == (1, 2)
 
 
+@contextlib.contextmanager
+def trail_closed(httpd):
+    """Nothing can be written into the audit trail by who is not root."""
+    audit = httpd.store / "audit"
+    modes = {path: path.stat().st_mode for path in [audit, *audit.iterdir()]}
+    for path in modes:
+        path.chmod(0o500)
+    yield
+    for path, mode in modes.items():
+        path.chmod(mode)
+
+
 def test_acmectl_restore_of_what_is_there_changes_nothing(httpd, make_fakeca, phrase):
     ca = make_fakeca()
     httpd.acme(ca)
@@ -633,6 +646,9 @@ def test_acmectl_restore_of_what_is_there_changes_nothing(httpd, make_fakeca, ph
     # lost keys come back
     account = next(iter((httpd.store / "accounts").rglob("account.json")))
     account.write_text("{}")
+    with trail_closed(httpd):  # two things are wrong, and both are told
+        said = ctl(httpd, "backup", httpd.folder / "other.backup", *phrase, code=1)
+    assert "ACME1100" in said and "accounts/" in said
     assert "1 accounts and 0 certificates" in ctl(httpd, "restore", path, *phrase)
     httpd.start()
     ctl(httpd, "renew", SHOP)

@@ -525,6 +525,7 @@ def test_caa_record_for_another_account_is_advice(make_httpd, make_pebble):
     [
         ("AcmeDnsCommand /nonexistent/program", "not a program that can be executed"),
         ("AcmeDnsCommand /usr/bin", "/usr/bin is not a program that can be executed"),
+        ("AcmeDnsCommand /bin/true \udcff\udcfe", '"??" has characters that cannot be printed'),
         ("AcmeDnsWait soon", "soon is not a duration"),
         ("AcmeDnsWait 2d", "longer than 24h"),
         ("AcmeDnsWait 1min dns.example", '"dns.example" is not the address of a resolver'),
