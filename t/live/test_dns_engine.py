@@ -1,5 +1,6 @@
 """Programs that publish DNS records, by the engine without httpd: failures and numbers."""
 
+import os
 import re
 import time
 
@@ -53,6 +54,14 @@ def test_teardown_that_never_works_is_given_up_and_told(fakeca, make_drive, live
         drive.set_clock(ahead)
     drive.wait_text(r"ACME1524 .*_acme-challenge\.shop\.example\.org")
     assert not journal(drive)
+
+
+def test_program_that_the_journal_cannot_hold_whole_is_not_begun(fakeca, make_drive, live_dir):  # noqa: F811
+    """As on a full disk: the order waits. What is not UTF-8 no directive lets in."""
+    program = write_program(live_dir, NOTE).rename(live_dir / os.fsdecode(b"caf\xe9"))
+    drive = make_drive(fakeca, ["shop.example.org"], "--dns", program, "--stay").start()
+    drive.wait_text(r"ACME1001 .*while writing the journal.*next attempt")
+    assert not calls(live_dir) and not journal(drive)
 
 
 @pytest.mark.parametrize("count", [40])

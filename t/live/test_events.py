@@ -87,6 +87,15 @@ def test_issue_is_told_with_arguments_and_a_clean_environment(fakeca, make_drive
     assert not journal(drive)
 
 
+def test_event_that_the_journal_cannot_hold_whole_is_told_all_the_same(fakeca, make_drive, live_dir):  # noqa: F811
+    program = write_program(live_dir, "exec sleep 60")
+    bent = program.rename(live_dir / os.fsdecode(b"caf\xe9"))
+    drive = make_drive(fakeca, [NAME], "--on", f"renewed {bent}", "--stay").start()
+    wait_until(lambda: told(program) == ["renewed"], 30, drive.text)
+    assert re.search("ACME1001 .*out of memory while writing the journal", drive.text())
+    assert not journal(drive)
+
+
 def test_errored_is_told_when_the_error_changes_and_daily(make_fakeca, make_drive, live_dir):  # noqa: F811
     ca = make_fakeca()
     rejected = ca.script("new-order", faults.problem("rejectedIdentifier"), times=1000)
