@@ -71,7 +71,8 @@ class Runner:
         return points(self.ops, self.allocs, wanted)
 
     def act(self, **how):
-        return self.scenario.act(**how)
+        who = self.scenario.who
+        return self.scenario.act(**how if who == "self" else {**how, "who": who})
 
     def finish(self):
         """Bring the scenario to its end as an administrator would: by starting again."""
@@ -107,8 +108,7 @@ class Runner:
 
     def disturb(self, fault, result):
         rig = self.rig
-        how = {} if self.scenario.who == "self" else {"who": self.scenario.who}
-        done = self.act(fault=fault, **how)
+        done = self.act(fault=fault)
         ops, _ = done.trace
         met = [op for op in ops if op.call == "FAULT"]
         result.met = f"{met[0].what} {ops[ops.index(met[0]) - 1].what}" if met else ""

@@ -320,9 +320,37 @@ class Backup(Command):
         self.words = ("backup", self.rig.at / "backup", "--passphrase-file", phrase)
 
 
+class Revoke(Command):
+    """acmectl revoke, by the certificate's own key; the next start orders another one."""
+
+    name = "revoke"
+    certs, number = 2, 2
+
+    def prepare(self):
+        self.issue()
+        self.words = ("revoke", SHOP, "--trust-file", self.rig.ca.ca_file)
+
+    def again(self):
+        """Who reads in the trail that it is revoked need not ask once more."""
+        if '"event":"revoked"' in self.trail():
+            job = self.rig.store / f"work/{SHOP}/ecdsa.job"
+            demand(job.exists() and '"revoked"' in job.read_text(),
+                   "the trail has it as revoked, and it is not replaced")  # fmt: skip
+        super().again()
+        done = self.rig.drive("--in-service", "2")
+        demand(done.code == 0, f"no other one is ordered\n{done.text}")
+
+    def check(self):
+        demand('"event":"revoked"' in self.trail(), "the trail does not have it")
+
+    def trail(self):
+        trail = "".join(path.read_text() for path in self.rig.store.glob("audit/*.jsonl"))
+        return trail.replace(" ", "")
+
+
 SCENARIOS = {
     one.name: one
     for one in (Issue, IssueDns, Renewal, Activation, Rollover, Import, FirstStart, Promotion,
-                PromotionAgain, Delete, Restore, Backup)
+                PromotionAgain, Delete, Restore, Backup, Revoke)
 }  # fmt: skip
 __all__ = ["DAY", "SCENARIOS", "Scenario"]

@@ -1,6 +1,7 @@
 """Faults at single operations (t/faults): every so many of its points, and a few in a real httpd."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -41,6 +42,9 @@ def test_faults_leave_nothing_behind(live_dir, shim, name):
             # a set that was there, but for its last sync, came once more
             synced = [op.n for op in runner.ops if op.call == "fsync" and op.what.endswith(f"/fresh/{SHOP}")]
             wanted += [rig.Fault("file", n + 2 * off, "EIO") for n in synced for off in (-1, 0, 1)]
+        if name == "revoke":  # where it was in the trail, and not known to whom it concerns
+            wanted += [rig.Fault("file", op.n, "kill") for op in runner.ops
+                       if "c" in op.traits and re.search("/audit/|/ecdsa.job", op.what)]  # fmt: skip
         wrong = [one for one in map(runner.play, wanted) if one.wrong]
     finally:
         made.stop()
