@@ -9,6 +9,7 @@
 #include <http_config.h>
 #include <apr_hash.h>
 
+#include "core/encode.h"
 #include "engine/policy.h"
 #include "httpd/require_https.h"
 
@@ -131,6 +132,8 @@ typedef struct acme_global_config_t {
     apr_array_header_t
         *of_one_ca;        /* acme_ca_settings_t * with url: all there are */
     apr_hash_t *named_cas; /* URLs that AcmeCA has named somewhere */
+    /* digest of the arguments that no line of httpd's tree has any more: secrets */
+    unsigned char hidden[ACME_SHA256];
 
     /* set in post_config */
     apr_array_header_t *managed; /* acme_managed_t *, by name; or NULL */

@@ -13,6 +13,7 @@
 #include <util_cfgtree.h>
 
 #include "core/encode.h"
+#include "httpd/config.h"
 #include "httpd/log.h"
 
 /* --- what was read --------------------------------------------------------------- */
@@ -46,6 +47,7 @@ const char *acme_look_digest(apr_pool_t *pool)
             add_text(md, (*m)->name);
         }
         add_directives(md, ap_conftree);
+        EVP_DigestUpdate(md, acme_config_global()->hidden, ACME_SHA256);
         EVP_DigestFinal_ex(md, digest, &len);
     }
     EVP_MD_CTX_free(md);

@@ -13,7 +13,8 @@
 #define ACME_LOOK_DIFFERS 75
 
 /** SHA-256, in hexadecimal, of the directives that httpd has read, with those of
- *  files that it includes, and of the modules that it has loaded. */
+ *  files that it includes and with the secrets in them, and of the modules that it has
+ *  loaded. Not of files that they name. */
 const char *acme_look_digest(apr_pool_t *pool);
 
 /** Part of the check_config hook of httpd -t. Nothing outside such a child. Ends the

@@ -114,11 +114,17 @@ const char *acme_setters_trust_file(acme_target_t *to, int argc,
     return acme_trust_add(&settings->trust_file, argv[0], to->cmd);
 }
 
-/* What mod_info and httpd -D DUMP_CONFIG show of a directive is its line. */
+/* What mod_info and httpd -D DUMP_CONFIG show of a directive is its line. Whether it
+ * has changed must be known all the same. */
 static void hide_arguments(ap_directive_t *directive, const char *shown)
 {
     char *args = (char *)(apr_uintptr_t)directive->args;
+    acme_global_config_t *global = acme_config_global();
+    unsigned char both[2 * ACME_SHA256];
 
+    memcpy(both, global->hidden, ACME_SHA256);
+    acme_sha256(both + ACME_SHA256, args, strlen(args));
+    acme_sha256(global->hidden, both, sizeof(both));
     OPENSSL_cleanse(args, strlen(args));
     directive->args = shown;
 }

@@ -220,6 +220,9 @@ def test_reload_is_done_only_with_what_the_server_has_read_and_if_that_would_sta
     httpd.vhost(SHOP, https_extra="AcmeManage on")
     cert, key = httpd.self_signed(["own.example.org"])
     httpd.vhost("own.example.org", cert=(cert, key))
+    binding = "AcmeExternalAccount https://other.example/dir kid-1 "
+    as_read = f"{binding}c2VjcmV0LXNlY3JldC1zZWNyZXQ\n"
+    (sites / "new.conf").write_text(as_read)
     httpd.start()
     if not wrapped:
         monkeypatch.delenv("ACME_HTTPD")
@@ -248,10 +251,14 @@ def test_reload_is_done_only_with_what_the_server_has_read_and_if_that_would_sta
     assert waits(httpd) == by_hand and by_hand in ctl(httpd, "status")
     (sites / "new.conf").write_text("NoSuchDirective on\n")
     httpd.wait_log(r"ACME1905: .*NoSuchDirective", 60)
+    # a change that no line of the configuration shows, as httpd keeps it
+    (sites / "new.conf").write_text(f"{binding}b3RoZXItb3RoZXItb3RoZXI\n")
+    seen = httpd.log().count(changed)
+    wait_until(lambda: httpd.log().count(changed) > seen or reloads(httpd), 60, httpd.log)
     assert httpd.running() and not reloads(httpd)
     assert httpd.served_cert(SHOP).self_signed
     # never mind
-    (sites / "new.conf").write_text("# nothing yet\n")
+    (sites / "new.conf").write_text(f"# as it was\n{as_read}")
     httpd.wait_cert(SHOP, timeout=60)
     assert len(reloads(httpd)) == 1
     assert "ACME1906" not in httpd.log()

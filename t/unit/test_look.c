@@ -11,6 +11,7 @@
 
 #include "core/cert.h"
 #include "core/key.h"
+#include "httpd/config.h"
 #include "httpd/log.h"
 #include "httpd/look.h"
 
@@ -19,7 +20,7 @@ module **ap_loaded_modules = no_modules;
 ap_directive_t *ap_conftree;
 static const char *told; /* keys that were named */
 
-/* --- of httpd and log.c ------------------------------------------------------------- */
+/* --- of httpd, config.c and log.c ------------------------------------------------------------- */
 
 AP_DECLARE(char *) ap_getword_conf(apr_pool_t *result, const char **line)
 {
@@ -34,6 +35,13 @@ AP_DECLARE(char *) ap_getword_conf(apr_pool_t *result, const char **line)
 AP_DECLARE(char *) ap_server_root_relative(apr_pool_t *p, const char *name)
 {
     return apr_pstrdup(p, name);
+}
+
+acme_global_config_t *acme_config_global(void)
+{
+    static acme_global_config_t global;
+
+    return &global;
 }
 
 void acme_log_msg(server_rec *s, apr_pool_t *scratch, acme_msg_t msg, ...)
