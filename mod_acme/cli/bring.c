@@ -26,25 +26,31 @@ static char decide(ctl_bring_t *bring, const char *other, apr_pool_t *pool)
     return 1;
 }
 
-/* One that cannot be read is as good as none: it is put aside. */
-static char plan_account(ctl_bring_t *bring, ctl_t *ctl,
-                         const acme_backup_account_t *one)
+/* One that is damaged is as good as none: it is put aside. One that cannot be read
+ * for a moment is there, and not to be replaced unasked. */
+static acme_err_t *plan_account(char *wanted, ctl_bring_t *bring, ctl_t *ctl,
+                                const acme_backup_account_t *one)
 {
     acme_account_t *there = NULL;
-    acme_err_t *damage =
-        ctl->store
-            ? acme_store_get_account(&there, ctl->store, one->dir, ctl->pool)
-            : NULL;
+    acme_err_t *err = ctl->store ? acme_store_get_account(&there, ctl->store,
+                                                          one->dir, ctl->pool)
+                                 : NULL;
 
-    if (damage || !there) {
-        return 1;
+    *wanted = 1;
+    if (err) {
+        return err->msg == ACME_E_STORE_IO ? err : NULL;
     }
-    if (EVP_PKEY_eq(there->key, one->account.key) == 1 && there->state.kid) {
+    if (there && EVP_PKEY_eq(there->key, one->account.key) == 1
+        && there->state.kid) {
         bring->same++;
-        return 0;
+        *wanted = 0;
     }
-    return decide(bring, apr_pstrcat(ctl->pool, "the account ", one->dir, NULL),
-                  ctl->pool);
+    else if (there) {
+        *wanted = decide(bring,
+                         apr_pstrcat(ctl->pool, "the account ", one->dir, NULL),
+                         ctl->pool);
+    }
+    return NULL;
 }
 
 static char plan_set(ctl_bring_t *bring, ctl_t *ctl,
@@ -66,7 +72,7 @@ static char plan_set(ctl_bring_t *bring, ctl_t *ctl,
                : decide(bring, mine->name, ctl->pool);
 }
 
-void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
+acme_err_t *ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
 {
     const acme_backup_t *backup = bring->what;
 
@@ -75,9 +81,9 @@ void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
     bring->set_wanted =
         apr_pcalloc(ctl->pool, (apr_size_t)backup->sets->nelts + 1);
     for (int i = 0; i < backup->accounts->nelts; i++) {
-        bring->account_wanted[i] = plan_account(
-            bring, ctl,
-            &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t));
+        ACME_TRY(plan_account(
+            &bring->account_wanted[i], bring, ctl,
+            &APR_ARRAY_IDX(backup->accounts, i, acme_backup_account_t)));
         bring->accounts += bring->account_wanted[i];
     }
     for (int i = 0; i < backup->sets->nelts; i++) {
@@ -86,6 +92,7 @@ void ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
         bring->set_wanted[i] = plan_set(bring, ctl, one);
         bring->sets += bring->set_wanted[i] && one->chain_pem;
     }
+    return NULL;
 }
 
 /* --- doing it, as the worker ----------------------------------------------------------- */

@@ -42,7 +42,10 @@ static ctl_exit_t bring(ctl_move_t *move, ctl_bring_t *plan, int dry)
     if (status != CTL_DONE) {
         return status;
     }
-    ctl_bring_plan(plan, ctl);
+    acme_err_t *err = ctl_bring_plan(plan, ctl);
+    if (err) {
+        return ctl_say_error(err, ctl->pool);
+    }
     if (plan->newer) {
         return ctl_say(ctl, ACME_E_MIGRATE_NEWER,
                        acme_encode_printable(plan->newer, 512, ctl->pool),

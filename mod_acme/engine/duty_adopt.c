@@ -16,9 +16,11 @@ static acme_err_t *set_aside(acme_duty_t *duty)
 static acme_err_t *import_begin(acme_duty_t *duty)
 {
     ACME_TRY(acme_duty_refuse_own(duty));
+    acme_err_t *err = acme_duty_load(duty);
+    if (err && err->msg == ACME_E_STORE_IO) {
+        return err; /* for a moment perhaps: it may be this very one */
+    }
     /* One that is damaged is replaced as well. */
-    acme_err_t *damaged = acme_duty_load(duty);
-    (void)damaged;
     if (duty->account && EVP_PKEY_eq(duty->account->key, duty->new_key) == 1
         && duty->account->state.kid && !duty->account->state.closed) {
         duty->outcome = apr_pstrcat(duty->pool, "the account is ",

@@ -220,9 +220,9 @@ static acme_err_t *load_account(acme_link_t *link)
         acme_err_t *told =
             acme_err_make(link->engine->scratch, ACME_W_ACCOUNT_DAMAGED,
                           link->account_dir, err->text, NULL);
-        acme_link_log(link, told->msg, told->text);
         ACME_TRY(acme_store_set_account_aside(
             link->engine->store, link->account_dir, link->engine->scratch));
+        acme_link_log(link, told->msg, told->text);
     }
     else if (account && !is_outdated(link, account)) {
         link->account = account;

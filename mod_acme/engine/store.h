@@ -339,7 +339,8 @@ acme_err_t *acme_store_get_account(acme_account_t **account,
                                    acme_store_t *store, const char *account_dir,
                                    apr_pool_t *pool) ACME_MUST_CHECK;
 /** It cannot be used: kept under another name (account.json.1 ... .9) for one who
- *  can mend it, so that a new one can be put. */
+ *  can mend it, so that a new one can be put.
+ *  @return E_STORE_IO: it cannot be read, for a moment perhaps, and stays */
 acme_err_t *acme_store_set_account_aside(acme_store_t *store,
                                          const char *account_dir,
                                          apr_pool_t *scratch) ACME_MUST_CHECK;

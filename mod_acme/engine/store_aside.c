@@ -1,6 +1,7 @@
 /* Accounts that give way to others: kept beside them, account.json.1 ... .9, for one
  * who can make use of them. */
 #include <apr_strings.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,26 +25,28 @@ static int is_same(const acme_place_t *place, const char *name,
     return !err && data && len == entry->len && !memcmp(data, entry->data, len);
 }
 
-/* The first free number; of too many the last is lost.
- * @return 0: it is there already, of one who was killed behind this */
-static int choose_name(acme_fsfile_entry_t *entry, const acme_place_t *place,
-                       apr_pool_t *scratch)
+/* The first free number; of too many the last is lost. NULL: it is there already, of
+ * one who was killed behind this. */
+static acme_err_t *choose_name(acme_fsfile_entry_t *entry,
+                               const acme_place_t *place, apr_pool_t *scratch)
 {
     char *name = apr_pstrdup(scratch, ACME_STORE_ACCOUNT ".1");
     char *digit = &name[strlen(name) - 1];
     struct stat st;
 
+    entry->name = name;
     while (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         if (entry->data && is_same(place, name, entry, scratch)) {
-            return 0;
+            entry->name = NULL;
+            return NULL;
         }
         if (*digit == '9') {
-            break;
+            return NULL;
         }
         ++*digit;
     }
-    entry->name = name;
-    return 1;
+    return errno == ENOENT ? NULL
+                           : acme_fsfile_error("examine", place, name, scratch);
 }
 
 /* A copy first: at no moment is there neither. */
@@ -62,16 +65,19 @@ static acme_err_t *set_aside(void *baton, apr_pool_t *scratch)
     acme_err_t *unread =
         acme_fsfile_read(&data, &entry.len, place, ACME_STORE_ACCOUNT,
                          ACME_FSFILE_ANYONE, scratch);
+    if (unread && !acme_store_is_damage(unread)) {
+        return unread; /* for a moment perhaps: it may be as good as ever */
+    }
     if (!unread && !data) {
         return NULL;
     }
     entry.data = unread ? NULL : data;
-    int missing = choose_name(&entry, place, scratch);
+    ACME_TRY(choose_name(&entry, place, scratch));
     if (unread) { /* a link, or a directory in its place */
         return acme_fsfile_rename(place, ACME_STORE_ACCOUNT, entry.name,
                                   scratch);
     }
-    if (missing) {
+    if (entry.name) {
         ACME_TRY(acme_fsfile_put(place, &entry, scratch));
     }
     return aside->stays

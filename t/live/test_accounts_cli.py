@@ -1,6 +1,7 @@
 """Accounts and certificates as acmectl changes them at the CA: rollover, contacts, the end; revocation."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from .test_acmectl import trail_closed
 from .test_events import notes, write_program
 from .test_events import told as told_events
 from .test_issue import ALIAS, SHOP, acmectl, acmectl_argv, issue_one, serial
-from .test_store_faults import edit_json, forge, own_all
+from .test_store_faults import edit_json, forge, own, own_all
 
 
 def done(httpd, *args):
@@ -344,6 +345,22 @@ def test_import_refuses_a_key_that_the_ca_does_not_know(acme_httpd, pebble):
     refused(acme_httpd, 1057, "account", "import", secret_file(acme_httpd, "x", "PRIVATE KEY-----"))
     assert shown(acme_httpd) == before and registrations(pebble) == 1
     done(acme_httpd, "renew", SHOP)
+
+
+def test_import_replaces_no_account_that_only_cannot_be_read(httpd, make_fakeca):
+    ca = make_fakeca()
+    httpd.acme(ca)
+    issue_one(httpd)
+    before = shown(httpd)
+    path = secret_file(httpd, "account.key", pki.key_pem(MiniClient(ca).register().key))
+    (account,) = httpd.store.glob("accounts/*/account.json")
+    os.chown(account, 0, 0)
+    refused(httpd, 1100, "account", "import", path)
+    assert not list(account.parent.glob("account.json.*"))
+    own(account, WORKER_USER)
+    assert shown(httpd) == before
+    done(httpd, "renew", SHOP)
+    assert list(ca.orders.values())[-1]["account"] == before[0]["url"]
 
 
 def test_import_after_deactivation_goes_on_at_once(httpd, make_fakeca):

@@ -649,6 +649,13 @@ def test_acmectl_restore_of_what_is_there_changes_nothing(httpd, make_fakeca, ph
     with trail_closed(httpd):  # two things are wrong, and both are told
         said = ctl(httpd, "backup", httpd.folder / "other.backup", *phrase, code=1)
     assert "ACME1100" in said and "accounts/" in said
+    # not over one that cannot be read: it may be whole
+    whose = account.stat()
+    os.chown(account, 0, 0)
+    said = ctl(httpd, "restore", path, *phrase, code=1)
+    assert re.search(rf"ACME1100: cannot open {account}", said)
+    assert account.read_text() == "{}" and list(account.parent.iterdir()) == [account]
+    os.chown(account, whose.st_uid, whose.st_gid)
     assert "1 accounts and 0 certificates" in ctl(httpd, "restore", path, *phrase)
     httpd.start()
     ctl(httpd, "renew", SHOP)

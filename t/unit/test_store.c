@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define ECDSA ACME_FAMILY_ECDSA
@@ -607,6 +608,95 @@ static void test_account_sealed_to_its_ca(void **state)
     assert_int_equal(as_worker(accounts, open_store(), NULL), 0);
 }
 
+#define ACCOUNT "accounts/ca-1/account.json"
+
+typedef acme_err_t *give_way_fn_t(acme_store_t *store);
+
+static acme_err_t *set_aside(acme_store_t *store)
+{
+    return acme_store_set_account_aside(store, "ca-1", pool);
+}
+
+static acme_err_t *replace(acme_store_t *store)
+{
+    acme_account_t account = { .directory_url = CA_URL };
+
+    must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
+    return acme_store_replace_account(store, "ca-1", &account, pool);
+}
+
+static void put_one_account(acme_store_t *store)
+{
+    acme_account_t account = { .directory_url = CA_URL };
+
+    must(acme_key_make(&account.key, ACME_KEY_ECDSA_P256, pool));
+    must(acme_store_put_account(store, "ca-1", &account, pool));
+}
+
+static void forget_account(const char *name)
+{
+    unlink(in_store(name));
+    rmdir(in_store(name));
+}
+
+/* As much as is needed, and one descriptor more at each try. */
+static void give_way_without_descriptors(acme_store_t *store,
+                                         give_way_fn_t *give_way)
+{
+    struct rlimit had, less;
+    acme_err_t *err;
+
+    must_be(getrlimit(RLIMIT_NOFILE, &had) == 0);
+    less = had;
+    less.rlim_cur = 0;
+    do {
+        less.rlim_cur++;
+        must_be(setrlimit(RLIMIT_NOFILE, &less) == 0);
+        err = give_way(store);
+        must_be(setrlimit(RLIMIT_NOFILE, &had) == 0);
+        must_be(!err || err->msg == ACME_E_STORE_IO);
+        must_be(!err || is_there(ACCOUNT));
+        must_be(less.rlim_cur < 64);
+    } while (err);
+    must_be(is_there(ACCOUNT ".1") && !is_there(ACCOUNT ".2"));
+}
+
+static void give_way_unread(acme_store_t *store, void *baton)
+{
+    give_way_fn_t *give_way = *(give_way_fn_t **)baton;
+
+    put_one_account(store);
+    must_be(chmod(in_store(ACCOUNT), 0) == 0);
+    acme_err_t *err = give_way(store);
+    must_be(err && err->msg == ACME_E_STORE_IO);
+    must_be(strstr(err->text, ACCOUNT) != NULL);
+    must_be(is_there(ACCOUNT) && !is_there(ACCOUNT ".1"));
+    must_be(chmod(in_store(ACCOUNT), 0600) == 0);
+    give_way_without_descriptors(store, give_way);
+    forget_account(ACCOUNT);
+    forget_account(ACCOUNT ".1");
+    /* but what is no file, no moment makes one */
+    must_be(mkdir(in_store(ACCOUNT), 0700) == 0);
+    must(give_way(store));
+    must_be(is_there(ACCOUNT ".1"));
+    forget_account(ACCOUNT);
+    forget_account(ACCOUNT ".1");
+    must_be(symlink("elsewhere", in_store(ACCOUNT)) == 0);
+    must(give_way(store));
+    must_be(is_there(ACCOUNT ".1"));
+}
+
+static void test_account_that_cannot_be_read_for_a_moment_stays(void **state)
+{
+    give_way_fn_t *ways[] = { set_aside, replace };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(as_worker(give_way_unread, open_store(), &ways[i]), 0);
+        nftw(in_store(""), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+}
+
 /* Everything below path, for a text that must not be there. */
 static int found_key;
 static int grep_one(const char *path, const struct stat *st, int type,
@@ -928,6 +1018,7 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_work_key_sealed_to_its_order),
     STORE_TEST(test_next_key_sealed_to_its_certificate),
     STORE_TEST(test_account_sealed_to_its_ca),
+    STORE_TEST(test_account_that_cannot_be_read_for_a_moment_stays),
     STORE_TEST(test_no_plain_key_in_the_workers_part),
     STORE_TEST(test_request_goes_and_reply_returns),
     STORE_TEST(test_request_right_after_a_look_is_seen),
