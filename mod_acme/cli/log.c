@@ -107,6 +107,27 @@ static void put_kept(shown_t *shown)
     }
 }
 
+/* Whoever looks into the directory could take it for one. */
+static void tell_strangers(ctl_t *ctl)
+{
+    apr_array_header_t *paths;
+    acme_err_t *err =
+        acme_store_list_audit_strangers(&paths, ctl->store, ctl->pool);
+
+    if (err) {
+        ctl_say_error(err, ctl->pool);
+    }
+    else if (paths->nelts) {
+        const char *first = acme_encode_printable(
+            APR_ARRAY_IDX(paths, 0, const char *), ACME_MAX_DETAIL, ctl->pool);
+        ctl_say(ctl, ACME_W_AUDIT_STRANGER,
+                paths->nelts == 1 ? first
+                                  : apr_psprintf(ctl->pool, "%s and %d more",
+                                                 first, paths->nelts - 1),
+                NULL);
+    }
+}
+
 static ctl_exit_t verify(ctl_t *ctl, const acme_audit_report_t *report)
 {
     acme_err_t *err = acme_audit_anchor(ctl->store, report, ctl->pool);
@@ -203,6 +224,9 @@ static ctl_exit_t run_log(ctl_t *ctl)
     }
     acme_err_t *err = read_trail(&report, &shown, verifies);
     put_kept(&shown);
+    if (verifies) {
+        tell_strangers(ctl);
+    }
     if (err && accepts && err->msg == ACME_E_AUDIT_BROKEN) {
         return take_as_is(ctl, report.fault);
     }
@@ -229,7 +253,8 @@ const ctl_command_t ctl_log = {
         "has the SHA-256 of the one before it. --verify shows none, but says "
         "whether all of it holds together, and with what was found when it was "
         "last verified: also an end that is cut off, or a trail that is "
-        "written anew as a whole, is found then.\n\nA trail that has lost something "
+        "written anew as a whole, is found then, as are files "
+        "beside it that look like a part of it.\n\nA trail that has lost something "
         "stays broken, until --accept takes it as it is:\nwhat is written from then "
         "on is verified again, and --verify tells of what was\naccepted, when and "
         "by whom.",

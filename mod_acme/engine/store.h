@@ -407,7 +407,8 @@ acme_err_t *acme_store_own_audit(acme_store_t *store,
 
 /** The worker, under the lease: add a line, which goes to the disk at once. Files
  *  of half a megabyte; the last 32 are kept.
- *  @param line  without its end */
+ *  @param line  without its end
+ *  @return E_AUDIT_NUMBER: there is no name for another file */
 acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
                                     acme_audit_end_t end,
                                     apr_pool_t *scratch) ACME_MUST_CHECK;
@@ -415,6 +416,11 @@ acme_err_t *acme_store_append_audit(acme_store_t *store, const char *line,
 acme_err_t *acme_store_list_audit(apr_array_header_t **names,
                                   acme_store_t *store,
                                   apr_pool_t *pool) ACME_MUST_CHECK;
+/** Paths of what may look like one of them and is none: nobody reads, follows or
+ *  removes it. @param paths  const char *, sorted */
+acme_err_t *acme_store_list_audit_strangers(apr_array_header_t **paths,
+                                            acme_store_t *store,
+                                            apr_pool_t *pool) ACME_MUST_CHECK;
 /** Whether there are so many that older ones have gone by age. */
 int acme_store_audit_is_rotated(const apr_array_header_t *names);
 acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,

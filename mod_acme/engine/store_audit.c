@@ -22,10 +22,21 @@ typedef struct append_t {
     acme_audit_end_t end;
 } append_t;
 
+/* A billion files of half a megabyte are never written: who made one of a higher
+ * number was not us. Behind 9999999999 there would be no name of ten digits, and not
+ * every long has room for such a number. */
 static int is_name(const char *name)
 {
-    return strspn(name, "0123456789") == DIGITS
+    return *name == '0' && strspn(name, "0123456789") == DIGITS
            && !strcmp(name + DIGITS, SUFFIX);
+}
+
+static int is_strange(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len >= strlen(SUFFIX) && !strcmp(name + len - strlen(SUFFIX), SUFFIX)
+           && !is_name(name);
 }
 
 static int compare(const void *a, const void *b)
@@ -33,22 +44,41 @@ static int compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-acme_err_t *acme_store_list_audit(apr_array_header_t **names,
-                                  acme_store_t *store, apr_pool_t *pool)
+static acme_err_t *list(apr_array_header_t **names, const acme_place_t *part,
+                        int (*is_wanted)(const char *), apr_pool_t *pool)
 {
     apr_array_header_t *all;
     apr_array_header_t *found = apr_array_make(pool, 8, sizeof(const char *));
 
-    ACME_TRY(
-        acme_fsfile_list(&all, &store->parts[ACME_PART_AUDIT], NULL, pool));
+    ACME_TRY(acme_fsfile_list(&all, part, NULL, pool));
     for (int i = 0; all && i < all->nelts; i++) {
         const char *name = APR_ARRAY_IDX(all, i, const char *);
-        if (is_name(name)) {
+        if (is_wanted(name)) {
             APR_ARRAY_PUSH(found, const char *) = name;
         }
     }
     qsort(found->elts, (size_t)found->nelts, sizeof(const char *), compare);
     *names = found;
+    return NULL;
+}
+
+acme_err_t *acme_store_list_audit(apr_array_header_t **names,
+                                  acme_store_t *store, apr_pool_t *pool)
+{
+    return list(names, &store->parts[ACME_PART_AUDIT], is_name, pool);
+}
+
+acme_err_t *acme_store_list_audit_strangers(apr_array_header_t **paths,
+                                            acme_store_t *store,
+                                            apr_pool_t *pool)
+{
+    const acme_place_t *part = &store->parts[ACME_PART_AUDIT];
+
+    ACME_TRY(list(paths, part, is_strange, pool));
+    for (int i = 0; i < (*paths)->nelts; i++) {
+        const char **name = &APR_ARRAY_IDX(*paths, i, const char *);
+        *name = acme_fsfile_path(part, *name, pool);
+    }
     return NULL;
 }
 
@@ -77,14 +107,17 @@ acme_err_t *acme_store_get_audit(const char **text, apr_size_t *len,
                : err;
 }
 
-static const char *next_name(const apr_array_header_t *names, apr_pool_t *pool)
+/* @param last  NULL: there is none */
+static acme_err_t *next_name(const char **name, const acme_place_t *place,
+                             const char *last, apr_pool_t *pool)
 {
-    long last =
-        names->nelts ? strtol(
-            APR_ARRAY_IDX(names, names->nelts - 1, const char *), NULL, 10)
-                     : 0;
+    long number = last ? strtol(last, NULL, 10) : 0;
 
-    return apr_psprintf(pool, "%0*ld" SUFFIX, DIGITS, last + 1);
+    *name = apr_psprintf(pool, "%0*ld" SUFFIX, DIGITS, number + 1);
+    return is_name(*name)
+               ? NULL
+               : acme_err_make(pool, ACME_E_AUDIT_NUMBER,
+                               acme_fsfile_path(place, last, pool), NULL);
 }
 
 static acme_err_t *write_open(int fd, const append_t *what, const char *name,
@@ -175,8 +208,8 @@ static acme_err_t *append(void *baton, apr_pool_t *scratch)
         || (fstatat(place->fd, last, &st, AT_SYMLINK_NOFOLLOW) == 0
             && st.st_size >= FILE_MAX)) {
         const char *line = apr_pstrcat(scratch, what->line, "\n", NULL);
-        const acme_fsfile_entry_t entry = { next_name(names, scratch), 0600,
-                                            line, strlen(line) };
+        acme_fsfile_entry_t entry = { NULL, 0600, line, strlen(line) };
+        ACME_TRY(next_name(&entry.name, place, last, scratch));
         for (int i = 0; i <= names->nelts - FILES_MAX; i++) {
             ACME_TRY(acme_fsfile_remove(
                 place, APR_ARRAY_IDX(names, i, const char *), scratch));

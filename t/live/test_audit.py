@@ -182,6 +182,26 @@ def test_audit_with_a_gap_is_accepted_by_the_administrator(httpd, fakeca):
     ctl(httpd, "log", "--verify")
 
 
+def test_audit_goes_on_beside_files_that_are_none_of_it(httpd, fakeca):
+    httpd.acme(fakeca)
+    issue_one(httpd)
+    wait_until(lambda: "activated" in ctl(httpd, "log"), 10, httpd.log)
+    (first,) = trail(httpd)
+    strangers = [first.with_name(name) for name in ("9999999999.jsonl", "10000000000.jsonl")]
+    for path in strangers:
+        path.write_bytes(first.read_bytes())
+    httpd.restart()
+    ctl(httpd, "renew", SHOP)
+    told = acmectl(httpd, "log", "--verify")
+    assert told.returncode == 0 and "holds together" in told.stdout
+    assert f"ACME1929: {strangers[1]} and 1 more: " in told.stderr
+    assert len(events(httpd)) == len(first.read_bytes().splitlines())
+    assert trail(httpd) == sorted([first, *strangers])
+    for path in strangers:
+        path.unlink()
+    assert "ACME1929" not in acmectl(httpd, "log", "--verify").stderr
+
+
 def test_audit_of_an_engine_killed_before_it_told_is_completed(httpd, fakeca):
     httpd.acme(fakeca)
     issued = f"{serial(issue_one(httpd)):x}"

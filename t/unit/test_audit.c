@@ -536,6 +536,71 @@ static void test_files_are_bounded_in_size_and_number(void **state)
     assert_int_equal(names->nelts, 32);
 }
 
+/* Behind them there would be no name for another file, one day. */
+static void test_files_of_numbers_that_nobody_reaches_are_left(void **state)
+{
+    static const char *const strangers[] = { "audit/1000000000.jsonl",
+                                             "audit/10000000000.jsonl",
+                                             "audit/9999999999.jsonl" };
+    apr_array_header_t *names, *strange;
+    long len;
+    char *full = apr_palloc(pool, 513 * 1024);
+
+    open_trail(state);
+    assert_no_err(acme_store_list_audit_strangers(&strange, the_store, pool));
+    assert_int_equal(strange->nelts, 0);
+    add(2);
+    memset(full, 'x', 513 * 1024);
+    full[513 * 1024 - 1] = '\n';
+    for (int i = 0; i < 3; i++) {
+        write_all(strangers[i], full, 513 * 1024);
+    }
+    add(2);
+    add(1);
+    assert_int_equal(verified().last, 5);
+    assert_int_equal(verified().torn, 0);
+    assert_no_err(acme_store_list_audit(&names, the_store, pool));
+    assert_int_equal(names->nelts, 1);
+    assert_no_err(acme_store_list_audit_strangers(&strange, the_store, pool));
+    assert_int_equal(strange->nelts, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(APR_ARRAY_IDX(strange, i, const char *),
+                            in_store(strangers[i]));
+        read_all(strangers[i], &len);
+        assert_int_equal(len, 513 * 1024);
+    }
+}
+
+static void write_behind_the_last(acme_store_t *store, void *baton)
+{
+    acme_audit_t audit = { 0 };
+
+    (void)baton;
+    for (int i = 0; i < 2; i++) {
+        acme_err_t *err =
+            acme_audit_add(&audit, store, ACME_I_ISSUED, "[shop.example/ecdsa]",
+                           "issued", NOW, pool);
+        must_be(err && err->msg == ACME_E_AUDIT_NUMBER);
+        must_be(strstr(err->text, "/0999999999.jsonl") != NULL);
+    }
+}
+
+static void test_entry_that_has_no_file_to_go_to_is_missed(void **state)
+{
+    char *full = apr_palloc(pool, 513 * 1024);
+
+    open_trail(state);
+    add(2);
+    memset(full, 'x', 513 * 1024);
+    full[513 * 1024 - 1] = '\n';
+    write_all("audit/0999999999.jsonl", full, 513 * 1024);
+    assert_int_equal(as_worker(write_behind_the_last, the_store, NULL), 0);
+    assert_false(is_there("audit/1000000000.jsonl"));
+    assert_int_equal(unlink(in_store("audit/0999999999.jsonl")), 0);
+    add(1);
+    assert_int_equal(verified().last, 3);
+}
+
 static const struct CMUnitTest tests[] = {
     STORE_TEST(test_trail_goes_on_across_processes_and_holds_together),
     STORE_TEST(test_half_line_of_a_killed_writer_is_owned_up_to),
@@ -554,6 +619,8 @@ static const struct CMUnitTest tests[] = {
     STORE_TEST(test_pipe_in_the_place_of_its_file_takes_no_entry),
     STORE_TEST(test_certificates_that_were_restored_are_not_told_anew),
     STORE_TEST(test_files_are_bounded_in_size_and_number),
+    STORE_TEST(test_files_of_numbers_that_nobody_reaches_are_left),
+    STORE_TEST(test_entry_that_has_no_file_to_go_to_is_missed),
 };
 
 RUN_TESTS(tests)

@@ -12,5 +12,9 @@
     M(1925, I_TAKEN_OVER, NOTICE, NONE, "%s accounts and %s certificates are taken over from %s%s", "") \
     M(1926, I_EXPORTED, NOTICE, NONE, "the certificate with serial %s and its key were exported to %s%s", "") \
     M(1927, I_BACKED_UP, NOTICE, NONE, "%s accounts and %s certificates, with their keys, were copied to the backup %s%s", "") \
-    M(1928, I_AUDIT_ACCEPTED, NOTICE, NONE, "the audit trail was accepted as it is%s: %s", "")
+    M(1928, I_AUDIT_ACCEPTED, NOTICE, NONE, "the audit trail was accepted as it is%s: %s", "") \
+    M(1929, W_AUDIT_STRANGER, WARNING, LOCAL, "%s: no part of the audit trail has such a name", \
+      "It is neither read nor removed. Find out who has put it there, then move it out of AcmeStore/audit.") \
+    M(1930, E_AUDIT_NUMBER, ERR, LOCAL, "the audit trail cannot go on in a new file: %s has the last number there is", \
+      "Entries are missing until it can. Somebody has put that file there, since so many are never written: find out who, and move it out of AcmeStore/audit.")
 /* clang-format on */
