@@ -363,22 +363,19 @@ static const char *explained(const acme_run_t *run, const char *name,
 
 acme_err_t *acme_preflight_explain(const acme_run_t *run, const acme_err_t *err)
 {
-    apr_pool_t *scratch = run->engine->scratch;
-    acme_err_t *copy = acme_err_dup(err, scratch);
-    apr_array_header_t *blames;
+    /* Also of what it blames: the order's pool goes before this is told. */
+    acme_err_t *copy = acme_err_dup(err, run->engine->scratch);
 
     if (!is_validation(err->msg)) {
         return copy;
     }
     copy->text = explained(run, err->identifier, err->text);
-    blames = err->blames ? apr_array_copy(scratch, err->blames) : NULL;
-    for (int i = 0; blames && i < blames->nelts; i++) {
-        acme_blame_t *blame = &APR_ARRAY_IDX(blames, i, acme_blame_t);
+    for (int i = 0; copy->blames && i < copy->blames->nelts; i++) {
+        acme_blame_t *blame = &APR_ARRAY_IDX(copy->blames, i, acme_blame_t);
 
         if (is_validation(blame->msg)) {
             blame->text = explained(run, blame->name, blame->text);
         }
     }
-    copy->blames = blames;
     return copy;
 }

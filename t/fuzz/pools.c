@@ -1,15 +1,14 @@
 /* Each allocation of an APR pool is one of malloc's here, freed when its pool is
  * cleared: so that the address sanitizer sees what is read or written beside it,
- * or later. These functions stand in place of APR's for APR itself, too. Without
+ * or later, in the fuzz targets and t/engine/drive. These functions stand in place of APR's for APR itself, too. Without
  * a sanitizer there is nothing to gain, and APR's own do it. */
 #include <apr_pools.h>
 #include <apr_strings.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "fuzz.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -34,6 +33,17 @@ struct owner_t {
 };
 
 static owner_t *owners[BUCKETS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of owners */
+
+static void *allocate(apr_size_t size)
+{
+    void *data = malloc(size);
+
+    if (!data) {
+        abort();
+    }
+    return data;
+}
 
 /* Pools begin pages: their addresses have the same last digits. */
 static owner_t **find_owner(const apr_pool_t *pool)
@@ -51,26 +61,32 @@ static owner_t **find_owner(const apr_pool_t *pool)
 /* A pool's first cleanup, and so the last to run. */
 static apr_status_t free_blocks(void *pool)
 {
-    owner_t **at = find_owner(pool), *owner = *at;
     block_t *block;
 
+    pthread_mutex_lock(&lock);
+    owner_t **at = find_owner(pool), *owner = *at;
+    *at = owner->next;
+    pthread_mutex_unlock(&lock);
     while ((block = owner->blocks) != NULL) {
         owner->blocks = block->next;
         free(block);
     }
-    *at = owner->next;
     free(owner);
     return APR_SUCCESS;
 }
 
 static owner_t *owner_of(apr_pool_t *pool)
 {
+    pthread_mutex_lock(&lock);
     owner_t **at = find_owner(pool), *owner = *at;
+    int fresh = !owner;
 
-    if (!owner) {
-        *at = owner = calloc(1, sizeof(*owner));
-        FUZZ_MUST(owner);
-        owner->pool = pool;
+    if (fresh) {
+        *at = owner = allocate(sizeof(*owner));
+        *owner = (owner_t){ NULL, pool, NULL };
+    }
+    pthread_mutex_unlock(&lock);
+    if (fresh) { /* allocates, too */
         apr_pool_cleanup_register(pool, pool, free_blocks,
                                   apr_pool_cleanup_null);
     }
@@ -80,9 +96,8 @@ static owner_t *owner_of(apr_pool_t *pool)
 void *apr_palloc(apr_pool_t *pool, apr_size_t size)
 {
     owner_t *owner = owner_of(pool);
-    block_t *block = malloc(sizeof(*block) + size);
+    block_t *block = allocate(sizeof(*block) + size);
 
-    FUZZ_MUST(block);
     block->next = owner->blocks;
     owner->blocks = block;
     return block->data;
