@@ -149,7 +149,7 @@ void acme_skips_add(acme_job_t *job, const acme_err_t *err,
             skip->next = err->retry_at;
         }
         skip->code = blame->msg;
-        apr_cpystrn(skip->text, blame->text, sizeof(skip->text));
+        acme_encode_cut(skip->text, sizeof(skip->text), blame->text);
     }
 }
 

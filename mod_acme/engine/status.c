@@ -1,7 +1,7 @@
 /* What the world may know of a certificate (engine.h). */
 #include "engine/engine.h"
 
-#include <apr_strings.h>
+#include "core/encode.h"
 
 const char *acme_state_name(acme_state_t state)
 {
@@ -28,5 +28,5 @@ void acme_remark(acme_status_t *status, apr_size_t offset, apr_size_t size,
     if (!status->remarks) {
         status->remarks = apr_pcalloc(pool, sizeof(*status->remarks));
     }
-    apr_cpystrn((char *)status->remarks + offset, text, size);
+    acme_encode_cut((char *)status->remarks + offset, size, text);
 }

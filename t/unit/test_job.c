@@ -1169,6 +1169,33 @@ static void test_job_names_left_out_outlive_the_process(void **state)
     assert_int_equal(acme_skips_count(&job), 0);
 }
 
+/* A text that was cut within a character is no JSON: nothing of the job was kept. */
+static void test_job_is_kept_whatever_language_the_ca_speaks(void **state)
+{
+    const acme_job_retry_t retry = { apr_time_from_sec(60), DAY, 0 };
+    char text[1001] = "";
+    (void)state;
+    policy.ca_count = 2;
+    add_name("new.shop.example");
+    for (int i = 0; i < 500; i++) {
+        memcpy(text + (apr_size_t)i * 2, "\xc3\xa9", 2);
+    }
+    for (int i = 0; i < 2; i++) { /* cut at an odd octet, or at an even one */
+        const char *json, *shown = apr_pstrcat(pool, i ? "x" : "", text, NULL);
+        acme_err_t *err =
+            acme_err_make(pool, ACME_E_CA_UNREACHABLE, "a", "b", NULL);
+        err->detail = shown;
+        acme_blame_add(err, "new.shop.example", ACME_E_CA_PROBLEM_DNS, shown,
+                       pool);
+        plan(&record);
+        acme_skips_add(&job, err, &retry, NOW, pool);
+        acme_job_pass_on(&job, err, NOW + DAY, NOW, pool);
+        assert_null(acme_job_format(&json, &job, pool));
+        assert_non_null(strstr(json, "new.shop.example"));
+        assert_non_null(strstr(json, "not https://ca.example/dir"));
+    }
+}
+
 static void test_job_many_names_left_out_fit_the_status(void **state)
 {
     (void)state;
@@ -1245,6 +1272,7 @@ static const struct CMUnitTest tests[] = {
     JOB_TEST(test_job_bad_name_does_not_keep_a_good_one_out),
     JOB_TEST(test_job_set_without_a_name_left_out_is_no_failure),
     JOB_TEST(test_job_names_left_out_outlive_the_process),
+    JOB_TEST(test_job_is_kept_whatever_language_the_ca_speaks),
     JOB_TEST(test_job_many_names_left_out_fit_the_status),
 };
 RUN_TESTS(tests)
