@@ -26,8 +26,13 @@ static char decide(ctl_bring_t *bring, const char *other, apr_pool_t *pool)
     return 1;
 }
 
-/* One that is damaged is as good as none: it is put aside. One that cannot be read
- * for a moment is there, and not to be replaced unasked. */
+/* What is damaged is as good as none. What cannot be read for a moment is there, and
+ * not to be replaced unasked. */
+static int may_pass(const acme_err_t *err)
+{
+    return err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY;
+}
+
 static acme_err_t *plan_account(char *wanted, ctl_bring_t *bring, ctl_t *ctl,
                                 const acme_backup_account_t *one)
 {
@@ -38,7 +43,7 @@ static acme_err_t *plan_account(char *wanted, ctl_bring_t *bring, ctl_t *ctl,
 
     *wanted = 1;
     if (err) {
-        return err->msg == ACME_E_STORE_IO ? err : NULL;
+        return may_pass(err) ? err : NULL; /* damaged: it is put aside */
     }
     if (there && EVP_PKEY_eq(there->key, one->account.key) == 1
         && there->state.kid) {
@@ -53,23 +58,33 @@ static acme_err_t *plan_account(char *wanted, ctl_bring_t *bring, ctl_t *ctl,
     return NULL;
 }
 
-static char plan_set(ctl_bring_t *bring, ctl_t *ctl,
-                     const acme_backup_set_t *one)
+static acme_err_t *plan_set(char *wanted, ctl_bring_t *bring, ctl_t *ctl,
+                            const acme_backup_set_t *one)
 {
-    const acme_record_t *there =
-        ctl->store ? ctl_record(ctl, one->dir, one->family, ctl->pool) : NULL;
     const acme_record_t *mine = one->set.record;
+    acme_record_t *there = NULL;
+    acme_err_t *err = ctl->store ? acme_store_newest(
+                          &there, ctl->store, one->dir, one->family, ctl->pool)
+                                 : NULL;
 
+    *wanted = 1;
+    if (err && may_pass(err)) {
+        return err;
+    }
+    if (err) {
+        ctl_say_error(err, ctl->pool);
+    }
     if (!mine || !there) {
-        return 1;
+        return NULL;
     }
     if (!strcmp(there->serial, mine->serial)) {
         bring->same++;
-        return 0;
+        *wanted = 0;
     }
-    return there->not_before <= mine->not_before
-               ? 1
-               : decide(bring, mine->name, ctl->pool);
+    else if (there->not_before > mine->not_before) {
+        *wanted = decide(bring, mine->name, ctl->pool);
+    }
+    return NULL;
 }
 
 acme_err_t *ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
@@ -89,7 +104,7 @@ acme_err_t *ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl)
     for (int i = 0; i < backup->sets->nelts; i++) {
         const acme_backup_set_t *one =
             &APR_ARRAY_IDX(backup->sets, i, acme_backup_set_t);
-        bring->set_wanted[i] = plan_set(bring, ctl, one);
+        ACME_TRY(plan_set(&bring->set_wanted[i], bring, ctl, one));
         bring->sets += bring->set_wanted[i] && one->chain_pem;
     }
     return NULL;

@@ -25,7 +25,7 @@ typedef struct ctl_bring_t {
  *  @param user  of a server's children, for one that is made; or NULL */
 ctl_exit_t ctl_bring_open(ctl_t *ctl, const char *user);
 /** What is to be done. Where ctl->store is not open, there is nothing in it.
- *  @return E_STORE_IO: what is in it cannot be told, for a moment perhaps */
+ *  @return E_STORE_IO, E_MEMORY: what is in it cannot be told, for a moment perhaps */
 acme_err_t *ctl_bring_plan(ctl_bring_t *bring, ctl_t *ctl) ACME_MUST_CHECK;
 /** Do it, and record it: accounts and certificates, how many, from where.
  *  @param msg  I_RESTORED, I_TAKEN_OVER. Sets come to where the next start of the server takes them from. */

@@ -17,7 +17,7 @@ static acme_err_t *import_begin(acme_duty_t *duty)
 {
     ACME_TRY(acme_duty_refuse_own(duty));
     acme_err_t *err = acme_duty_load(duty);
-    if (err && err->msg == ACME_E_STORE_IO) {
+    if (err && (err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY)) {
         return err; /* for a moment perhaps: it may be this very one */
     }
     /* One that is damaged is replaced as well. */

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 from faults import rig
@@ -10,7 +11,8 @@ from faults.points import FAULTS, Runner
 from faults.scenarios import SCENARIOS
 
 from .proc import wait_until
-from .test_issue import SHOP, acmectl, serial
+from .test_account import secret_file
+from .test_issue import SHOP, acmectl, acmectl_argv, issue_one, serial
 
 # Every so many points of each kind: what all of it has is a matter of t/faults/run.
 KILLS, OTHERS = 20, 600
@@ -135,3 +137,34 @@ def test_parent_killed_amid_an_order_leaves_children_that_end_it(httpd, make_fak
     assert serial(httpd.served_cert(SHOP)) == serial(served)
     assert acmectl(httpd, "status").returncode == 0
     assert len(ca.accounts) == len(ca.certs) == len(ca.requests_to("new-order")) == 1
+
+
+def test_restore_replaces_no_set_that_only_cannot_be_read(httpd, make_fakeca, shim):
+    """It may be newer than that of the backup."""
+    httpd.acme(make_fakeca())
+    issue_one(httpd)
+    phrase = secret_file(httpd, "phrase", "correct horse battery staple\n")
+    words = (httpd.folder / "acme.backup", "--passphrase-file", phrase)
+    assert acmectl(httpd, "backup", *words).returncode == 0
+    assert acmectl(httpd, "renew", SHOP).returncode == 0
+    new = serial(httpd.served_cert(SHOP))
+    httpd.stop()
+
+    def restore(fault=None):
+        """What it said, and what it did."""
+        trace = httpd.folder / f"trace.{fault}"
+        env = {**os.environ, **rig.shim_env(shim, httpd.store, trace, fault)}
+        argv = acmectl_argv(httpd, "restore", *words)
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 1, done.stdout
+        return done.stderr, rig.read_trace(trace)[0]
+
+    said, ops = restore()
+    assert "ACME1716" in said
+    reads = [op for op in ops if op.call == "open" and re.search(rf"/certificates/{SHOP}(/|$)", op.what)]
+    assert reads
+    for op in reads:
+        said, _ = restore(rig.Fault("file", op.n, "EIO"))
+        assert re.search("ACME1100|ACME1716", said), (op, said)
+    httpd.start()
+    assert serial(httpd.served_cert(SHOP)) == new
