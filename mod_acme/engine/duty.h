@@ -119,7 +119,8 @@ typedef struct acme_chosen_t {
 
 /** The account at a CA.
  *  @param text    its alias, URL or the account's directory; NULL: the only one
- *  @return E_ACCOUNT_NONE, E_ACCOUNT_WHICH */
+ *  @return E_ACCOUNT_NONE, E_ACCOUNT_WHICH; E_STORE_IO, E_MEMORY: of one that may be
+ *          meant */
 acme_err_t *acme_duty_choose(acme_chosen_t *chosen, acme_engine_t *engine,
                              const char *text, int stored,
                              apr_pool_t *pool) ACME_MUST_CHECK;

@@ -13,7 +13,8 @@ typedef struct choice_t {
     apr_hash_t *seen; /* directories of configured accounts */
     acme_chosen_t found;
     int count;
-    const char *names; /* of all that there are */
+    const char *names;  /* of all that there are */
+    acme_err_t *unread; /* of one that is there; or NULL */
 } choice_t;
 
 static const char *alias_of(const char *url)
@@ -31,11 +32,15 @@ static int is_meant(const choice_t *choice, const acme_chosen_t *one)
 }
 
 /* Where nothing is said, an account that was closed is not meant. */
-static int is_there(const choice_t *choice, const char *dir, const char **url)
+static int is_there(choice_t *choice, const char *dir, const char **url)
 {
     acme_account_t *account;
     acme_err_t *err = acme_store_get_account(&account, choice->engine->store,
                                              dir, choice->pool);
+    if (err && (err->msg == ACME_E_STORE_IO || err->msg == ACME_E_MEMORY)) {
+        /* for a moment, perhaps */
+        choice->unread = err;
+    }
     /* Of one that is damaged, nothing can be said or changed. */
     if (err || !account || (!choice->text && account->state.closed)) {
         return 0;
@@ -92,7 +97,7 @@ acme_err_t *acme_duty_choose(acme_chosen_t *chosen, acme_engine_t *engine,
 {
     const apr_array_header_t *all = engine->config->managed;
     choice_t choice = { engine, text, stored, pool, apr_hash_make(pool),
-                        { 0 },  0,    "" };
+                        { 0 },  0,    "",     NULL };
 
     for (int i = 0; i < all->nelts; i++) {
         const acme_managed_t *managed = APR_ARRAY_IDX(all, i, acme_managed_t *);
@@ -102,6 +107,9 @@ acme_err_t *acme_duty_choose(acme_chosen_t *chosen, acme_engine_t *engine,
     }
     if (stored) {
         ACME_TRY(add_others(&choice));
+    }
+    if (choice.unread && (!text || !choice.count)) {
+        return choice.unread; /* it may be the one that is meant */
     }
     if (choice.count == 1) {
         *chosen = choice.found;

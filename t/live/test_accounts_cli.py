@@ -363,6 +363,25 @@ def test_import_replaces_no_account_that_only_cannot_be_read(httpd, make_fakeca)
     assert list(ca.orders.values())[-1]["account"] == before[0]["url"]
 
 
+def test_account_that_only_cannot_be_read_may_be_the_one_that_is_meant(httpd, make_fakeca):
+    first, second = make_fakeca(), make_fakeca()
+    httpd.acme(first)
+    issue_one(httpd)
+    httpd.vhost(
+        "other.example.org",
+        https_extra=f"AcmeManage on\nAcmeCA {second.directory_url}\nAcmeCATrustFile {second.ca_file}",
+    )
+    httpd.graceful()
+    httpd.wait_cert("other.example.org")
+    refused(httpd, 1760, "account", "deactivate", "--yes")
+    (path,) = [one for one in httpd.store.glob("accounts/*/account.json") if first.directory_url in one.read_text()]
+    os.chown(path, 0, 0)
+    refused(httpd, 1100, "account", "deactivate", "--yes")
+    refused(httpd, 1100, "account", "deactivate", "--yes", first.directory_url)
+    done(httpd, "account", "deactivate", "--yes", second.directory_url)
+    assert [one["status"] for one in first.accounts.values()] == ["valid"]
+
+
 def test_import_after_deactivation_goes_on_at_once(httpd, make_fakeca):
     ca = make_fakeca()
     httpd.acme(ca)
