@@ -273,7 +273,9 @@ static int put_externals(json_t *doc, const apr_table_t *externals)
     for (int i = 0; i < rows->nelts; i++) {
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
-        failed |= acme_json_put_text(object, row->key, row->val);
+        if (acme_utf8_valid(row->key)) { /* a path may be anything */
+            failed |= acme_json_put_text(object, row->key, row->val);
+        }
     }
     return failed | json_object_set_new(doc, "externals", object);
 }

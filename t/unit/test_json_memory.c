@@ -449,6 +449,23 @@ static void test_uses_are_whole_or_not_written(void **state)
     assert_whole_or_none(write_uses);
 }
 
+/* What such a file held is not recalled; all else is written. */
+static void test_uses_are_written_beside_a_path_that_is_no_text(void **state)
+{
+    const acme_ports_t ports = { 80, 443 };
+    apr_array_header_t *uses = apr_array_make(pool, 1, sizeof(acme_use_t));
+    apr_table_t *externals = apr_table_make(pool, 2);
+
+    (void)state;
+    store = open_store();
+    apr_table_set(externals, "/etc/caf\xe9", "kid-1");
+    apr_table_set(externals, "/etc/eab", "kid-2");
+    assert_no_err(acme_store_put_uses(store, uses, &ports, externals, pool));
+    assert_no_err(acme_store_get_externals(&externals, store, pool));
+    assert_string_equal(apr_table_get(externals, "/etc/eab"), "kid-2");
+    assert_int_equal(apr_table_elts(externals)->nelts, 1);
+}
+
 static void note_withdrawn(acme_store_t *opened, void *baton)
 {
     static const char BEFORE[] = "{\"settings\":\"x\",\"wished\":true}\n";
@@ -527,6 +544,7 @@ static const struct CMUnitTest tests[] = {
     MEMORY_TEST(test_journal_of_gate_is_whole_or_not_written),
     MEMORY_TEST(test_report_is_whole_or_not_told),
     MEMORY_TEST(test_uses_are_whole_or_not_written),
+    MEMORY_TEST(test_uses_are_written_beside_a_path_that_is_no_text),
     MEMORY_TEST(test_withdrawal_is_noted_whole_or_not),
     MEMORY_TEST(test_requests_are_not_passed_over_for_want_of_memory),
 };
