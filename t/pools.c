@@ -1,7 +1,8 @@
 /* Each allocation of an APR pool is one of malloc's here, freed when its pool is
  * cleared: so that the address sanitizer sees what is read or written beside it,
- * or later, in the fuzz targets and t/engine/drive. These functions stand in place of APR's for APR itself, too. Without
- * a sanitizer there is nothing to gain, and APR's own do it. */
+ * or later, in unit and replay tests, fuzz targets and t/engine/drive. These functions
+ * stand in place of APR's for APR itself, too. Without a sanitizer there is nothing to
+ * gain, and APR's own do it. */
 #include <apr_pools.h>
 #include <apr_strings.h>
 #include <pthread.h>
