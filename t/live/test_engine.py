@@ -26,11 +26,11 @@ SANITIZER = {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16"}  # what it 
 class Drive:
     """Runs of t/engine/drive on one store, one after another."""
 
-    def __init__(self, folder, ca, names, *options, http_port=None):
+    def __init__(self, folder, ca, names, *options, http_port=None, program=DRIVE):
         self.folder = folder
         self.store = folder / "store"
         self.log = folder / "drive.log"
-        self.argv = [DRIVE, "--store", self.store]
+        self.argv = [program, "--store", self.store]
         self.argv += ["--ca", ca.directory_url, "--trust", ca.ca_file]
         self.argv += ["--clock", folder / "clock"]
         self.argv += ["--http", str(http_port or free_port()), *options, *names]
